@@ -1,0 +1,163 @@
+"""Frames and mattes on their way through the stages: tensors that carry their time and colour.
+
+A frame never travels as a bare tensor. A `FrameBatch` holds the three sample planes as they were
+decoded (Y, Cb, Cr, or R, G, B), their pts in an integer time base, and a `FrameFormat` that says how
+the samples are to be read. A `Matte` holds alpha for the same frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Final
+
+import torch
+from torch import Tensor
+
+# AVColorSpace, AVColorRange, AVColorPrimaries and AVColorTransferCharacteristic share this code.
+UNSPECIFIED: Final = 2
+MATRIX_RGB: Final = 0
+MATRIX_BT709: Final = 1
+MATRIX_BT470BG: Final = 5
+MATRIX_SMPTE170M: Final = 6
+MATRIX_SMPTE240M: Final = 7
+MATRIX_BT2020_NCL: Final = 9
+MATRIX_BT2020_CL: Final = 10
+
+
+@dataclass(frozen=True)
+class FrameFormat:
+    """How the samples of a frame are laid out and what colours they mean.
+
+    Sizes are in pixels. ``matrix``, ``primaries`` and ``transfer`` are the code points of ITU-T H.273
+    (the numbers FFmpeg uses); 2 means unspecified. ``subsample_x`` and ``subsample_y`` are 1 or 2: 4:2:0
+    is (2, 2), 4:2:2 is (2, 1), 4:4:4 and RGB are (1, 1). ``bit_depth`` is 8 to 12.
+
+    >>> FrameFormat(width=17, height=33).chroma_size
+    (17, 9)
+    """
+
+    width: int
+    height: int
+    bit_depth: int = 8
+    subsample_x: int = 2
+    subsample_y: int = 2
+    matrix: int = UNSPECIFIED
+    full_range: bool = False
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+    sample_aspect_ratio: Fraction = Fraction(1)
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"a frame of {self.width}x{self.height} px has no pixels")
+        if not 8 <= self.bit_depth <= 12:
+            raise ValueError(f"bit depth {self.bit_depth} is not 8 to 12")
+        if {self.subsample_x, self.subsample_y} - {1, 2}:
+            raise ValueError(f"chroma subsampling {self.subsample_x}x{self.subsample_y} is not 1 or 2")
+        if self.is_rgb and (self.subsample_x, self.subsample_y) != (1, 1):
+            raise ValueError("RGB planes are never subsampled")
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether the planes are R, G, B instead of Y, Cb, Cr."""
+        return self.matrix == MATRIX_RGB
+
+    @property
+    def chroma_size(self) -> tuple[int, int]:
+        """Height and width of the second and third plane, rounded up as FFmpeg does."""
+        return -(-self.height // self.subsample_y), -(-self.width // self.subsample_x)
+
+    @property
+    def max_value(self) -> int:
+        """The largest sample value."""
+        return (1 << self.bit_depth) - 1
+
+    @property
+    def sample_dtype(self) -> torch.dtype:
+        """The tensor type of the planes: uint8, or int16 above 8 bit."""
+        return torch.uint8 if self.bit_depth == 8 else torch.int16
+
+
+@dataclass(frozen=True)
+class FrameBatch:
+    """N consecutive frames as planes.
+
+    ``planes``: (N, 1, H, W) luma (or R) and two (N, 1, h, w) chroma planes (or G, B), of the format's
+    ``sample_dtype``, on any one device. ``pts`` and ``durations`` count in ``time_base`` seconds; a
+    duration of 0 means unknown.
+    """
+
+    planes: tuple[Tensor, Tensor, Tensor]
+    format: FrameFormat
+    pts: tuple[int, ...]
+    durations: tuple[int, ...]
+    time_base: Fraction
+
+    def __post_init__(self) -> None:
+        n = len(self.pts)
+        luma = (n, 1, self.format.height, self.format.width)
+        chroma = (n, 1, *self.format.chroma_size)
+        for plane, shape in zip(self.planes, (luma, chroma, chroma), strict=True):
+            if tuple(plane.shape) != shape:
+                raise ValueError(f"a plane of shape {tuple(plane.shape)} where {shape} is due")
+            if plane.dtype != self.format.sample_dtype:
+                raise ValueError(f"a plane of {plane.dtype} where {self.format.sample_dtype} is due")
+        if len(self.durations) != n:
+            raise ValueError(f"{len(self.durations)} durations for {n} frames")
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the planes lie."""
+        return self.planes[0].device
+
+    def to(self, device: torch.device | str) -> FrameBatch:
+        """The same frames on ``device``."""
+        y, u, v = (plane.to(device, non_blocking=True) for plane in self.planes)
+        return replace(self, planes=(y, u, v))
+
+    def with_planes(self, planes: tuple[Tensor, Tensor, Tensor], fmt: FrameFormat) -> FrameBatch:
+        """Other samples at the same times."""
+        return replace(self, planes=planes, format=fmt)
+
+    def halves(self) -> tuple[FrameBatch, FrameBatch]:
+        """The first and the second half of two or more frames."""
+        middle = len(self) // 2
+        return self._part(slice(None, middle)), self._part(slice(middle, None))
+
+    def _part(self, rows: slice) -> FrameBatch:
+        y, u, v = (plane[rows] for plane in self.planes)
+        return replace(self, planes=(y, u, v), pts=self.pts[rows], durations=self.durations[rows])
+
+    def __repr__(self) -> str:
+        f = self.format
+        return (
+            f"FrameBatch({len(self)} x {f.width}x{f.height}, {f.bit_depth} bit, "
+            f"pts {self.pts[:1]}..{self.pts[-1:]} in {self.time_base}, {self.device})"
+        )
+
+
+@dataclass(frozen=True)
+class Matte:
+    """Alpha of N consecutive frames: (N, 1, H, W) float32 in 0..1, with the times of those frames.
+
+    ``trimap`` is what alpha was solved from, (N, 1, H, W) uint8 of 0, 128 and 255, where there was one.
+    """
+
+    alpha: Tensor
+    pts: tuple[int, ...] = (0,)
+    durations: tuple[int, ...] = (0,)
+    time_base: Fraction = Fraction(1, 1)
+    trimap: Tensor | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        if self.alpha.ndim != 4 or self.alpha.shape[:2] != (len(self.pts), 1):
+            raise ValueError(f"alpha of shape {tuple(self.alpha.shape)} for {len(self.pts)} frames")
+        if self.alpha.dtype != torch.float32:
+            raise ValueError(f"alpha of {self.alpha.dtype} where torch.float32 is due")
+
+    def __len__(self) -> int:
+        return len(self.pts)
