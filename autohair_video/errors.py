@@ -1,12 +1,12 @@
 """Every error that this package raises on purpose.
 
-    AutohairError                 root; its message is one line: what, where, how to mend it
-    ├── OptionError               the call is wrong (exit code 2)
-    └── JobError                  the job failed (exit code 1)
-        ├── InputError            an input is missing, unreadable or of the wrong kind
-        ├── OutputError           an output cannot be written
-        ├── WeightsError          weights are missing, altered or of the wrong shape
-        └── DeviceError           the device is absent or out of memory
+AutohairError                 root; its message is one line: what, where, how to mend it
+├── OptionError               the call is wrong (exit code 2)
+└── JobError                  the job failed (exit code 1)
+├── InputError            an input is missing, unreadable or of the wrong kind
+├── OutputError           an output cannot be written
+├── WeightsError          weights are missing, altered or of the wrong shape
+└── DeviceError           the device is absent or out of memory
 """
 
 

@@ -23,9 +23,7 @@ class SegmentOptions:
 
     def __post_init__(self) -> None:
         if self.long_side_px < 64 or self.long_side_px % 32:
-            raise OptionError(
-                f"segmenter size {self.long_side_px} is not a multiple of 32 from 64 up"
-            )
+            raise OptionError(f"segmenter size {self.long_side_px} is not a multiple of 32 from 64 up")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 """The networks, as plain modules that read like the papers' figures.
 
-    deeplab   DeepLab v3+ on MobileNetV2: picture -> person and hair logits
-    dim       Deep Image Matting: picture and trimap -> alpha (published VGG-16 form and a mobile one)
+deeplab   DeepLab v3+ on MobileNetV2: picture -> person and hair logits
+dim       Deep Image Matting: picture and trimap -> alpha (published VGG-16 form and a mobile one)
 """

@@ -6,6 +6,7 @@ pretrained weights whose statistics can be folded; the other layers are few and 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import cast
 
 from torch import nn
@@ -13,9 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import mobilenet_v2
 
 
-def conv_relu(
-    inputs: int, outputs: int, kernel: int, *, dilation: int = 1, groups: int = 1
-) -> nn.Sequential:
+def conv_relu(inputs: int, outputs: int, kernel: int, *, dilation: int = 1, groups: int = 1) -> nn.Sequential:
     """A size-keeping convolution and ReLU."""
     padding = dilation * (kernel // 2)
     conv = nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, groups=groups)
@@ -33,7 +32,7 @@ def separable_conv(inputs: int, outputs: int, *, dilation: int = 1) -> nn.Sequen
 
 
 def mobilenet_features() -> nn.Sequential:
-    """torchvision's MobileNetV2 up to its last bottleneck, 320 channels, with its batch norms."""
+    """Torchvision's MobileNetV2 up to its last bottleneck, 320 channels, with its batch norms."""
     return cast(nn.Sequential, mobilenet_v2().features[:18])
 
 
@@ -44,8 +43,7 @@ def fold_batch_norms(network: nn.Module) -> None:
     """
     network.eval()
     for parent in network.modules():
-        children = list(parent.named_children())
-        for (name, layer), (next_name, following) in zip(children, children[1:], strict=False):
+        for (name, layer), (next_name, following) in pairwise(list(parent.named_children())):
             if isinstance(layer, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
                 setattr(parent, name, fuse_conv_bn_eval(layer, following))
                 setattr(parent, next_name, nn.Identity())

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torchvision.models import mobilenet_v2
+
+from autohair_video.models.deeplab import ASPP, DeepLabV3Plus, MobileNetV2Encoder
+from autohair_video.models.layers import fold_batch_norms
+
+
+def test_logits_have_the_pictures_size_and_two_classes() -> None:
+    with torch.inference_mode():
+        logits = DeepLabV3Plus().eval()(torch.zeros(2, 3, 96, 160))
+    assert logits.shape == (2, 2, 96, 160)
+
+
+def test_the_encoder_has_output_stride_16_and_low_level_stride_4() -> None:
+    with torch.inference_mode():
+        low, deep = MobileNetV2Encoder()(torch.zeros(1, 3, 128, 192))
+    assert low.shape == (1, 24, 32, 48)
+    assert deep.shape == (1, 320, 8, 12)
+
+
+def test_aspp_sees_as_far_as_its_largest_rate() -> None:
+    torch.manual_seed(0)
+    aspp = ASPP(4, 8, rates=(6, 12, 18)).eval()
+    still = torch.zeros(1, 4, 49, 49)
+    spark = still.clone()
+    spark[0, :, 24, 24] = 1
+    with torch.inference_mode():
+        # all positions see the mean: compare against a spark in a far corner
+        corner = still.clone()
+        corner[0, :, 0, 0] = 1
+        changed = (aspp(spark) - aspp(corner)).abs().sum(dim=1)[0]
+    assert changed[24, 24 + 18] > 0
+    assert changed[24, 24 + 20] == 0
+
+
+def test_folding_batch_norms_keeps_the_function() -> None:
+    torch.manual_seed(0)
+    features = mobilenet_v2().features[:5]
+    for layer in features.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.uniform_(layer.weight, 0.5, 1.5)
+            nn.init.uniform_(layer.running_var, 0.5, 1.5)
+            nn.init.normal_(layer.running_mean, std=0.1)
+    picture = torch.randn(1, 3, 32, 32)
+    with torch.inference_mode():
+        expected = features.eval()(picture)
+        fold_batch_norms(features)
+        assert not any(isinstance(layer, nn.BatchNorm2d) for layer in features.modules())
+        torch.testing.assert_close(features(picture), expected, rtol=1e-4, atol=1e-4)
