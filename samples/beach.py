@@ -61,9 +61,7 @@ def _noise(u: Image, v: Image, rng: np.random.Generator, octaves: int = 5) -> Im
 def _sky_colour(elevation: Image) -> Image:
     """Clear sky by height over the horizon (0) up to the top of the picture (1)."""
     stops = np.array([0, 0.12, 0.4, 1], np.float32)
-    colours = np.array(
-        [[0.98, 0.86, 0.73], [0.88, 0.87, 0.84], [0.60, 0.75, 0.86], [0.29, 0.50, 0.72]]
-    )
+    colours = np.array([[0.98, 0.86, 0.73], [0.88, 0.87, 0.84], [0.60, 0.75, 0.86], [0.29, 0.50, 0.72]])
     channels = [np.interp(elevation, stops, colours[:, c]) for c in range(3)]
     return np.stack(channels, axis=-1).astype(np.float32)
 
@@ -196,9 +194,7 @@ def _palm(picture: Image, rng: np.random.Generator) -> Image:
     return _mix(picture, layer, cover)
 
 
-def _trunk(
-    layer: Image, cover: Image, root: tuple[float, float], crown: tuple[float, float]
-) -> None:
+def _trunk(layer: Image, cover: Image, root: tuple[float, float], crown: tuple[float, float]) -> None:
     height = layer.shape[0]
     for t in np.linspace(0, 1, 420):
         x = root[0] + (crown[0] - root[0]) * t**1.35
@@ -247,9 +243,7 @@ def _line(layer: Image, cover: Image, a: Image, b: Image, colour: Image, thickne
     cv2.line(cover, *ends, 1.0, max(1, round(thickness)))
 
 
-def _leaflet(
-    layer: Image, cover: Image, root: Image, tip: Image, colour: Image, wide: float
-) -> None:
+def _leaflet(layer: Image, cover: Image, root: Image, tip: Image, colour: Image, wide: float) -> None:
     along = tip - root
     across = np.array([-along[1], along[0]]) / (np.hypot(*along) + 1e-6) * wide
     outline = np.array([root, root + 0.35 * along + across, tip, root + 0.35 * along - across])

@@ -42,9 +42,7 @@ def write_clip(path: Path) -> None:
         sound.bit_rate = 128_000
         for index, pixels in enumerate(portrait_frames()):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame = frame.reformat(
-                format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
-            )
+            frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
             frame.pts, frame.time_base = index, Fraction(1, RATE)
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
@@ -61,9 +59,7 @@ def render_sound() -> NDArray[np.float32]:
     stereo = np.stack([_surf(t, rng, phase) for phase in (0.0, 0.9)])
     for index, pitch in enumerate(NOTES_HZ):
         since = t - 0.4 - 0.9 * index
-        note = np.where(since > 0, np.exp(-np.abs(since) / 0.7), 0) * np.minimum(
-            1, abs(since) / 0.01
-        )
+        note = np.where(since > 0, np.exp(-np.abs(since) / 0.7), 0) * np.minimum(1, abs(since) / 0.01)
         tone = np.sin(2 * np.pi * pitch * t) + 0.25 * np.sin(4 * np.pi * pitch * t)
         side = 0.5 + 0.25 * np.cos(1.7 * index)
         stereo += np.array([[side], [1 - side]]) * (0.16 * note * tone)

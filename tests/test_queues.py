@@ -52,6 +52,10 @@ def test_an_error_of_the_work_reaches_the_producer() -> None:
     def work(item: int) -> None:
         raise OSError(f"disk full at {item}")
 
-    with pytest.raises(OSError, match="disk full at 0"), Behind[int](work) as behind:
-        for i in range(1000):
-            behind.put(i)
+    def produce() -> None:
+        with Behind[int](work) as behind:
+            for i in range(1000):
+                behind.put(i)
+
+    with pytest.raises(OSError, match="disk full at 0"):
+        produce()

@@ -79,7 +79,7 @@ class DeepImageMatting(nn.Module):
             x, places[block] = F.max_pool2d(x, 2, 2, return_indices=True)
         x = F.relu(self.deconv6_1(F.relu(self.conv6_1(x))))
         for block in _DECONV:
-            x = F.max_unpool2d(x, places[block], 2, 2)
+            x = F.max_unpool2d(x, places[block], [2, 2], [2, 2])
             x = x + skips[block] if self.skip else x
             x = F.relu(self.get_submodule(f"deconv{block}_1")(x))
         raw = self.deconv1(x)
@@ -147,8 +147,9 @@ def _trimap_encoder() -> nn.Sequential:
     """MobileNetV2's features with three more input channels and output stride 16."""
     features = mobilenet_features()
     fold_batch_norms(features)
-    features[0][0] = nn.Conv2d(6, 32, 3, stride=2, padding=1)
-    features[14].conv[1][0].stride = (1, 1)
+    features[0] = nn.Sequential(nn.Conv2d(6, 32, 3, stride=2, padding=1), nn.Identity(), nn.ReLU6())
+    depthwise = cast(nn.Conv2d, features.get_submodule("14.conv.1.0"))
+    depthwise.stride = (1, 1)
     return features
 
 

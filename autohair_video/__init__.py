@@ -1,0 +1,91 @@
+"""Hair-accurate alpha mattes for video.
+
+The way of a frame:
+
+    media.reader    matting.segment   matting.trimap   matting.matte     matting.temporal
+    demux, decode,  DeepLab v3+       unknown band     Deep Image        motion-compensated
+    planes, pts  -> person, hair   -> fg / bg / ?   -> Matting, tiles -> smoothing -----------+
+                                                                                              |
+    media.writer    media.colour      matting.composite     matting.foreground                |
+    encode, mux, <- RGB -> YUV     <- over background,   <- colour estimation <---------------+
+    sound copied                      straight alpha
+
+`Matter` composes the matting stages; `process` does a whole job; `errors` holds what they raise.
+
+Nothing heavy is imported before a name is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autohair_video.errors import (
+        AutohairError,
+        DeviceError,
+        InputError,
+        JobError,
+        OptionError,
+        OutputError,
+        WeightsError,
+    )
+    from autohair_video.frames import FrameBatch, FrameFormat, Matte
+    from autohair_video.options import (
+        MatterOptions,
+        SegmentOptions,
+        TemporalOptions,
+        TileOptions,
+        TrimapOptions,
+    )
+    from autohair_video.pipeline import Matter
+    from autohair_video.stream import Progress, Report, process
+
+_HOMES = {
+    "AutohairError": "errors",
+    "DeviceError": "errors",
+    "FrameBatch": "frames",
+    "FrameFormat": "frames",
+    "InputError": "errors",
+    "JobError": "errors",
+    "Matte": "frames",
+    "Matter": "pipeline",
+    "MatterOptions": "options",
+    "OptionError": "errors",
+    "OutputError": "errors",
+    "Progress": "stream",
+    "Report": "stream",
+    "SegmentOptions": "options",
+    "TemporalOptions": "options",
+    "TileOptions": "options",
+    "TrimapOptions": "options",
+    "WeightsError": "errors",
+    "process": "stream",
+}
+__all__ = [
+    "AutohairError",
+    "DeviceError",
+    "FrameBatch",
+    "FrameFormat",
+    "InputError",
+    "JobError",
+    "Matte",
+    "Matter",
+    "MatterOptions",
+    "OptionError",
+    "OutputError",
+    "Progress",
+    "Report",
+    "SegmentOptions",
+    "TemporalOptions",
+    "TileOptions",
+    "TrimapOptions",
+    "WeightsError",
+    "process",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

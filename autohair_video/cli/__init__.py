@@ -1,0 +1,16 @@
+"""The command line: parse, build options, call, print.
+
+    app        the commands together, and what becomes of errors
+    matte      the bare call
+    measure    evaluate, compare
+    weights    weights list, verify, add
+    train      train segmenter, matter
+    choices    options that commands share
+    console    what is said while a job runs
+
+Nothing heavy is imported before a command runs.
+"""
+
+from autohair_video.cli.app import main, run
+
+__all__ = ["main", "run"]

@@ -1,0 +1,88 @@
+"""Options that commands share, and what they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from autohair_video.errors import OptionError
+from autohair_video.options import MatterOptions, TemporalMode, TemporalOptions, Tier, TrimapOptions
+
+if TYPE_CHECKING:
+    from autohair_video.pipeline import Matter
+
+TierOption = Annotated[str, typer.Option("--tier", help="fast or best.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+TemporalOption = Annotated[str, typer.Option("--temporal", help="causal (smooth along the motion) or off.")]
+SegmenterOption = Annotated[
+    str | None, typer.Option("--segmenter", help="Weights of your own: a file or a name of weights list.")
+]
+MatterOption = Annotated[
+    str | None, typer.Option("--matter", help="Weights of the matting network, likewise.")
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+
+
+def parse_trimap(text: str) -> TrimapOptions:
+    """``adaptive`` or ``fixed:EROSION,SIZE``.
+
+    >>> parse_trimap("fixed:5,25")
+    TrimapOptions(mode='fixed', erosion=5, size=25, band=1.0)
+
+    Raises:
+        OptionError: it is neither.
+    """
+    if text == "adaptive":
+        return TrimapOptions()
+    kind, _, rest = text.partition(":")
+    numbers = [number.strip() for number in rest.split(",")]
+    if kind == "fixed" and len(numbers) == 2 and all(number.isdecimal() for number in numbers):
+        return TrimapOptions(mode="fixed", erosion=int(numbers[0]), size=int(numbers[1]))
+    raise OptionError(f"unknown trimap {text!r}: use adaptive or fixed:EROSION,SIZE")
+
+
+def given_trimap(text: str) -> Path | None:
+    """The path of ``file:PATH``; None if ``text`` is something else.
+
+    >>> given_trimap("adaptive")
+    """
+    kind, _, path = text.partition(":")
+    return Path(path) if kind == "file" and path else None
+
+
+def matter_loader(
+    *,
+    tier: str,
+    device: str,
+    trimap: TrimapOptions | None = None,
+    temporal: str = "causal",
+    segmenter: str | None,
+    matter: str | None,
+) -> Callable[[], Matter]:
+    """What loads the networks when all else has proved good.
+
+    Raises:
+        OptionError: there is no such tier or temporal mode.
+    """
+    options = replace(
+        MatterOptions.for_tier(cast(Tier, tier)),
+        trimap=trimap or TrimapOptions(),
+        temporal=TemporalOptions(mode=cast(TemporalMode, temporal)),
+    )
+    # torch takes seconds to import: only a call that is going to work pays for it
+    from autohair_video.pipeline import Matter
+
+    return partial(
+        Matter,
+        tier=cast(Tier, tier),
+        device=device,
+        options=options,
+        segmenter=segmenter,
+        matter=matter,
+    )

@@ -1,0 +1,65 @@
+"""What is said while a job runs: on stderr, and on one line each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from autohair_video.stream import Progress as JobProgress
+
+_WIDE = 160
+_errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Print one line on stderr."""
+    _errors.print(" ".join(text.split()))
+
+
+def print_table(table: Table) -> None:
+    """Print a table on stdout, at full width where that is no terminal."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDE
+    console.print(table)
+
+
+@contextmanager
+def progress_line(name: str, *, quiet: bool) -> Iterator[Callable[[JobProgress], None]]:
+    """A bar with frames, frames per second and time left; nothing when quiet or not on a terminal."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=_errors,
+        disable=quiet or not _errors.is_terminal,
+    )
+    task = bar.add_task(name, total=None, rate="")
+    began_s = time.monotonic()
+
+    def show(progress: JobProgress) -> None:
+        rate = progress.frames / max(1e-6, time.monotonic() - began_s)
+        bar.update(task, completed=progress.frames, total=progress.expected, rate=f"{rate:.1f} fps")
+
+    with bar:
+        yield show
+
+
+@contextmanager
+def status_line(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """A line that is written anew with each call; nothing when quiet or not on a terminal."""
+    if quiet or not _errors.is_terminal:
+        yield lambda _: None
+        return
+    with _errors.status("") as status:
+        yield status.update

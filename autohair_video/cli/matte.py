@@ -1,0 +1,121 @@
+"""The bare call: a clip or a picture in, matted files out."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from autohair_video.cli.choices import (
+    DeviceOption,
+    MatterOption,
+    OverwriteOption,
+    QuietOption,
+    SegmenterOption,
+    TemporalOption,
+    TierOption,
+    given_trimap,
+    matter_loader,
+    parse_trimap,
+)
+from autohair_video.cli.console import progress_line, say
+from autohair_video.options import Tier
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            print(version("autohair-video"))
+        except PackageNotFoundError:
+            print("unknown: not installed")
+        raise typer.Exit
+
+
+def matte_command(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A clip or a picture.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Where the result goes; without it, beside the input."),
+    ] = None,
+    background: Annotated[
+        str | None,
+        typer.Option(
+            "--bg",
+            metavar="BACKGROUND",
+            help="A picture, a clip, a colour (#00ff00, white), blur, or transparent (the default).",
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option("--format", help="h264, prores4444 or vp9-alpha; by -o's extension without it."),
+    ] = None,
+    matte: Annotated[
+        Path | None,
+        typer.Option("--matte", help="Write alpha as gray: .mkv (lossless), .mp4, .png, name.%05d.png."),
+    ] = None,
+    trimap: Annotated[
+        str,
+        typer.Option(help="adaptive, fixed:EROSION,SIZE, or file:PATH for a picture's own trimap."),
+    ] = "adaptive",
+    temporal: TemporalOption = "causal",
+    tier: TierOption = "fast",
+    device: DeviceOption = "auto",
+    segmenter: SegmenterOption = None,
+    matter: MatterOption = None,
+    start: Annotated[float | None, typer.Option("--start", help="Second of the clip to begin at.")] = None,
+    end: Annotated[float | None, typer.Option("--end", help="Second to end at.")] = None,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+    # taken out of every command's arguments before they are parsed; here for the help
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version."),
+    ] = False,
+) -> None:
+    """Matte a clip or a picture: what the bare call does."""
+    given = given_trimap(trimap)
+    load = matter_loader(
+        tier=tier,
+        device=device,
+        trimap=None if given else parse_trimap(trimap),
+        temporal=temporal,
+        segmenter=segmenter,
+        matter=matter,
+    )
+    from autohair_video.stream import process
+
+    with progress_line(source.name, quiet=quiet) as show:
+        report = process(
+            source,
+            output,
+            background=background,
+            matte=matte,
+            trimap=given,
+            preset=preset,
+            start_s=start,
+            end_s=end,
+            overwrite=overwrite,
+            matter=load,
+            on_progress=show,
+        )
+    if not quiet:
+        for notice in (*_tier_notices(tier, segmenter, matter), *report.notices):
+            say(f"note: {notice}")
+        for path in report.outputs:
+            print(path)
+
+
+def _tier_notices(tier: str, segmenter: str | None, matter: str | None) -> list[str]:
+    from autohair_video.weights import for_tier
+
+    chosen = cast(Tier, tier)
+    used = [
+        None if segmenter else for_tier("segmenter", chosen),
+        None if matter else for_tier("matter", chosen),
+    ]
+    if all(entry is None or entry.tier == tier for entry in used):
+        return []
+    return [f"tier {tier} has no networks of its own yet: those of the fast tier looked at larger frames"]

@@ -1,0 +1,450 @@
+"""Which combination serves a shot: segmenter x trimap x matter on one labelled contact sheet.
+
+Each frame gives a block: the picture and what the segmenters see, then a row for each segmenter and
+trimap, with a panel for each engine. A panel shows the subject in its estimated colours on a plain
+background, above it the engine and the seconds it took, below it the hair at 100 %.
+
+Beside DIM stand the classical engines of PyMatting (extra ``classical``): closed-form (Levin et al.
+2008), KNN (Chen et al. 2013), learning-based (Zheng and Kambhamettu 2009), large-kernel (He et al.
+2010) and random walk (Grady et al. 2005). They take all pixels of a picture at once, so frames are
+shrunk first. Trimaps are drawn at full size and shrunk with them: they show what the same trimap
+options do to the clip.
+"""
+
+from __future__ import annotations
+
+import importlib
+import textwrap
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from autohair_video.errors import InputError, JobError, OptionError
+from autohair_video.evaluate.folders import Picture, Progress
+from autohair_video.evaluate.metrics import Alpha
+from autohair_video.frames import FrameBatch
+from autohair_video.matting.foreground import estimate_foreground
+from autohair_video.matting.segment import scale_to, working_size
+from autohair_video.matting.trimap import (
+    UNKNOWN,
+    adaptive_trimap,
+    fixed_trimap,
+    keep_known,
+    quantise_trimap,
+)
+from autohair_video.media.colour import to_rgb
+from autohair_video.media.image import is_image, read_image, write_image
+from autohair_video.media.probe import probe
+from autohair_video.media.reader import ClipReader
+from autohair_video.media.staging import check_output
+from autohair_video.options import TrimapOptions
+
+if TYPE_CHECKING:
+    from autohair_video.pipeline import Matter
+
+Segment = Callable[[Tensor], Tensor]
+"""(1, 3, H, W) RGB in 0..1 -> (1, 2, h, w) probabilities of person and hair, as `Segmenter`."""
+Solve = Callable[[Tensor, Tensor], Tensor]
+"""(1, 3, H, W) RGB in 0..1 and (1, 1, H, W) trimap -> (1, 1, H, W) alpha, as `BandSolver`."""
+Window = tuple[slice, slice]
+
+ENGINES: Final[Mapping[str, str]] = {
+    "dim": "DIM",
+    "cf": "closed-form",
+    "knn": "KNN",
+    "lbdm": "learning-based",
+    "lkm": "large-kernel",
+    "rw": "random walk",
+}
+_MISSING: Final = "pymatting is not installed: pip install 'autohair-video[classical]'"
+_PANEL_PX: Final = 320
+_GAP_PX: Final = 8
+_LINE_PX: Final = 26
+_LINE_CHARACTERS: Final = 34
+_SHADE: Final = 32
+# Plain backgrounds to choose from: green, magenta, blue, yellow, light and dark grey.
+_PLAIN: Final = (
+    (0, 177, 64),
+    (214, 0, 147),
+    (20, 80, 220),
+    (240, 200, 0),
+    (225, 225, 225),
+    (24, 24, 24),
+)
+_HAIR: Final = 0.3
+# What a doubtful pixel counts for outside hair, beside 1 in hair.
+_BARE_EDGE: Final = 1e-4
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """What is compared, and how large.
+
+    ``engines`` are keys of `ENGINES`. ``frames`` are taken from a clip, evenly spaced. Frames larger
+    than ``long_side_px`` are shrunk to it before they are matted. ``crop`` adds the hair at 100 % of
+    that size.
+    """
+
+    trimaps: tuple[TrimapOptions, ...] = (
+        TrimapOptions(mode="fixed", erosion=5, size=25),
+        TrimapOptions(mode="fixed", erosion=20, size=30),
+        TrimapOptions(mode="adaptive"),
+    )
+    engines: tuple[str, ...] = tuple(ENGINES)
+    frames: int = 1
+    long_side_px: int = 640
+    crop: bool = True
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.engines if name not in ENGINES]
+        if unknown:
+            raise OptionError(f"unknown engine {unknown[0]!r}: use {', '.join(ENGINES)}")
+        if not self.trimaps or not self.engines:
+            raise OptionError("nothing to compare: name at least one trimap and one engine")
+        if self.frames < 1:
+            raise OptionError(f"{self.frames} frames cannot be compared: use 1 or more")
+        if self.long_side_px < 64:
+            raise OptionError(f"a long side of {self.long_side_px} px is too small: use 64 or more")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one engine made of one trimap: (h, w) alpha in 0..1, or the reason why there is none."""
+
+    engine: str
+    duration_s: float
+    alpha: Alpha | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ComparedTrimap:
+    """A segmenter's trimap, (h, w) of 0, 128 and 255, and a cell for each engine."""
+
+    segmenter: str
+    name: str
+    trimap: Picture
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class ComparedFrame:
+    """A frame at its working size, (h, w, 3) RGB, and its combinations.
+
+    ``seen``: for each segmenter's name an (h, w, 3) picture, person white and hair red.
+    ``window``: the rows and columns that hold the most hair in doubt. ``plain``: the background.
+    """
+
+    label: str
+    image: Picture
+    seen: Mapping[str, Picture]
+    window: Window
+    plain: tuple[int, int, int]
+    trimaps: tuple[ComparedTrimap, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that was compared, frame by frame."""
+
+    frames: tuple[ComparedFrame, ...]
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """One line for each reason why cells are empty, beginning with the engines concerned."""
+        engines: dict[str, dict[str, None]] = {}
+        for cell in (cell for frame in self.frames for row in frame.trimaps for cell in row.cells):
+            if cell.reason:
+                engines.setdefault(cell.reason, {})[ENGINES[cell.engine]] = None
+        return tuple(f"{', '.join(names)}: {reason}" for reason, names in engines.items())
+
+
+def run_compare(
+    source: Path,
+    sheet: Path,
+    *,
+    matter: Matter,
+    segmenters: Mapping[str, Segment] | None = None,
+    options: CompareOptions | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Mattes a picture, or frames of a clip, in every combination and writes the contact sheet.
+
+    Args:
+        source: picture or clip.
+        sheet: where the sheet goes; its extension chooses the image format.
+        matter: its segmenter makes the probabilities, its network is the engine ``dim``.
+        segmenters: segmenters by name, on the matter's device, to compare instead of the matter's.
+        options: what is compared.
+        overwrite: whether a sheet that exists is replaced.
+        progress: called with the name of each combination before it is solved.
+
+    Returns:
+        The mattes and times. An engine that failed or is not installed leaves an empty cell;
+        `Comparison.failures` says why.
+
+    Raises:
+        InputError: the source cannot be read.
+        OptionError: the sheet's name has no image extension.
+        OutputError: the sheet cannot be written, or is there already.
+    """
+    options = options or CompareOptions()
+    if not is_image(sheet):
+        raise OptionError(f"{sheet} does not name a picture: let it end in .png or .jpg")
+    check_output(sheet, overwrite=overwrite, inputs=[source])
+    engines = {name: matter.solve if name == "dim" else _classical(name) for name in options.engines}
+    study = _Study(segmenters or {"DeepLab": matter.segment}, engines, options, progress)
+    frames = _source_frames(source, options.frames)
+    comparison = Comparison(tuple(study.frame(label, rgb.to(matter.device)) for label, rgb in frames))
+    pixels = torch.from_numpy(comparison_sheet(comparison, crop=options.crop)).permute(2, 0, 1)
+    write_image(sheet, pixels, overwrite=overwrite)
+    return comparison
+
+
+def comparison_sheet(comparison: Comparison, *, crop: bool = True) -> Picture:
+    """(H, W, 3) uint8 RGB: the frames' blocks below each other, with the hair at 100 % if ``crop``."""
+    return _stack([_block(frame, crop=crop) for frame in comparison.frames], axis=0)
+
+
+def _source_frames(source: Path, count: int) -> Iterator[tuple[str, Tensor]]:
+    """Label and (1, 3, H, W) RGB of a picture, or of the middles of ``count`` equal parts of a clip."""
+    if is_image(source):
+        yield source.name, to_rgb(read_image(source))
+        return
+    length_s = probe(source).duration_s or _counted_length_s(source)
+    taken: set[int] = set()
+    for index in range(count):
+        second = length_s * (index + 0.5) / count
+        batch = _frame_at(source, second)
+        if batch.pts[0] not in taken:
+            taken.add(batch.pts[0])
+            yield f"{source.name} at {second:.2f} s", to_rgb(batch)
+
+
+def _frame_at(clip: Path, second: float) -> FrameBatch:
+    try:
+        with ClipReader(clip, batch_size=1, start_s=second) as reader:
+            return next(iter(reader))
+    except InputError:
+        # No frame begins so late: the last one is long, or the file breaks off before.
+        with ClipReader(clip, batch_size=1) as reader:
+            return deque(reader, maxlen=1)[0]
+
+
+def _counted_length_s(clip: Path) -> float:
+    """Length of a clip whose container does not say it."""
+    with ClipReader(clip, batch_size=1) as reader:
+        last = deque(reader, maxlen=1)[0]
+        return float((last.pts[0] + last.durations[0]) * reader.time_base - reader.origin)
+
+
+@dataclass(frozen=True)
+class _Study:
+    """What every frame goes through."""
+
+    segmenters: Mapping[str, Segment]
+    engines: Mapping[str, Solve]
+    options: CompareOptions
+    progress: Progress | None
+
+    @torch.inference_mode()
+    def frame(self, label: str, rgb: Tensor) -> ComparedFrame:
+        """All combinations on one frame of (1, 3, H, W)."""
+        full = (rgb.shape[2], rgb.shape[3])
+        size = working_size(*full, min(self.options.long_side_px, max(full)))
+        small = scale_to(rgb, *size)
+        found = {name: segment(rgb) for name, segment in self.segmenters.items()}
+        rows = []
+        for (name, seen), drawn in product(found.items(), self.options.trimaps):
+            trimap = _shrink_trimap(_draw_trimap(seen, drawn, full), size)
+            title = _trimap_name(drawn)
+            cells = tuple(self._cells(f"{label}, {name}, {title}", small, trimap))
+            rows.append(ComparedTrimap(name, title, trimap[0, 0].cpu().numpy(), cells))
+        image = _byte(small[0].permute(1, 2, 0).cpu().numpy())
+        shown = {name: scale_to(seen, *size)[0].cpu().numpy() for name, seen in found.items()}
+        views = {name: _probability_view(*maps) for name, maps in shown.items()}
+        window = _window_of_doubt(*next(iter(shown.values())))
+        plain = _contrasting(image, rows[0].trimap)
+        return ComparedFrame(label, image, views, window, plain, tuple(rows))
+
+    def _cells(self, title: str, rgb: Tensor, trimap: Tensor) -> Iterator[Cell]:
+        for name, solve in self.engines.items():
+            if self.progress is not None:
+                self.progress(f"{title}, {ENGINES[name]}")
+            yield _solve_cell(name, solve, rgb, trimap)
+
+
+def _solve_cell(engine: str, solve: Solve, rgb: Tensor, trimap: Tensor) -> Cell:
+    began_s = time.perf_counter()
+    try:
+        alpha = solve(rgb, trimap)[0, 0].cpu().numpy()
+        if not np.isfinite(alpha).all():
+            raise JobError("alpha has values that are not numbers")
+    except Exception as exc:
+        # Solvers raise whatever they like, and one bad cell must not cost the others.
+        reason = " ".join(str(exc).split()) or type(exc).__name__
+        return Cell(engine, time.perf_counter() - began_s, None, reason)
+    return Cell(engine, time.perf_counter() - began_s, alpha)
+
+
+def _classical(name: str) -> Solve:
+    """PyMatting's engine of that name; where it cannot be imported, one that says so."""
+    try:
+        # Not at the top: the extra may be missing, and loading takes seconds.
+        estimate = getattr(importlib.import_module("pymatting"), f"estimate_alpha_{name}")
+    except ImportError as exc:
+        absent = isinstance(exc, ModuleNotFoundError) and exc.name == "pymatting"
+        return partial(_refuse, _MISSING if absent else f"pymatting cannot be imported: {exc}")
+    return partial(_estimate, estimate)
+
+
+def _refuse(reason: str, rgb: Tensor, trimap: Tensor) -> Tensor:
+    raise JobError(reason)
+
+
+def _estimate(estimate: Callable[..., Any], rgb: Tensor, trimap: Tensor) -> Tensor:
+    if not (trimap == UNKNOWN).any():
+        return (trimap > 0).float()
+    image = np.ascontiguousarray(rgb[0].permute(1, 2, 0).double().cpu().numpy())
+    alpha = estimate(image, trimap[0, 0].double().div(255).cpu().numpy())
+    return keep_known(torch.from_numpy(alpha).float()[None, None], trimap.cpu())
+
+
+def _draw_trimap(seen: Tensor, options: TrimapOptions, size: tuple[int, int]) -> Tensor:
+    """(1, 2, h, w) probabilities -> (1, 1, H, W) trimap, as the pipeline draws it."""
+    person, hair = seen[:, :1], seen[:, 1:]
+    if options.mode == "adaptive":
+        return adaptive_trimap(person, hair, size=size, band=options.band)
+    grown = F.interpolate(person, size, mode="bilinear", align_corners=False)
+    return fixed_trimap(grown > 0.5, erosion=options.erosion, size=options.size)
+
+
+def _shrink_trimap(trimap: Tensor, size: tuple[int, int]) -> Tensor:
+    """A smaller trimap; pixels that mix known and unknown are unknown."""
+    if trimap.shape[2:] == size:
+        return trimap
+    return quantise_trimap(F.interpolate(trimap.float(), size, mode="area").round().to(torch.uint8))
+
+
+def _trimap_name(options: TrimapOptions) -> str:
+    """The options as the command line names them."""
+    if options.mode == "fixed":
+        return f"fixed:{options.erosion},{options.size}"
+    return "adaptive" if options.band == 1 else f"adaptive, band {options.band:g}"
+
+
+def _probability_view(person: Alpha, hair: Alpha) -> Picture:
+    """(h, w, 3): person white, hair red."""
+    body = person - hair
+    return _byte(np.dstack([person, body, body]))
+
+
+def _window_of_doubt(person: Alpha, hair: Alpha) -> Window:
+    """A panel's worth of the picture, where the most hair is in doubt: that is at its rim."""
+    height, width = (min(_PANEL_PX, side) for side in person.shape)
+    doubt = (1 - np.abs(2 * person - 1)) * np.where(hair > _HAIR, 1, _BARE_EDGE)
+    total = cv2.integral(doubt, sdepth=cv2.CV_64F)
+    columns = total[:, width:] - total[:, :-width]
+    held = columns[height:] - columns[:-height]
+    # Of windows that hold the same, the one in their middle.
+    top, left = np.argwhere(held >= 0.999 * held.max()).mean(axis=0).round().astype(int).tolist()
+    return slice(top, top + height), slice(left, left + width)
+
+
+def _contrasting(image: Picture, trimap: Picture) -> tuple[int, int, int]:
+    """The plain colour that subject and band, where the old background shows, come least near to."""
+    subject = image[trimap > 0] if trimap.any() else image.reshape(-1, 3)
+    colours, plain = _lab(subject), _lab(np.array(_PLAIN))
+    # Lightness counts twice: it is what shows a strand.
+    gaps = [np.linalg.norm((colours - colour) * (2, 1, 1), axis=1) for colour in plain]
+    nearest = [np.percentile(gap, 10) for gap in gaps]
+    return _PLAIN[int(np.argmax(nearest))]
+
+
+def _lab(colours: NDArray[Any]) -> NDArray[Any]:
+    """(n, 3) RGB in 0..255 as CIE L*a*b*."""
+    rgb = np.asarray(colours[None] / 255, np.float32)
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)[0])
+
+
+def _block(frame: ComparedFrame, *, crop: bool) -> Picture:
+    """A frame's part of the sheet."""
+    height, width = frame.image.shape[:2]
+    # A picture that fits a panel is shown at 100 % anyway.
+    window = frame.window if crop and max(height, width) > _PANEL_PX else None
+    first = [_panel(f"{width}x{height}", frame.image, window)]
+    first += [_panel(f"{name}: hair red", view, window) for name, view in frame.seen.items()]
+    rows = [_text([frame.label], width=len(first) * _PANEL_PX), _stack(first, axis=1)]
+    for row in frame.trimaps:
+        panels = [_panel(f"{row.segmenter} {row.name}", row.trimap, window)]
+        panels += [_cell_panel(cell, frame, window) for cell in row.cells]
+        rows.append(_stack(panels, axis=1))
+    return _stack(rows, axis=0)
+
+
+def _cell_panel(cell: Cell, frame: ComparedFrame, window: Window | None) -> Picture:
+    name = ENGINES[cell.engine]
+    if cell.alpha is None:
+        reason = textwrap.wrap(cell.reason, _LINE_CHARACTERS, break_on_hyphens=False)
+        return _text([f"{name}: no alpha", *reason])
+    composite = _composite(frame.image, cell.alpha, frame.plain)
+    return _panel(f"{name}  {cell.duration_s:.2f} s", composite, window)
+
+
+def _composite(image: Picture, alpha: Alpha, plain: tuple[int, int, int]) -> Picture:
+    rgb = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    matte = torch.from_numpy(alpha)[None, None]
+    foreground, _ = estimate_foreground(rgb, matte)
+    background = torch.tensor(plain).view(1, 3, 1, 1) / 255
+    return _byte(torch.lerp(background, foreground, matte)[0].permute(1, 2, 0).numpy())
+
+
+def _panel(title: str, view: Picture, window: Window | None) -> Picture:
+    """The title, the view shrunk to a panel, and its window at 100 %."""
+    scale = min(1.0, _PANEL_PX / max(view.shape[:2]))
+    height, width = (max(1, round(side * scale)) for side in view.shape[:2])
+    parts = [_text([title]), cv2.resize(view, (width, height), interpolation=cv2.INTER_AREA)]
+    parts += [] if window is None else [view[window]]
+    return _stack([_coloured(part) for part in parts], axis=0)
+
+
+def _text(lines: Sequence[str], *, width: int = _PANEL_PX) -> Picture:
+    """Dark strips with a line of text each."""
+    strip = np.full((_LINE_PX * len(lines), width + _GAP_PX, 3), _SHADE, np.uint8)
+    for index, line in enumerate(lines):
+        place = (4, _LINE_PX * (index + 1) - 8)
+        cv2.putText(strip, line, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (235, 235, 235), 1, cv2.LINE_AA)
+    return strip
+
+
+def _stack(parts: Sequence[Picture], *, axis: int) -> Picture:
+    """Pictures below (axis 0) or beside (axis 1) each other, padded to the largest."""
+    across = max(part.shape[1 - axis] for part in parts)
+    padded = []
+    for part in parts:
+        missing = [(0, 0), (0, 0), (0, 0)]
+        missing[1 - axis] = (0, across - part.shape[1 - axis])
+        padded.append(np.pad(part, missing, constant_values=_SHADE))
+    return np.concatenate(padded, axis=axis)
+
+
+def _coloured(view: NDArray[Any]) -> Picture:
+    """(h, w) or (h, w, 3) as (h, w, 3)."""
+    return np.asarray(view if view.ndim == 3 else np.dstack([view] * 3), np.uint8)
+
+
+def _byte(values: NDArray[Any]) -> Picture:
+    return np.asarray(np.clip(values, 0, 1) * 255 + 0.5, np.uint8)

@@ -1,0 +1,117 @@
+"""Compositing on the sample planes themselves.
+
+Blending is linear and Y'CbCr an affine map of R'G'B', so planes can be blended as they are, chroma
+with the alpha averaged over each of its samples. Planes are three float tensors, luma (or R) (N, 1,
+H, W) and two chroma (or G, B) (N, 1, h, w), in any one unit; rounding is left to whoever writes them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Planes = tuple[Tensor, Tensor, Tensor]
+
+# Where the subject covers more than this, a pixel tells nothing of the background.
+_SEEN_UP_TO_ALPHA: Final = 0.05
+# Blurs wider than this many samples are done on a smaller picture.
+_WIDEST_SIGMA: Final = 2.5
+# Share of the picture's mean in the blur, which takes over where no background is near.
+_MEAN_SHARE: Final = 1e-4
+
+
+def chroma_alpha(alpha: Tensor, size: tuple[int, int]) -> Tensor:
+    """Alpha of the chroma samples: the mean over the luma samples that each one covers.
+
+    Args:
+        alpha: (N, 1, H, W) float.
+        size: height and width of the chroma planes: those of luma, or half of them rounded up.
+
+    Returns:
+        (N, 1, h, w) float; the last sample of an odd side averages what there is.
+
+    >>> chroma_alpha(torch.tensor([[[[1.0, 0.0, 1.0]]]]), (1, 2))
+    tensor([[[[0.5000, 1.0000]]]])
+    """
+    factors = (-(-alpha.shape[2] // size[0]), -(-alpha.shape[3] // size[1]))
+    if factors == (1, 1):
+        return alpha
+    return F.avg_pool2d(alpha, factors, ceil_mode=True, count_include_pad=False)
+
+
+def composite_planes(foreground: Planes, alpha: Tensor, background: Planes) -> Planes:
+    """``alpha * foreground + (1 - alpha) * background``, plane by plane.
+
+    Exactly the foreground's samples where alpha is 1 and the background's where it is 0.
+
+    Args:
+        foreground: planes of the subject's own colours (straight, not premultiplied).
+        alpha: (N, 1, H, W) float in 0..1.
+        background: planes of the same sizes and unit; a batch of 1 serves all frames.
+    """
+    luma_f, u_f, v_f = foreground
+    luma_b, u_b, v_b = background
+    beside = chroma_alpha(alpha, (u_f.shape[2], u_f.shape[3]))
+    return (
+        torch.lerp(luma_b, luma_f, alpha),
+        torch.lerp(u_b, u_f, beside),
+        torch.lerp(v_b, v_f, beside),
+    )
+
+
+def blur_background(planes: Planes, alpha: Tensor, *, sigma_px: float) -> Planes:
+    """The frame without its subject, blurred: what to put behind the subject of the same frame.
+
+    A Gaussian mean over those pixels only that the subject does not cover, so none of its colour
+    bleeds out; the frame's edge is treated alike. Far inside the subject it is the background's mean.
+
+    Args:
+        planes: the frame's planes.
+        alpha: (N, 1, H, W) float in 0..1.
+        sigma_px: standard deviation of the blur in luma samples, above 0.
+    """
+    height, width = alpha.shape[2:]
+    weight = (1 - alpha / _SEEN_UP_TO_ALPHA).clamp(min=0)
+    blurred = []
+    for plane in planes:
+        h, w = plane.shape[2:]
+        sigmas = (sigma_px * h / height, sigma_px * w / width)
+        blurred.append(_weighted_blur(plane, chroma_alpha(weight, (h, w)), sigmas))
+    return blurred[0], blurred[1], blurred[2]
+
+
+def _weighted_blur(plane: Tensor, weight: Tensor, sigmas: tuple[float, float]) -> Tensor:
+    """Gaussian mean of (N, 1, h, w) by a weight of the same shape, zero outside the frame."""
+    shrink = [max(1, math.floor(sigma / _WIDEST_SIGMA)) for sigma in sigmas]
+    both = torch.cat([plane * weight, weight], dim=1)
+    both = F.avg_pool2d(both, shrink, ceil_mode=True, count_include_pad=False)
+    total = both.sum(dim=(2, 3), keepdim=True)
+    mean = torch.where(
+        total[:, 1:] > 0, total[:, :1] / total[:, 1:], plane.mean(dim=(2, 3), keepdim=True)
+    )
+    for dim, sigma, factor in zip((2, 3), sigmas, shrink, strict=True):
+        both = _gaussian(both, sigma / factor, dim=dim)
+    blurred = (both[:, :1] + _MEAN_SHARE * mean) / (both[:, 1:] + _MEAN_SHARE)
+    if shrink != [1, 1]:
+        # The last pooled sample of a side that is no multiple reaches beyond the frame.
+        size = [side * factor for side, factor in zip(blurred.shape[2:], shrink, strict=True)]
+        blurred = F.interpolate(blurred, size, mode="bilinear", align_corners=False)
+    return blurred[:, :, : plane.shape[2], : plane.shape[3]]
+
+
+def _gaussian(x: Tensor, sigma: float, *, dim: int) -> Tensor:
+    """Gaussian along one dimension; sums of shifted copies, as CPU convolutions are slower."""
+    reach = math.ceil(3 * sigma)
+    taps = [math.exp(-0.5 * (k / sigma) ** 2) for k in range(reach + 1)]
+    scale = 1 / (2 * sum(taps) - taps[0])
+    length = x.shape[dim]
+    padded = F.pad(x, (0, 0, reach, reach) if dim == 2 else (reach, reach))
+    result = x * (taps[0] * scale)
+    for k, tap in enumerate(taps[1:], start=1):
+        result.add_(padded.narrow(dim, reach - k, length), alpha=tap * scale)
+        result.add_(padded.narrow(dim, reach + k, length), alpha=tap * scale)
+    return result

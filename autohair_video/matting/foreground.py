@@ -1,0 +1,73 @@
+"""Foreground colour estimation: taking the old background's colour out of the mixed pixels.
+
+A pixel of the band is ``alpha * F + (1 - alpha) * B``; put on a new background as it is, it brings a
+rim of the old one. F and B are found as in blur fusion (Forte, "Approximate Fast Foreground Colour
+Estimation", ICIP 2021): both are local means, weighted by alpha and by 1 - alpha, of colours that are
+corrected by what the last guess left unexplained of each pixel. Rounds over ever smaller
+neighbourhoods, which are cells of a pyramid, take the place of its two wide blurs, as levels do in
+Germer et al., "Fast Multi-Level Foreground Estimation", ICPR 2020.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+# The rounds run on a picture of half the size; each averages over cells of so many of its pixels.
+_SHRINK: Final = 2
+_CELLS: Final = (32, 16, 8, 4, 4, 2)
+# Weight of the last guess in a mean; it takes over where no pixel of the kind is near.
+_LAST_GUESS: Final = 1e-3
+
+
+def estimate_foreground(image: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    """Foreground and background colours (straight, not premultiplied) of every pixel.
+
+    Channels do not mix, so it serves luma planes with alpha and chroma planes with chroma's alpha.
+
+    Args:
+        image: (N, C, H, W) float samples in any unit.
+        alpha: (N, 1, H, W) float in 0..1.
+
+    Returns:
+        Foreground and background, each (N, C, H, W), within the image's range. Where alpha is 1 the
+        foreground is the image bit for bit, and where it is 0 the background is; beyond, they go
+        on smoothly.
+    """
+    colours = _smooth_colours(_pool(image, _SHRINK), _pool(alpha, _SHRINK))
+    foreground, background = _enlarge(colours, _SHRINK, image).chunk(2)
+    missing = torch.lerp(background, foreground, alpha).sub_(image)
+    low, high = image.aminmax()
+    foreground.addcmul_(alpha, missing, value=-1).clamp_(low, high)
+    background.addcmul_(1 - alpha, missing, value=-1).clamp_(low, high)
+    return torch.where(alpha == 1, image, foreground), torch.where(alpha == 0, image, background)
+
+
+def _smooth_colours(image: Tensor, alpha: Tensor) -> Tensor:
+    """Locally averaged colours: (2N, C, h, w), the foregrounds of all frames, then the backgrounds.
+
+    Each round moves both colours by their share of what their mixture leaves unexplained of the
+    image, and averages them anew.
+    """
+    weights = torch.cat([alpha, 1 - alpha])
+    colours = image.mean(dim=(2, 3), keepdim=True).expand_as(image).repeat(2, 1, 1, 1)
+    for cell in _CELLS:
+        foreground, background = colours.chunk(2)
+        missing = torch.lerp(background, foreground, alpha).sub_(image).repeat(2, 1, 1, 1)
+        explained = colours.addcmul(weights, missing, value=-1).mul_(weights)
+        mean = _pool(explained.add_(colours, alpha=_LAST_GUESS), cell)
+        colours = _enlarge(mean.div_(_pool(weights, cell) + _LAST_GUESS), cell, image)
+    return colours
+
+
+def _pool(x: Tensor, cell: int) -> Tensor:
+    """Means of square cells; those at the right and lower edge average what there is."""
+    return F.avg_pool2d(x, cell, ceil_mode=True, count_include_pad=False)
+
+
+def _enlarge(x: Tensor, factor: int, like: Tensor) -> Tensor:
+    large = F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
+    return large[:, :, : like.shape[2], : like.shape[3]]

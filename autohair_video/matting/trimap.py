@@ -1,0 +1,165 @@
+"""Trimaps: what is surely foreground, what surely background, and what the matter must solve.
+
+Two ways to draw the unknown band: the fixed form of a hard mask (erode, then dilate what is left),
+and the adaptive form, whose band follows the segmenter's doubt, the subject's size and the hair.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from autohair_video.errors import InputError
+
+BACKGROUND: Final = 0
+UNKNOWN: Final = 128
+FOREGROUND: Final = 255
+
+# Between these person probabilities the segmenter is in doubt.
+_UNLIKELY: Final = 0.1
+_LIKELY: Final = 0.9
+# A body has pixels that are more likely person than not: at least this share of the picture, and of
+# what the largest body has. What has fewer is a speck.
+_MORE_LIKELY: Final = 0.5
+_SMALLEST_BODY: Final = 2e-4
+_SMALLEST_SHARE: Final = 4e-3
+# Widths of the band as shares of the subject's size, and the least width in pixels of the
+# probability map: a segmenter with output stride 4 is not exact to more than that.
+_EDGE_SHARE: Final = 0.016
+_EDGE_LEAST_PX: Final = 4.0
+_HAIR_OUT_SHARE: Final = 0.06
+_HAIR_IN_SHARE: Final = 0.03
+_HAIR: Final = 0.3
+
+_Map = npt.NDArray[np.float32]
+_Mask = npt.NDArray[np.bool_]
+
+
+def fixed_trimap(mask: Tensor, *, erosion: int, size: int) -> Tensor:
+    """Trimap of a hard or grey mask, band of constant width.
+
+    The mask is eroded with 3x3 ones ``erosion`` times (the frame's edge does not erode); all of the
+    result that is above zero is foreground; that result, dilated once by a square of
+    ``2 * size + 1`` px, bounds the band. On a straight edge the band reaches ``erosion`` px inward
+    and ``size - erosion`` px outward.
+
+    A grey minimum is above zero exactly where every sample is, so the mask is made binary first; n
+    erosions by 3x3 are one by a square of ``2 * n + 1`` px; a square is a row, then a column; and
+    each of those is a running maximum by doubling (51 px take six comparisons of shifted uint8
+    copies). Size 25 on one 1920x1080 frame takes 5 ms on one CPU core so, and a 4K frame 26 ms. Of
+    Kornia's engines, unfold takes 215 ms and 0.4 GB with the same split (4 s for 11x11 at once),
+    convolution 20 s for 11x11; ``max_pool2d`` with the split takes 280 ms. All give the same bits.
+
+    Args:
+        mask: (N, 1, H, W), any real dtype; above zero is inside.
+        erosion: number of 3x3 erosions, 0 or more.
+        size: half the side of the dilating square, in pixels, 0 or more.
+
+    Returns:
+        (N, 1, H, W) uint8 of 0, 128 and 255 on the mask's device.
+    """
+    outside = (mask <= 0).to(torch.uint8)
+    foreground = 1 - _dilate(outside, erosion)
+    reach = _dilate(foreground, size)
+    return reach * UNKNOWN + foreground * (FOREGROUND - UNKNOWN)
+
+
+def _dilate(mask: Tensor, radius_px: int) -> Tensor:
+    """Maximum over a square of ``2 * radius_px + 1`` px; nothing lies outside the frame."""
+    return _running_max(_running_max(mask, radius_px, dim=3), radius_px, dim=2)
+
+
+def _running_max(mask: Tensor, radius_px: int, *, dim: int) -> Tensor:
+    radius_px = min(radius_px, mask.shape[dim] - 1)
+    border = (radius_px, radius_px) if dim == 3 else (0, 0, radius_px, radius_px)
+    covered, window = 1, 2 * radius_px + 1
+    best = F.pad(mask, border)
+    while covered < window:
+        step = min(covered, window - covered)
+        length = best.shape[dim] - step
+        best = torch.maximum(best.narrow(dim, 0, length), best.narrow(dim, step, length))
+        covered += step
+    return best
+
+
+def adaptive_trimap(
+    person: Tensor, hair: Tensor, *, size: tuple[int, int], band: float = 1.0
+) -> Tensor:
+    """Trimap of person and hair probabilities, band of a width that follows the picture.
+
+    Unknown is every pixel where the segmenter is in doubt (person probability 0.1 to 0.9), and all
+    that lies nearer to the doubt than the band's width: 1.6 % of the subject's size along skin and
+    cloth, 4.6 % inward and 6 % outward at hair, whose strands fly out. The size is the square root
+    of the largest body's area. Regions that hold no pixel more likely person than not, and specks
+    far smaller than the largest body, are background; without a body all is background.
+
+    The band is drawn with distances on the small map (OpenCV, on the CPU: that map is all that is
+    copied) and comes up to the frame's size as one bilinear field, so that its outline is smooth
+    and a 4K frame costs little more than a small one.
+
+    Args:
+        person: (N, 1, h, w) float probability of the whole person, hair included, of the whole
+            frame at any smaller size.
+        hair: (N, 1, h, w) float probability of hair.
+        size: height and width of the frame in pixels.
+        band: scale of the band's width; 1 is the default width.
+
+    Returns:
+        (N, 1, H, W) uint8 of 0, 128 and 255 on the probabilities' device.
+    """
+    maps = torch.cat([person, hair], dim=1).float().cpu().numpy()
+    field = np.stack([_sureness(p, h, band) for p, h in maps])[:, None]
+    known = F.interpolate(
+        torch.from_numpy(field).to(person.device), size, mode="bilinear", align_corners=False
+    )
+    trimap = torch.full(known.shape, UNKNOWN, dtype=torch.uint8, device=known.device)
+    return trimap.masked_fill_(known > 0.5, FOREGROUND).masked_fill_(known < -0.5, BACKGROUND)
+
+
+def _sureness(person: _Map, hair: _Map, band: float) -> _Map:
+    """1 where surely foreground, -1 where surely background, crossing +-0.5 where the band ends."""
+    labels, regions = cv2.connectedComponents((person > _UNLIKELY).astype(np.uint8))
+    held = np.bincount(regions[person > _MORE_LIKELY], minlength=labels)
+    body = (held >= max(1, _SMALLEST_BODY * person.size, _SMALLEST_SHARE * held.max()))[regions]
+    if not body.any():
+        return np.full(person.shape, -1, np.float32)
+    scale = float(np.sqrt(held.max()))
+    edge = band * max(_EDGE_LEAST_PX, _EDGE_SHARE * scale)
+    hair_reach = max(edge, band * _HAIR_OUT_SHARE * scale)
+    from_hair = _distance_to(body & (hair > _HAIR))
+    inward = edge + band * _HAIR_IN_SHARE * scale * np.clip(1 - from_hair / hair_reach, 0, 1)
+    outside = np.minimum(_distance_to(body) - edge, from_hair - hair_reach)
+    inside = _distance_to(~body | (person < _LIKELY)) - inward
+    sure: _Map = np.clip(inside + 0.5, 0, 1) - np.clip(outside + 0.5, 0, 1)
+    return sure.astype(np.float32)
+
+
+def _distance_to(mask: _Mask) -> _Map:
+    """Distance in pixels from each pixel to the nearest of ``mask``; huge where there is none."""
+    if not mask.any():
+        return np.full(mask.shape, np.inf, np.float32)
+    far = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    return np.asarray(far, np.float32)
+
+
+def quantise_trimap(trimap: Tensor) -> Tensor:
+    """A uint8 trimap of any shape with only 0, 128 and 255.
+
+    Smooth scaling leaves values between, which are mixtures of known and unknown and give jagged
+    mattes: only samples within 15 of either end are taken as known.
+    """
+    if trimap.dtype != torch.uint8:
+        raise InputError(f"a trimap of {trimap.dtype}: give 8 bit grey (0, 128, 255)")
+    unknown = torch.full_like(trimap, UNKNOWN)
+    return unknown.masked_fill_(trimap < 16, BACKGROUND).masked_fill_(trimap > 239, FOREGROUND)
+
+
+def keep_known(alpha: Tensor, trimap: Tensor) -> Tensor:
+    """Alpha with 0 and 1 where the trimap says background and foreground; both (N, 1, H, W)."""
+    return alpha.masked_fill(trimap == BACKGROUND, 0).masked_fill(trimap == FOREGROUND, 1)

@@ -1,0 +1,58 @@
+"""Files to frames and back; the only part that knows PyAV and OpenCV's image files.
+
+In the order in which a frame meets them:
+
+    decode      opens a clip and decodes its video stream
+    probe       what a clip holds: streams, times, rotation, colour
+    planes      FFmpeg's frames <-> sample planes; which pixel formats are native
+    reader      clip -> batches of planes with pts and durations
+    image       still image <-> planes
+    colour      Y'CbCr <-> R'G'B', and from one format to another, on the device
+    background  image, video or colour -> pictures of the frame's size
+    presets     the table: preset -> container, codec, sample layout
+    sound       audio and subtitle packets, copied in step with the video
+    staging     outputs written aside and renamed when whole
+    writer      batches and alpha -> clip
+"""
+
+from autohair_video.media.background import Background, open_background
+from autohair_video.media.colour import (
+    convert_format,
+    effective_matrix,
+    from_rgb,
+    quantise_alpha,
+    round_planes,
+    to_rgb,
+)
+from autohair_video.media.image import is_image, read_gray, read_image, write_image
+from autohair_video.media.presets import PRESETS, Preset, codec_format, preset_for, preset_named
+from autohair_video.media.probe import ClipInfo, TrackInfo, probe
+from autohair_video.media.reader import ClipReader
+from autohair_video.media.staging import check_output
+from autohair_video.media.writer import ClipWriter
+
+__all__ = [
+    "PRESETS",
+    "Background",
+    "ClipInfo",
+    "ClipReader",
+    "ClipWriter",
+    "Preset",
+    "TrackInfo",
+    "check_output",
+    "codec_format",
+    "convert_format",
+    "effective_matrix",
+    "from_rgb",
+    "is_image",
+    "open_background",
+    "preset_for",
+    "preset_named",
+    "probe",
+    "quantise_alpha",
+    "read_gray",
+    "read_image",
+    "round_planes",
+    "to_rgb",
+    "write_image",
+]

@@ -1,0 +1,110 @@
+"""Opens a clip and decodes its video stream: the ground that probe and reader stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from autohair_video.errors import InputError
+
+# More packets than any decoder holds back.
+_MOST_WAITING: Final = 256
+
+
+def open_clip(path: Path) -> tuple[InputContainer, VideoStream]:
+    """The opened container and its main video stream, set to decode on all cores.
+
+    Raises:
+        InputError: the file is missing, a folder, empty, not a video, or has no video stream (only
+            sound).
+    """
+    check_input_file(path, "clip")
+    try:
+        container = av.open(str(path))
+    except (av.FFmpegError, OSError, ValueError) as exc:
+        raise InputError(f"{path} is not a video that FFmpeg can read ({reason(exc)})") from exc
+    try:
+        stream = _main_video_stream(path, container)
+    except InputError:
+        container.close()
+        raise
+    stream.thread_type = "AUTO"
+    return container, stream
+
+
+def check_input_file(path: Path, what: str) -> None:
+    """Raises InputError unless ``path`` is a file with something in it."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name one {what} in it")
+    if not path.exists():
+        raise InputError(f"{what} {path} does not exist")
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes)")
+
+
+def reason(exc: Exception) -> str:
+    """The short text of an FFmpeg or system error, without numbers and file names."""
+    return getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+
+
+def decoded_frames(
+    container: InputContainer, stream: VideoStream, damage: list[str]
+) -> Iterator[tuple[VideoFrame, int]]:
+    """Frames in display order, each with its packet's duration in ticks (0: unknown).
+
+    What cannot be read or decoded is passed over; ``damage`` gets one line about the first of it.
+    """
+    durations: dict[int, int] = {}
+    for packet in _packets(container, stream, damage):
+        if packet.is_corrupt:
+            _note(damage, "a packet is cut short")
+        if packet.pts is not None and packet.duration:
+            durations[packet.pts] = packet.duration
+            if len(durations) > _MOST_WAITING:
+                # Not every packet becomes a frame of its own: two fields make one.
+                del durations[next(iter(durations))]
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as exc:
+            _note(damage, f"a packet cannot be decoded ({reason(exc)})")
+            continue
+        for frame in frames:
+            yield frame, durations.pop(frame.pts, 0) if frame.pts is not None else 0
+
+
+def _packets(container: InputContainer, stream: VideoStream, damage: list[str]) -> Iterator[Packet[Any]]:
+    """The stream's packets, last the empty one that flushes; a broken file just ends."""
+    try:
+        yield from container.demux(stream)
+    except av.FFmpegError as exc:
+        _note(damage, f"reading stopped ({reason(exc)})")
+        flush: Packet[Any] = Packet()
+        flush.stream = stream
+        yield flush
+
+
+def _note(damage: list[str], line: str) -> None:
+    if not damage:
+        damage.append(line)
+
+
+def _main_video_stream(path: Path, container: InputContainer) -> VideoStream:
+    films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    # FFmpeg takes any text file for ANSI art.
+    if container.format.name == "tty" or not films:
+        if container.streams.audio:
+            raise InputError(f"{path} holds sound but no video stream")
+        raise InputError(f"{path} is not a video: it has no video stream")
+    best = container.streams.best("video")
+    stream = best if best is not None and best in films else films[0]
+    if stream.codec_context is None:
+        raise InputError(f"the video stream of {path} has a codec that this FFmpeg cannot decode")
+    return stream

@@ -1,0 +1,114 @@
+"""FFmpeg's frames as sample planes, and back, without a copy more than needed.
+
+Native pixel formats are planar, little-endian, 8 to 12 bit: yuv420p, yuv422p, yuv444p and gbrp with
+their deeper kin. yuvj* are the same samples in full range, a fourth (alpha) plane is passed over,
+and gray gets neutral chroma. Any other format goes through swscale to the nearest native one, range
+and depth kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from av import VideoFormat, VideoFrame
+from numpy.typing import NDArray
+
+from autohair_video.frames import FrameFormat
+
+RANGE_LIMITED: Final = 1
+RANGE_FULL: Final = 2
+
+Samples = NDArray[Any]
+
+_CHROMA_DIGITS: Final = {(2, 2): "420", (2, 1): "422", (1, 1): "444"}
+
+
+def pixel_format(fmt: FrameFormat, *, alpha: bool = False) -> str:
+    """FFmpeg's name of the pixel format that holds ``fmt``, with or without an alpha plane.
+
+    >>> pixel_format(FrameFormat(16, 16, bit_depth=10, subsample_x=1, subsample_y=1), alpha=True)
+    'yuva444p10le'
+    """
+    return _format_name(fmt.is_rgb, (fmt.subsample_x, fmt.subsample_y), fmt.bit_depth, alpha=alpha)
+
+
+def native_format(fmt: VideoFormat, *, quarter_turn: bool = False) -> str:
+    """The native pixel format nearest to ``fmt``.
+
+    4:2:2 becomes 4:4:4 for frames that get a quarter turn.
+
+    >>> [native_format(VideoFormat(name)) for name in ("nv12", "p010le", "bgra", "gray16le")]
+    ['yuv420p', 'yuv420p10le', 'gbrp', 'gray12le']
+    """
+    depth = min(max(8, *(part.bits for part in fmt.components)), 12)
+    rgb = fmt.is_rgb or fmt.has_palette
+    if not rgb and len(fmt.components) < 3:
+        return "gray" + _depth_suffix(depth)
+    # 32 is a multiple of every subsampling there is (4:1:0 has 4).
+    across, down = (min(32 // f(32), 2) for f in (fmt.chroma_width, fmt.chroma_height))
+    if across == 1 or (quarter_turn and down == 1):
+        across = down = 1
+    name = _format_name(rgb, (across, down), depth)
+    plain = fmt.name.replace("yuvj", "yuv").replace("yuva", "yuv").replace("gbrap", "gbrp")
+    return fmt.name if plain == name else name
+
+
+def to_native(frame: VideoFrame, fmt: FrameFormat, name: str, *, rotation: int) -> VideoFrame:
+    """``frame`` in the pixel format ``name`` and at the size it has before being turned to ``fmt``.
+
+    The frame itself comes back when it already is all that.
+    """
+    width, height = (fmt.width, fmt.height) if rotation % 180 == 0 else (fmt.height, fmt.width)
+    if (frame.format.name, frame.width, frame.height) == (name, width, height):
+        return frame
+    sample_range = None
+    if not fmt.is_rgb:
+        sample_range = RANGE_FULL if fmt.full_range else RANGE_LIMITED
+    return frame.reformat(
+        width=width,
+        height=height,
+        format=name,
+        src_color_range=sample_range,
+        dst_color_range=sample_range,
+    )
+
+
+def view_planes(frame: VideoFrame) -> list[Samples]:
+    """Views of a native frame's planes, (h, w) uint8 or int16 each: Y, Cb, Cr or R, G, B.
+
+    Gray frames have one plane. The views are good as long as the frame lives.
+    """
+    views = [_view(frame, index) for index in range(min(len(frame.planes), 3))]
+    if frame.format.name.startswith("gbr"):
+        green, blue, red = views
+        return [red, green, blue]
+    return views
+
+
+def make_frame(name: str, planes: Sequence[Samples]) -> VideoFrame:
+    """A frame of the pixel format ``name`` with the given (h, w) planes copied in, alpha last."""
+    height, width = planes[0].shape
+    frame = VideoFrame(width, height, name)
+    for index, plane in enumerate(planes):
+        np.copyto(_view(frame, index), plane)
+    return frame
+
+
+def _view(frame: VideoFrame, index: int) -> Samples:
+    plane = frame.planes[index]
+    dtype = np.dtype(np.uint8 if frame.format.components[0].bits == 8 else "<i2")
+    rows = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)
+    samples: Samples = rows[:, : plane.width]
+    return samples[::-1] if plane.line_size < 0 else samples
+
+
+def _format_name(rgb: bool, subsampling: tuple[int, int], depth: int, *, alpha: bool = False) -> str:
+    if rgb:
+        return ("gbrap" if alpha else "gbrp") + _depth_suffix(depth)
+    return f"yuv{'a' * alpha}{_CHROMA_DIGITS[subsampling]}p{_depth_suffix(depth)}"
+
+
+def _depth_suffix(depth: int) -> str:
+    return "" if depth == 8 else f"{depth}le"

@@ -1,0 +1,226 @@
+"""Clips as batches of planes: demuxed, decoded, turned upright, with the stream's own pts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain, dropwhile, islice, takewhile
+from math import ceil
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple
+
+import av
+import numpy as np
+import torch
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from torch import Tensor
+
+from autohair_video.errors import InputError, OptionError
+from autohair_video.frames import FrameBatch
+from autohair_video.media.decode import decoded_frames, open_clip
+from autohair_video.media.planes import Samples, to_native, view_planes
+from autohair_video.media.probe import describe, stream_duration, undecodable
+
+# The clock of these containers starts anywhere: a recording may begin at hour 20.
+_FREE_CLOCKS: Final = ("mpegts", "mpeg")
+_MICROSECOND: Final = Fraction(1, 1_000_000)
+
+
+class _TimedFrame(NamedTuple):
+    image: VideoFrame
+    pts: int
+    duration: int
+
+
+class ClipReader:
+    """Iterates over a clip, once, as `FrameBatch` of at most ``batch_size`` frames on the CPU.
+
+    All pts are the stream's own. ``start_s`` and ``end_s`` count from the beginning of the clip;
+    the frames that begin in between are delivered. Rotation metadata is applied. All batches have
+    the one ``format``: a frame that changes size or pixel format on the way is scaled to it. Memory
+    does not grow with the clip.
+
+    Opening decodes the first frame, so all attributes but ``truncated`` are known at once:
+
+    ``info``: what `probe` says.
+    ``format``, ``time_base``: those of every batch.
+    ``origin``: seconds that a writer must subtract from all times: 0 for a whole clip, the first
+    frame's time after ``start_s`` or where that is negative, and the container's start where its
+    clock begins anywhere (MPEG transport and program streams).
+    ``until``: the stream time in seconds where ``end_s`` cuts, or None.
+    ``truncated``: after the last batch, one line about what could not be read, or None.
+
+    Raises:
+        InputError: as `probe`, or no frame lies between ``start_s`` and ``end_s``.
+        OptionError: the batch size or the span makes no sense.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        batch_size: int = 8,
+        start_s: float | None = None,
+        end_s: float | None = None,
+    ) -> None:
+        _check_options(batch_size, start_s or 0, end_s)
+        self._path = Path(path)
+        self._batch_size = batch_size
+        self._damage: list[str] = []
+        self.truncated: str | None = None
+        self._container, self._stream = open_clip(self._path)
+        try:
+            self._prepare(start_s or 0, end_s)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, start_s: float, end_s: float | None) -> None:
+        begin = Fraction(self._container.start_time or 0, av.time_base)
+        self.time_base = self._stream.time_base or Fraction(1, 1000)
+        self.until = None if end_s is None else begin + Fraction(end_s)
+        frames = self._seek(self._tick(begin + Fraction(start_s))) if start_s else self._decode()
+        if self.until is not None:
+            stop = self._tick(self.until)
+            frames = takewhile(lambda frame: frame.pts < stop, frames)
+        first = next(frames, None)
+        if first is None and (start_s or end_s):
+            raise InputError(f"{self._path} has no frame between the given start and end")
+        if first is None:
+            raise undecodable(self._path)
+        self.info = describe(self._path, self._container, self._stream, first.image)
+        self.format = self.info.format
+        self._frames = chain([first], frames)
+        self.origin = self._origin(first, begin, trimmed=bool(start_s))
+
+    def _origin(self, first: _TimedFrame, begin: Fraction, *, trimmed: bool) -> Fraction:
+        if trimmed or first.pts < 0:
+            return first.pts * self.time_base
+        return begin if self.info.container in _FREE_CLOCKS else Fraction(0)
+
+    def _tick(self, seconds: Fraction) -> int:
+        """The first pts at or after ``seconds``; FFmpeg's own seconds are cut to microseconds."""
+        return ceil((seconds - _MICROSECOND) / self.time_base)
+
+    def _decode(self) -> Iterator[_TimedFrame]:
+        frames = decoded_frames(self._container, self._stream, self._damage)
+        return _timed(frames, self._stream, self._track_end())
+
+    def _track_end(self) -> int | None:
+        """Where an MP4 track ends; its packets last until the next in decoding order instead."""
+        stream = self._stream
+        if "mp4" not in self._container.format.name or not stream.duration:
+            return None
+        return (stream.start_time or 0) + stream.duration
+
+    def _seek(self, tick: int) -> Iterator[_TimedFrame]:
+        """Frames from the pts ``tick`` on, by way of the key frame before it."""
+        try:
+            self._container.seek(tick, stream=self._stream)
+            frames = self._decode()
+            head = next(frames, None)
+        except av.FFmpegError:
+            head = None
+        if head is None or head.pts > tick:
+            # Not every container finds its key frames: count from the beginning then.
+            self._container.close()
+            self._container, self._stream = open_clip(self._path)
+            self._damage.clear()
+            return dropwhile(lambda frame: frame.pts < tick, self._decode())
+        return dropwhile(lambda frame: frame.pts < tick, chain([head], frames))
+
+    def __enter__(self) -> ClipReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._container.close()
+
+    def __iter__(self) -> Iterator[FrameBatch]:
+        last: _TimedFrame | None = None
+        while group := list(islice(self._frames, self._batch_size)):
+            last = group[-1]
+            yield self._batch(group)
+        if last is not None:
+            self.truncated = self._missing(last)
+
+    def _batch(self, group: list[_TimedFrame]) -> FrameBatch:
+        views = [self._planes(frame.image) for frame in group]
+        planes = [torch.from_numpy(np.stack(plane)).unsqueeze(1) for plane in zip(*views, strict=True)]
+        if len(planes) == 1:
+            planes += self._neutral_chroma(len(group))
+        y, u, v = planes
+        return FrameBatch(
+            (y, u, v),
+            self.format,
+            pts=tuple(frame.pts for frame in group),
+            durations=tuple(frame.duration for frame in group),
+            time_base=self.time_base,
+        )
+
+    def _planes(self, image: VideoFrame) -> list[Samples]:
+        rotation = self.info.rotation
+        native = to_native(image, self.format, self.info.native_format, rotation=rotation)
+        return [np.rot90(plane, rotation // 90) for plane in view_planes(native)]
+
+    def _neutral_chroma(self, count: int) -> list[Tensor]:
+        shape = (count, 1, *self.format.chroma_size)
+        neutral = 1 << (self.format.bit_depth - 1)
+        return [torch.full(shape, neutral, dtype=self.format.sample_dtype) for _ in range(2)]
+
+    def _missing(self, last: _TimedFrame) -> str | None:
+        """One line on what was lost, given the last frame that was not."""
+        end_s = float((last.pts + last.duration) * self.time_base)
+        if self._damage:
+            return f"{self._path} is damaged: {self._damage[0]}; its frames end at {end_s:.2f} s"
+        start_s = float((self._stream.start_time or 0) * self.time_base)
+        length_s = stream_duration(self._container, self._stream)
+        slack_s = 0.1 + 2 * float(last.duration * self.time_base)
+        if self.until is None and length_s and end_s - min(start_s, 0) < length_s - slack_s:
+            return f"{self._path} breaks off at {end_s:.2f} s of {length_s:.2f} s"
+        return None
+
+
+def _timed(
+    decoded: Iterator[tuple[VideoFrame, int]], stream: VideoStream, end: int | None
+) -> Iterator[_TimedFrame]:
+    """Frames with strictly rising pts, each lasting until the next.
+
+    The last one lasts until ``end``, or as long as its packet says. Frames without a pts follow
+    each other at the stream's rate.
+    """
+    step = 1
+    if stream.average_rate and stream.time_base:
+        step = max(1, round(1 / (stream.average_rate * stream.time_base)))
+    held: _TimedFrame | None = None
+    for image, duration in decoded:
+        pts = image.pts
+        if held is None:
+            pts = 0 if pts is None else pts
+        else:
+            pts = held.pts + (held.duration or step) if pts is None else max(pts, held.pts + 1)
+            step = pts - held.pts
+            yield held._replace(duration=step)
+        held = _TimedFrame(image, pts, duration)
+    if held is not None:
+        rest = 0 if end is None else end - held.pts
+        yield held._replace(duration=rest if rest > 0 else held.duration or step)
+
+
+def _check_options(batch_size: int, start_s: float, end_s: float | None) -> None:
+    if batch_size < 1:
+        raise OptionError(f"a batch of {batch_size} frames is too small: use 1 or more")
+    if start_s < 0:
+        raise OptionError(f"start {start_s} s is negative")
+    if end_s is not None and end_s <= start_s:
+        raise OptionError(f"end {end_s} s does not lie after the start at {start_s} s")

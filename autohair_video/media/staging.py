@@ -1,0 +1,97 @@
+"""Outputs appear whole or not at all: written beside their final name, renamed when done."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from autohair_video.errors import OutputError
+
+_NUMBER: Final = re.compile(r"%0?\d*d")
+
+
+def is_sequence(path: str | Path) -> bool:
+    """Whether ``path`` names a numbered image sequence.
+
+    >>> is_sequence("matte.%05d.png"), is_sequence("100%.mp4")
+    (True, False)
+    """
+    return bool(_NUMBER.search(Path(path).name))
+
+
+def check_output(path: str | Path, *, overwrite: bool, inputs: Sequence[str | Path] = ()) -> None:
+    """Looks before any work is done whether ``path`` can be written at the end of it.
+
+    Raises:
+        OutputError: its folder is missing or not a folder, it is a folder itself, it is one of
+            ``inputs``, or it is there already and ``overwrite`` is false.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise OutputError(f"output {path} is a folder: name a file in it")
+    if not path.parent.is_dir():
+        raise OutputError(f"output folder {path.parent} does not exist: create it first")
+    present = _present_files(path)
+    sources = [Path(source) for source in inputs]
+    if path.exists() and any(source.exists() and path.samefile(source) for source in sources):
+        raise OutputError(f"output {path} is the input itself: choose another name")
+    if present and not overwrite:
+        raise OutputError(f"output {present[0]} exists: choose another name or allow overwriting")
+
+
+class StagedOutput:
+    """A file, or the folder of a numbered sequence, that takes its name only at `commit`.
+
+    Write to ``work_path``, then call `commit` or `discard`.
+
+    Raises:
+        OutputError: nothing can be created in the output's folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        # Hidden, short enough for any file system, and with the extension that muxers go by.
+        aside = f".{self.path.stem[:64]}.{secrets.token_hex(4)}.part"
+        try:
+            if is_sequence(self.path):
+                self._aside = self.path.with_name(aside.replace("%", ""))
+                self._aside.mkdir()
+                self.work_path = self._aside / self.path.name
+            else:
+                self._aside = self.work_path = self.path.with_name(aside + self.path.suffix)
+                self._aside.touch(exist_ok=False)
+        except OSError as exc:
+            raise OutputError(f"cannot write to {self.path.parent} ({exc.strerror})") from exc
+
+    def commit(self) -> None:
+        """Gives the output its name, in place of a file that had it."""
+        try:
+            if self._aside.is_dir():
+                for image in sorted(self._aside.iterdir()):
+                    image.replace(self.path.with_name(image.name))
+                self._aside.rmdir()
+            else:
+                self._aside.replace(self.path)
+        except OSError as exc:
+            self.discard()
+            raise OutputError(f"cannot write {self.path} ({exc.strerror})") from exc
+
+    def discard(self) -> None:
+        """Removes what has been written."""
+        if self._aside.is_dir():
+            shutil.rmtree(self._aside, ignore_errors=True)
+        else:
+            self._aside.unlink(missing_ok=True)
+
+
+def _present_files(path: Path) -> list[Path]:
+    """The files that writing to ``path`` would replace, the first one at least."""
+    if not is_sequence(path):
+        return [path] if path.exists() else []
+    before, after = _NUMBER.split(path.name, maxsplit=1)
+    name = re.compile(re.escape(before) + r"\d+" + re.escape(after))
+    return [file for file in path.parent.iterdir() if name.fullmatch(file.name)]

@@ -1,0 +1,278 @@
+"""Encodes batches of frames, and alpha with them, into a clip with the sound of another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from fractions import Fraction
+from math import lcm
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, cast
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+from torch import Tensor
+
+from autohair_video.errors import OptionError, OutputError
+from autohair_video.frames import FrameBatch, FrameFormat
+from autohair_video.media.colour import convert_format, from_rgb, quantise_alpha, round_planes
+from autohair_video.media.decode import check_input_file, reason
+from autohair_video.media.planes import RANGE_FULL, RANGE_LIMITED, make_frame
+from autohair_video.media.presets import Preset, codec_format, codec_pixel_format
+from autohair_video.media.sound import SoundCopy
+from autohair_video.media.staging import StagedOutput, check_output
+
+_EDITED: Final = ("mp4", "mov")
+_FAST_CLOCK: Final = 1_000_000
+
+
+class ClipWriter:
+    """Writes one clip, as a context manager that finishes it, or removes it after an error.
+
+    Every frame keeps its pts and duration to the tick where the container's clock allows it (MP4,
+    MOV); Matroska and WebM count in milliseconds. Colour tags and the sample aspect ratio go into
+    the file. The output takes its name when it is whole; until then an older file of that name
+    stays as it was.
+
+    ``fmt`` and ``time_base``: those of all batches to come. `presets.codec_format` tells which
+    format reaches the encoder without being converted.
+    ``copy_from``: the clip whose sound and subtitles are copied (see `SoundCopy`); None for a
+    silent clip.
+    ``rate``: frames per second, as a hint for the encoder and for what players display.
+    ``origin``, ``until``: `ClipReader`'s; all times are moved back by ``origin`` seconds.
+    ``notices``: one line for each thing that could not be kept as it was.
+
+    Raises:
+        OptionError: the preset does not go with the extension of ``path``.
+        OutputError: ``path`` cannot be written, is ``copy_from``, or exists and ``overwrite`` is
+            false.
+        InputError: ``copy_from`` cannot be read.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        preset: Preset,
+        fmt: FrameFormat,
+        time_base: Fraction,
+        *,
+        copy_from: str | Path | None = None,
+        origin: Fraction = Fraction(0),
+        until: Fraction | None = None,
+        rate: Fraction | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        if self.path.suffix.lower() not in preset.muxers:
+            extensions = ", ".join(preset.muxers)
+            raise OptionError(f"{path}: format {preset.name} is written to {extensions}")
+        check_output(path, overwrite=overwrite, inputs=[] if copy_from is None else [copy_from])
+        self._preset, self._format, self._time_base = preset, fmt, time_base
+        self._target = codec_format(preset, fmt)
+        self._pixel_format = codec_pixel_format(preset, fmt)
+        self._copy_from, self._origin, self._until = copy_from, origin, until
+        self._rate = rate
+        self._shift = round(origin / time_base)
+        self._lengths = _Lengths()
+        self._stream: VideoStream | None = None
+        self._sound: SoundCopy | None = None
+        self.notices: list[str] = []
+        if copy_from is not None:
+            check_input_file(Path(copy_from), "clip")
+        self._staged = StagedOutput(path)
+        self._muxer = preset.muxers[self.path.suffix.lower()]
+        self._output = self._open()
+
+    def write(self, batch: FrameBatch, alpha: Tensor | None = None) -> None:
+        """Encodes one batch, on whatever device it lies.
+
+        ``alpha``: (N, 1, H, W) float32 in 0..1, straight; needed by presets of the roles alpha and
+        matte and by no other.
+
+        Raises:
+            OutputError: the encoder or the disk refuses.
+        """
+        if batch.format != self._format:
+            raise ValueError(f"frames of {batch.format} for a writer of {self._format}")
+        if (alpha is None) != (self._preset.role == "composite"):
+            raise ValueError(f"alpha is {'missing' if alpha is None else 'out of place'}")
+        planes = [plane.cpu().numpy()[:, 0] for plane in self._codec_planes(batch, alpha)]
+        try:
+            stream = self._stream or self._start(batch)
+            for i, (pts, duration) in enumerate(zip(batch.pts, batch.durations, strict=True)):
+                frame = make_frame(self._pixel_format, [plane[i] for plane in planes])
+                frame.pts, frame.time_base = pts - self._shift, self._time_base
+                frame.colorspace, frame.color_range = self._target.matrix, self._range()
+                self._lengths.add(frame.pts, duration)
+                packets = stream.encode(frame)
+                self._lengths.stamp(packets)
+                self._mux(packets)
+        except (av.FFmpegError, OSError) as exc:
+            raise OutputError(f"cannot write {self.path} ({reason(exc)})") from exc
+
+    def close(self) -> None:
+        """Finishes the clip and gives it its name.
+
+        Raises:
+            OutputError: no frame was written, or the disk refuses.
+        """
+        if self._stream is None:
+            self.abort()
+            raise OutputError(f"no frame was written to {self.path}")
+        try:
+            self._finish(self._stream)
+        except (av.FFmpegError, OSError) as exc:
+            self.abort()
+            raise OutputError(f"cannot finish {self.path} ({reason(exc)})") from exc
+        except BaseException:
+            self.abort()
+            raise
+        self._close_sound()
+        self._staged.commit()
+
+    def abort(self) -> None:
+        """Gives up: what was written is removed, an older file of that name stays as it was."""
+        self._close_sound()
+        with suppress(av.FFmpegError, OSError):
+            self._output.close()
+        self._staged.discard()
+
+    def __enter__(self) -> ClipWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def _open(self) -> OutputContainer:
+        try:
+            return av.open(
+                str(self._staged.work_path),
+                "w",
+                format=self._muxer,
+                container_options=_muxer_options(self._muxer, self._time_base.denominator),
+            )
+        except (av.FFmpegError, OSError, ValueError) as exc:
+            self._staged.discard()
+            raise OutputError(f"cannot write {self.path} ({reason(exc)})") from exc
+
+    def _start(self, batch: FrameBatch) -> VideoStream:
+        """Adds the streams; without a nominal rate, the first frames give one."""
+        rate = self._rate or len(batch) / ((sum(batch.durations) or len(batch)) * self._time_base)
+        stream = cast(VideoStream, self._output.add_stream(self._preset.codec, rate=rate))
+        context, target = stream.codec_context, self._target
+        context.width, context.height = target.width, target.height
+        context.pix_fmt = self._pixel_format
+        context.time_base = stream.time_base = self._time_base
+        context.colorspace, context.color_range = target.matrix, self._range()
+        context.color_primaries, context.color_trc = target.primaries, target.transfer
+        context.sample_aspect_ratio = target.sample_aspect_ratio
+        context.options = dict(self._preset.options)
+        if self._copy_from is not None:
+            self._sound = SoundCopy(
+                self._copy_from,
+                self._output,
+                self._muxer,
+                origin=self._origin,
+                until=self._until,
+            )
+            self.notices = self._sound.notices
+        self._stream = stream
+        return stream
+
+    def _finish(self, stream: VideoStream) -> None:
+        packets = stream.encode(None)
+        self._lengths.stamp(packets)
+        if packets and self._muxer in _EDITED:
+            self._lengths.complete(packets[-1])
+        self._mux(packets)
+        if self._sound is not None:
+            self._sound.finish()
+        self._output.close()
+
+    def _mux(self, packets: Iterable[Packet[Any]]) -> None:
+        for packet in packets:
+            if self._sound is not None and packet.dts is not None:
+                self._sound.advance(packet.dts * packet.time_base)
+            self._output.mux(packet)
+
+    def _codec_planes(self, batch: FrameBatch, alpha: Tensor | None) -> Sequence[Tensor]:
+        """The planes that the codec takes, (N, 1, h, w) integers each."""
+        if self._preset.role == "matte":
+            assert alpha is not None
+            return self._matte_planes(alpha)
+        planes = convert_format(batch.planes, self._format, self._target)
+        if alpha is None:
+            return planes
+        return *planes, quantise_alpha(alpha, self._target.bit_depth)
+
+    def _matte_planes(self, alpha: Tensor) -> Sequence[Tensor]:
+        """Alpha as luma, with neutral chroma where the format has some."""
+        if self._preset.is_gray:
+            return [quantise_alpha(alpha, self._target.bit_depth)]
+        return round_planes(from_rgb(alpha.expand(-1, 3, -1, -1), self._target), self._target)
+
+    def _range(self) -> int:
+        return RANGE_FULL if self._target.full_range else RANGE_LIMITED
+
+    def _close_sound(self) -> None:
+        if self._sound is not None:
+            self._sound.close()
+
+
+def _muxer_options(muxer: str, ticks_per_s: int) -> dict[str, str]:
+    if muxer in _EDITED:
+        # The movie's clock says when each track starts: it must hold the video's ticks, and should
+        # hold the sound's, or a late track would be moved. Faster clocks than that need 64-bit boxes
+        # for clips of some length, which old players do not read.
+        common = lcm(ticks_per_s, 48_000)
+        return {
+            "movflags": "+faststart",
+            "video_track_timescale": str(ticks_per_s),
+            "movie_timescale": str(common if common <= _FAST_CLOCK else ticks_per_s),
+        }
+    if muxer == "matroska":
+        # The priming packet of copied AAC lies before zero; moving it there would move the video too.
+        return {"avoid_negative_ts": "disabled"}
+    return {}
+
+
+class _Lengths:
+    """Gives every packet the duration of its frame; counts in the encoder's ticks."""
+
+    def __init__(self) -> None:
+        self._pending: dict[int, int] = {}
+        self._begin: int | None = None
+        self._end = 0
+        self._first_dts: int | None = None
+
+    def add(self, pts: int, duration: int) -> None:
+        self._begin = pts if self._begin is None else self._begin
+        self._end = pts + duration
+        self._pending[pts] = duration
+
+    def stamp(self, packets: Sequence[Packet[Any]]) -> None:
+        for packet in packets:
+            if self._first_dts is None:
+                self._first_dts = packet.dts
+            if packet.pts is not None:
+                packet.duration = self._pending.pop(packet.pts, 0)
+
+    def complete(self, last: Packet[Any]) -> None:
+        """Lets the last packet of an MP4 track make up what the track's length still lacks.
+
+        That length is the sum of all durations in decoding order, where another frame may come last
+        than on the screen.
+        """
+        if self._begin is not None and self._first_dts is not None and last.dts is not None:
+            last.duration = self._end - self._begin - (last.dts - self._first_dts)

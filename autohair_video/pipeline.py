@@ -1,0 +1,200 @@
+"""The stages composed: frames in time order -> the same frames with their mattes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from autohair_video.errors import DeviceError, OptionError
+from autohair_video.frames import FrameBatch, Matte
+from autohair_video.matting.matte import BandSolver
+from autohair_video.matting.segment import Segmenter
+from autohair_video.matting.temporal import (
+    TemporalState,
+    estimate_motions,
+    smooth_alpha,
+    smooth_probability,
+)
+from autohair_video.matting.trimap import adaptive_trimap, fixed_trimap, quantise_trimap
+from autohair_video.media.colour import to_rgb
+from autohair_video.options import MatterOptions, Tier
+from autohair_video.timing import Watch, unwatched
+from autohair_video.weights import load_network
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of that name; ``auto`` is CUDA, else Apple's MPS, else the CPU.
+
+    Raises:
+        OptionError: there is no device type of that name.
+        DeviceError: this machine, or this build of torch, does not have it.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(kind for kind, there in available.items() if there))
+    kind = name.split(":")[0]
+    if kind not in available:
+        raise OptionError(f"unknown device {name!r}: use auto, cpu, cuda or mps")
+    if not available[kind]:
+        raise DeviceError(f"no {kind} device on this machine; use --device cpu or auto")
+    return torch.device(name)
+
+
+class Matter:
+    """Mattes images and frames. Made once: it loads the networks and holds no state between clips.
+
+    Args:
+        tier: ``fast`` or ``best``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        options: how each stage works; the tier's defaults without it.
+        segmenter: weights file of the segmenter instead of the tier's.
+        matter: weights file of the matting network instead of the tier's.
+
+    Raises:
+        WeightsError: weights are missing, altered or do not fit.
+        DeviceError: the device is not there.
+    """
+
+    def __init__(
+        self,
+        *,
+        tier: Tier = "fast",
+        device: str = "auto",
+        options: MatterOptions | None = None,
+        segmenter: str | Path | None = None,
+        matter: str | Path | None = None,
+    ) -> None:
+        self.tier = tier
+        self.watch: Watch = unwatched
+        self.device = choose_device(device)
+        self.options = options or MatterOptions.for_tier(tier)
+        self.segment = Segmenter(self._network(segmenter or f"segmenter-{tier}"), self.options.segment)
+        self.solve = BandSolver(self._network(matter or f"matter-{tier}"), self.options.tiles)
+
+    def _network(self, name: str | Path) -> nn.Module:
+        network = load_network(name).to(self.device).to(memory_format=torch.channels_last)
+        if self.device.type != "cpu":
+            network.half()
+        return network
+
+    def frames(self, batches: Iterable[FrameBatch]) -> Iterator[tuple[FrameBatch, Matte]]:
+        """Matte a clip: consecutive frames in time order.
+
+        Args:
+            batches: the frames, on any device.
+
+        Yields:
+            Each batch on the Matter's device, and its matte. Where the device's memory was too small
+            for a batch, it comes back in parts.
+
+        Raises:
+            DeviceError: a single frame needs more memory than the device has.
+        """
+        state: TemporalState | None = None
+        for batch in batches:
+            done, state = self._step(batch.to(self.device), state)
+            yield from done
+
+    def image(
+        self, image: NDArray[np.uint8] | Tensor, trimap: NDArray[np.uint8] | Tensor | None = None
+    ) -> Tensor:
+        """Alpha of one picture.
+
+        Args:
+            image: (H, W, 3) uint8 RGB array, or (3, H, W) float tensor in 0..1.
+            trimap: (H, W) uint8 array or tensor of 0, 128 and 255; without it, it is made.
+
+        Returns:
+            (H, W) float32 alpha in 0..1 on the CPU.
+
+        Raises:
+            OptionError: picture and trimap differ in size, or a shape is wrong.
+        """
+        rgb = _as_rgb(image).to(self.device)
+        known = None if trimap is None else _as_trimap(trimap, rgb).to(self.device)
+        return self.still(rgb, known).alpha[0, 0].cpu()
+
+    def still(self, rgb: Tensor, trimap: Tensor | None = None) -> Matte:
+        """Matte of one picture: (1, 3, H, W) float RGB in 0..1, (1, 1, H, W) uint8 trimap or None."""
+        rgb = rgb.to(self.device)
+        known = self._trimap(self.segment(rgb), rgb) if trimap is None else trimap.to(self.device)
+        return Matte(alpha=self.solve(rgb, known), trimap=known)
+
+    def _step(
+        self, batch: FrameBatch, state: TemporalState | None
+    ) -> tuple[list[tuple[FrameBatch, Matte]], TemporalState]:
+        try:
+            matte, new_state = self._matte(batch, state)
+        except torch.OutOfMemoryError as exc:
+            if len(batch) == 1:
+                f = batch.format
+                raise DeviceError(
+                    f"{self.device} has too little memory for one {f.width}x{f.height} frame; "
+                    "use --device cpu or a smaller clip"
+                ) from exc
+        else:
+            return [(batch, matte)], new_state
+        first, second = batch.halves()
+        done, state = self._step(first, state)
+        rest, state = self._step(second, state)
+        return done + rest, state
+
+    def _matte(self, batch: FrameBatch, state: TemporalState | None) -> tuple[Matte, TemporalState]:
+        o, watch = self.options.temporal, self.watch
+        with watch("convert"):
+            rgb = to_rgb(batch)
+            luma = rgb.mean(dim=1, keepdim=True)
+        with watch("segment"):
+            seen = self.segment(rgb)
+        with watch("temporal"):
+            motions = estimate_motions(state.luma if state else None, luma, o)
+            seen = smooth_probability(state.probability if state else None, motions, seen, o)
+        with watch("trimap"):
+            trimap = self._trimap(seen, rgb)
+        with watch("matte"):
+            alpha = self.solve(rgb, trimap)
+        with watch("temporal"):
+            alpha = smooth_alpha(state.alpha if state else None, motions, alpha, trimap, o)
+        matte = Matte(alpha, batch.pts, batch.durations, batch.time_base, trimap)
+        return matte, TemporalState(luma[-1:], seen[-1:], alpha[-1:])
+
+    def _trimap(self, seen: Tensor, rgb: Tensor) -> Tensor:
+        o, size = self.options.trimap, (rgb.shape[2], rgb.shape[3])
+        person, hair = seen[:, :1], seen[:, 1:]
+        if o.mode == "adaptive":
+            return adaptive_trimap(person, hair, size=size, band=o.band)
+        grown = torch.nn.functional.interpolate(person, size, mode="bilinear", align_corners=False)
+        return fixed_trimap(grown > 0.5, erosion=o.erosion, size=o.size)
+
+
+def _as_rgb(image: NDArray[np.uint8] | Tensor) -> Tensor:
+    if isinstance(image, Tensor):
+        if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point():
+            raise OptionError(f"a tensor of {_shape(image)}: give (3, H, W) float RGB in 0..1")
+        return image[None].float()
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise OptionError(f"an array of {_shape(image)}: give (H, W, 3) uint8 RGB")
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+
+
+def _as_trimap(trimap: NDArray[np.uint8] | Tensor, rgb: Tensor) -> Tensor:
+    given = torch.as_tensor(trimap)
+    if given.shape != rgb.shape[2:] or given.dtype != torch.uint8:
+        raise OptionError(
+            f"a trimap of {_shape(given)}: give ({rgb.shape[2]}, {rgb.shape[3]}) uint8 as the image"
+        )
+    return quantise_trimap(given[None, None])
+
+
+def _shape(array: Any) -> str:
+    return f"shape {tuple(array.shape)}, {array.dtype}"

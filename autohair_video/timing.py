@@ -1,0 +1,36 @@
+"""Where the time goes: a stopwatch with one total for each stage."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+
+Watch = Callable[[str], AbstractContextManager[None]]
+
+
+def unwatched(stage: str) -> AbstractContextManager[None]:
+    """The watch that measures nothing."""
+    return nullcontext()
+
+
+class Stopwatch:
+    """Adds up the seconds spent in each stage; on an accelerator it waits for the work it has queued."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._device = device
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Count what happens inside the block to ``stage``."""
+        began = time.perf_counter()
+        yield
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        elif self._device.type == "mps":
+            torch.mps.synchronize()
+        self.seconds[stage] += time.perf_counter() - began

@@ -1,0 +1,192 @@
+"""Training crops for the matter: rendered layers over backdrops, degraded, with a trimap.
+
+render_layers -> MatteSource.load -> sample (pure in its generator) -> MatteCrops (endless batches)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from autohair_video.errors import InputError
+from autohair_video.training.backdrops import Photo, backdrop, load_photos
+from autohair_video.training.degrade import degrade, jitter
+from autohair_video.training.layer import Floats, disc_kernel, motion_kernel
+from autohair_video.training.layers import PATTERN, read_layer
+from autohair_video.training.shapes import between
+from autohair_video.training.trimaps import random_trimap
+
+
+@dataclass(frozen=True)
+class MatteSample:
+    """One crop, or with a leading batch dimension several; all float32.
+
+    ``image`` (3, S, S) is the degraded composite in 0..1, ``trimap`` (1, S, S) holds 0, 0.5 and 1,
+    ``alpha`` (1, S, S) is exact. ``foreground`` and ``background`` (3, S, S) are undegraded:
+    alpha * foreground + (1 - alpha) * background is the composite before its degradation.
+    """
+
+    image: Tensor
+    trimap: Tensor
+    alpha: Tensor
+    foreground: Tensor
+    background: Tensor
+
+
+@dataclass(frozen=True)
+class MatteSource:
+    """Rendered layers on disk and photos in memory."""
+
+    layers: Sequence[Path]
+    photos: Sequence[Photo]
+
+    @classmethod
+    def load(cls, cache_dir: Path, *, shared_data: Path, seed: int = 0, people: int = 250) -> MatteSource:
+        """The layers rendered into ``cache_dir`` so far, and the photos of ``shared_data``.
+
+        Raises:
+            InputError: there is no layer, or no photo.
+        """
+        layers = sorted(cache_dir.glob(PATTERN))
+        if not layers:
+            raise InputError(f"{cache_dir}: no rendered layers; run render_layers into it first")
+        return cls(layers, load_photos(shared_data, rng=np.random.default_rng(seed), people=people))
+
+
+def sample(source: MatteSource, rng: np.random.Generator, *, size: int = 256) -> MatteSample:
+    """Draw one crop of ``size`` px; the same state of ``rng`` gives the same crop."""
+    rgba = _foreground(source, rng, size)
+    alpha = rgba[..., 3:]
+    foreground = jitter(_straight(rgba), rng)
+    background = backdrop(source.photos, rng, size)
+    edge = np.clip(4 * alpha * (1 - alpha), 0, 1)
+    if rng.random() < 0.13:
+        background = _towards(background, foreground, edge)
+    if rng.random() < 0.15:
+        foreground = _spill(foreground, background, alpha, rng)
+    image = degrade(alpha * foreground + (1 - alpha) * background, rng)
+    trimap = random_trimap(alpha[..., 0], rng)
+    return MatteSample(
+        _planes(image),
+        _planes(trimap[..., None]),
+        _planes(alpha),
+        _planes(foreground),
+        _planes(background),
+    )
+
+
+def collate(samples: Sequence[MatteSample]) -> MatteSample:
+    """Stack samples along a new first dimension."""
+    return MatteSample(*(torch.stack([getattr(s, f.name) for s in samples]) for f in fields(MatteSample)))
+
+
+class MatteCrops(IterableDataset[MatteSample]):
+    """An endless, seeded stream of crops; each worker of a DataLoader draws a stream of its own."""
+
+    def __init__(self, source: MatteSource, *, seed: int, size: int = 256) -> None:
+        self.source, self.seed, self.size = source, seed, size
+
+    def __iter__(self) -> Iterator[MatteSample]:
+        worker = get_worker_info()
+        rng = np.random.default_rng([self.seed, 0 if worker is None else worker.id])
+        while True:
+            yield sample(self.source, rng, size=self.size)
+
+
+def _foreground(source: MatteSource, rng: np.random.Generator, size: int) -> Floats:
+    # A premultiplied crop (size, size, 4) of a layer, or of one over another (Tang et al. 2019).
+    rgba = _cut(_read(source, rng), rng, size)
+    if rng.random() < 0.12:
+        below = _cut(_read(source, rng), rng, size)
+        rgba = rgba + below * (1 - rgba[..., 3:])
+    draw = rng.random()
+    if draw < 0.55:  # no lens is perfectly sharp
+        rgba = cv2.GaussianBlur(rgba, (0, 0), float(rng.uniform(0.3, 0.8)))
+    elif draw < 0.63:
+        rgba = cv2.filter2D(rgba, -1, disc_kernel(between(rng, 1, 7)))
+    elif draw < 0.69:
+        rgba = cv2.filter2D(rgba, -1, motion_kernel(rng.uniform(3, 25), rng.uniform(0, np.pi)))
+    return np.clip(rgba, 0, 1)
+
+
+def _read(source: MatteSource, rng: np.random.Generator) -> NDArray[np.uint8]:
+    return read_layer(source.layers[int(rng.integers(len(source.layers)))])
+
+
+def _cut(layer: NDArray[np.uint8], rng: np.random.Generator, size: int) -> Floats:
+    # A part of the layer at the output's size, turned and mirrored; premultiplied.
+    side, centre = _about_mixed(layer[..., 3], rng, size)
+    turn = np.degrees(rng.normal(0, 0.25)) if rng.random() < 0.5 else 0.0
+    turn += 90.0 * int(rng.integers(4)) if rng.random() < 0.15 else 0.0
+    # Only the part that the turned crop can reach is worth converting.
+    reach = side / 2 * (1.42 if turn else 1.0) + 4
+    left, top = np.maximum(0, centre - reach).astype(int)
+    right, bottom = np.ceil(centre + reach).astype(int)
+    rgba = layer[top:bottom, left:right].astype(np.float32) * np.float32(1 / 255)
+    centre = centre - (left, top)
+    rgba[..., :3] *= rgba[..., 3:]
+    zoom = size / side
+    if zoom < 0.85:  # first an area mean, so that thin strands keep their share of a pixel
+        width, height = (max(1, round(n * zoom)) for n in rgba.shape[1::-1])
+        centre = centre * (width / rgba.shape[1], height / rgba.shape[0])
+        rgba, zoom = cv2.resize(rgba, (width, height), interpolation=cv2.INTER_AREA), 1.0
+    matrix = cv2.getRotationMatrix2D((centre[0] - 0.5, centre[1] - 0.5), turn, zoom)
+    matrix = matrix + np.concatenate([np.zeros((2, 2)), size / 2 - centre[:, None]], 1)
+    crop = cv2.warpAffine(rgba, matrix, (size, size), borderMode=cv2.BORDER_REFLECT_101)
+    return np.ascontiguousarray(crop[:, ::-1]) if rng.random() < 0.5 else crop
+
+
+def _about_mixed(
+    alpha: NDArray[np.uint8], rng: np.random.Generator, size: int
+) -> tuple[float, NDArray[np.floating[Any]]]:
+    # Side and centre (x, y), in the layer's pixels, of a crop about a mixed pixel.
+    side = min(between(rng, 0.75 * size, 2 * size), *alpha.shape)
+    mixed = np.flatnonzero((alpha > 5) & (alpha < 250))
+    pixel = mixed[rng.integers(len(mixed))] if len(mixed) else rng.integers(alpha.size)
+    y, x = np.unravel_index(pixel, alpha.shape)
+    wanted = np.array([x, y]) + rng.uniform(-0.3, 0.3, 2) * side
+    return side, np.clip(wanted, side / 2, np.array(alpha.shape[::-1]) - side / 2)
+
+
+def _straight(rgba: Floats) -> Floats:
+    # Straight colour; where there is next to no alpha, that of the pixels about it.
+    alpha = rgba[..., 3:]
+    small = cv2.resize(rgba, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    near = (
+        cv2.blur(small, (5, 5))
+        + cv2.blur(small, (17, 17)) * np.float32(0.01)
+        + small.mean((0, 1)) * np.float32(1e-4)
+    )
+    behind = near[..., :3] / np.maximum(near[..., 3:], 1e-6)
+    behind = cv2.resize(behind, rgba.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    known = np.clip(alpha * 64, 0, 1)
+    straight = rgba[..., :3] / np.maximum(alpha, 1e-6) * known + behind * (1 - known)
+    return np.asarray(np.clip(straight, 0, 1), np.float32)
+
+
+def _towards(background: Floats, foreground: Floats, edge: Floats) -> Floats:
+    # Foreground and background of like colour: the hardest case for every matting method.
+    goal = (foreground * edge).sum((0, 1)) / max(float(edge.sum()), 1e-6)
+    like = goal + 0.4 * (background - background.mean((0, 1)))
+    return np.asarray(np.clip(like, 0, 1), np.float32)
+
+
+def _spill(foreground: Floats, background: Floats, alpha: Floats, rng: np.random.Generator) -> Floats:
+    # Light from the background on the rim of the foreground.
+    light = cv2.GaussianBlur(background, (0, 0), 12)
+    inner = cv2.GaussianBlur(alpha[..., 0], (0, 0), float(rng.uniform(2, 8)))[..., None]
+    share = np.clip((1 - inner) * rng.uniform(0.1, 0.5), 0, 1)
+    return np.asarray(np.clip(foreground * (1 - share) + light * share, 0, 1), np.float32)
+
+
+def _planes(picture: Floats) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32))

@@ -1,0 +1,119 @@
+"""Labels for the segmenter, made once and kept on disk.
+
+Every photo becomes ``NAME.jpg`` (long side at most 720 px) and ``NAME.png`` with three channels of the
+same size: person 0..255 (hair included), hair 0..255, and weight: 255 where the label is to be trusted.
+Street photos keep their drawn labels; portraits and clips are labelled by the teachers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from autohair_video.media.colour import to_rgb
+from autohair_video.media.reader import ClipReader
+from autohair_video.training.backdrops import read_rgb
+from autohair_video.training.teachers import Picture, Teachers
+
+_LONG_SIDE_PX = 720
+_CLIP_FRAMES = {"asl": 6, "sam2": 14, "one": 60}
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A picture (H, W, 3) and its label (H, W, 3), both uint8.
+
+    The label's channels are person (hair included), hair, and weight: 255 where it is to be trusted.
+    """
+
+    picture: Picture
+    label: Picture
+
+
+def prepare_labels(cache: Path, shared_data: Path, teach: Callable[[], Teachers]) -> int:
+    """Write the labels that are not in ``cache`` yet; returns how many were written.
+
+    ``teach`` loads the teachers; it is called only if something is missing.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    done = cache / "whole"
+    if done.exists():
+        return 0
+    teachers, written = teach(), 0
+    for name, picture, drawn in _sources(shared_data):
+        if not (cache / f"{name}.png").exists():
+            item = from_teachers(picture, teachers) if drawn is None else from_drawn(picture, drawn)
+            save(cache / name, item)
+            written += 1
+    done.touch()
+    return written
+
+
+def from_drawn(picture: Picture, label: NDArray[np.uint8]) -> Labelled:
+    """From classes 0 background, 1 person, 2 hair; the 5 px round each edge are not trusted."""
+    person = (label > 0).astype(np.uint8)
+    square = np.ones((5, 5), np.uint8)
+    edge = cv2.dilate(person, square) - cv2.erode(person, square)
+    soft = [cv2.GaussianBlur(m.astype(np.float32), (0, 0), 1.0) for m in (label > 0, label == 2)]
+    return Labelled(picture, _levels(soft[0], soft[1], 1 - edge))
+
+
+def from_teachers(picture: Picture, teachers: Teachers) -> Labelled:
+    """From three teachers; where selfie and VOC segmenter differ over an area, weight is 0."""
+    selfie, voc, hair = (f(picture) for f in (teachers.person, teachers.voc_person, teachers.hair))
+    person = np.maximum(selfie, hair * (cv2.dilate(selfie, np.ones((25, 25))) > 0.5))
+    reach = max(3, round(max(picture.shape[:2]) / 45)) | 1
+    differ = ((person > 0.5) != (voc > 0.5)).astype(np.uint8)
+    differ = cv2.morphologyEx(differ, cv2.MORPH_OPEN, np.ones((reach, reach), np.uint8))
+    differ = cv2.dilate(differ, np.ones((reach, reach), np.uint8))
+    return Labelled(picture, _levels(person, hair * person, 1 - differ))
+
+
+def save(stem: Path, item: Labelled) -> None:
+    """Write picture and label beside each other; the label last, as it marks the pair as whole."""
+    cv2.imwrite(f"{stem}.jpg", item.picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+    cv2.imwrite(f"{stem}.png", item.label[..., ::-1])
+
+
+def load(stem: Path) -> Labelled:
+    """Read what `save` wrote."""
+    return Labelled(read_rgb(Path(f"{stem}.jpg")), read_rgb(Path(f"{stem}.png")))
+
+
+def _levels(*channels: NDArray[Any]) -> Picture:
+    return np.asarray(np.rint(np.dstack(channels) * 255), np.uint8)
+
+
+def _sources(shared: Path) -> Iterator[tuple[str, Picture, NDArray[np.uint8] | None]]:
+    crowded = set(re.findall(r"^(\d{4}) ", (shared / "people/ccp/bystanders.txt").read_text(), re.M))
+    for path in sorted((shared / "people/interfaces").glob("*.jpg")):
+        yield f"interfaces_{path.stem}", read_rgb(path, long_side=_LONG_SIDE_PX), None
+    for path in sorted((shared / "people/pixabay").glob("*.jpg")):
+        yield f"pixabay_{path.stem}", read_rgb(path, long_side=_LONG_SIDE_PX), None
+    for path in sorted((shared / "clips").iterdir()):
+        if path.suffix in (".mkv", ".mp4"):
+            wanted = _CLIP_FRAMES[re.split(r"[_-]", path.stem)[0]]
+            yield from _clip_frames(path, wanted)
+    for path in sorted((shared / "people/ccp/image").glob("*.jpg")):
+        if path.stem not in crowded | {"0868"}:
+            label = cv2.imread(str(shared / f"people/ccp/label/{path.stem}.png"), 0)
+            yield f"ccp_{path.stem}", read_rgb(path), np.asarray(label, np.uint8)
+
+
+def _clip_frames(path: Path, wanted: int) -> Iterator[tuple[str, Picture, None]]:
+    with ClipReader(path) as reader:
+        every = max(1, (reader.info.expected_frames or wanted) // wanted)
+        frames = (to_rgb(batch)[i] for batch in reader for i in range(len(batch)))
+        for i, rgb in enumerate(frames):
+            if i % every == 0:
+                picture = (rgb.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+                scale = min(1.0, _LONG_SIDE_PX / max(picture.shape[:2]))
+                small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+                yield f"{path.stem}_{i:05d}", np.asarray(small, np.uint8), None

@@ -1,0 +1,60 @@
+"""The library of training foregrounds: every layer is rendered once, from its number, and kept.
+
+A file holds one layer as (H, W, 4) uint8 straight RGB and alpha, ``layer_00042.npy``. Seed and
+number decide what is in it, so that a render that was broken off goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autohair_video.training.layer import Layer
+from autohair_video.training.recipes import random_foreground
+from autohair_video.training.sources import Sources
+
+SIZE: Final = 560  # px, side of a rendered layer
+PATTERN: Final = "layer_?????.npy"
+
+
+def render_layers(
+    cache_dir: Path, *, shared_data: Path, teachers: Path | None, count: int, seed: int
+) -> list[Path]:
+    """Render layers 0 to ``count`` - 1 into ``cache_dir``, but for those that are there already.
+
+    Takes about half a second and 1.3 MB of disk for a layer.
+
+    Args:
+        cache_dir: folder of the library, made where missing.
+        shared_data: folder with ``people/`` and ``backgrounds/``.
+        teachers: folder with the hair and selfie models; None takes outlines from labels alone.
+        count: number of layers.
+        seed: other seeds give other layers.
+
+    Raises:
+        InputError: the data folder is incomplete.
+    """
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    sources = Sources.find(shared_data, teachers=teachers, masks=cache_dir / "masks", size=SIZE)
+    paths = [cache_dir / f"layer_{index:05d}.npy" for index in range(count)]
+    for index, path in enumerate(paths):
+        if not path.exists():
+            rng = np.random.default_rng([seed, index])
+            _save(path, random_foreground(sources, rng))
+    return paths
+
+
+def read_layer(path: Path) -> NDArray[Any]:
+    """A kept layer, (H, W, 4) uint8 straight RGB and alpha."""
+    return np.asarray(np.load(path))
+
+
+def _save(path: Path, layer: Layer) -> None:
+    # Renamed when whole: a broken-off render leaves no half layer behind.
+    rgba = np.round(np.dstack([layer.colour, layer.alpha]) * 255).astype(np.uint8)
+    part = path.with_suffix(".part.npy")
+    np.save(part, rgba)
+    part.rename(path)

@@ -1,0 +1,150 @@
+"""The training loop of both networks: seeded, logged, resumable, on CPU or CUDA.
+
+A run lives in one folder: ``checkpoint.pt`` (everything needed to go on), ``log.jsonl`` (one line per
+report) and ``NAME.safetensors`` (the averaged weights, ready for use). A run that is started again in
+its folder goes on where the last checkpoint was written.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+Batch = dict[str, Tensor]
+Loss = Callable[[nn.Module, Batch], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Length and pace of a run. ``steps`` is the whole run's, over all its restarts."""
+
+    steps: int
+    batch: int = 8
+    crop_px: int = 256
+    learning_rate: float = 3e-4
+    warmup_steps: int = 200
+    average: float = 0.998
+    clip_norm: float = 1.0
+    seed: int = 0
+    report_every: int = 50
+    checkpoint_every: int = 250
+    device: str = "cpu"
+
+
+class Run:
+    """A network on its way through training; `go` takes it to the end."""
+
+    def __init__(self, model: nn.Module, options: TrainOptions, folder: Path, name: str) -> None:
+        self.options, self.folder, self.name = options, folder, name
+        self.model = model.to(options.device).to(memory_format=torch.channels_last)
+        self.averaged = copy.deepcopy(self.model).requires_grad_(requires_grad=False)
+        self.optimiser = torch.optim.AdamW(
+            self.model.parameters(), lr=options.learning_rate, weight_decay=1e-4
+        )
+        self.step = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.checkpoint.exists():
+            self._restore()
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run's whole state is kept."""
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def weights(self) -> Path:
+        """Where the averaged weights are kept, half precision."""
+        return self.folder / f"{self.name}.safetensors"
+
+    def go(self, batches: Iterator[Batch], loss: Loss) -> None:
+        """Train to the last step. ``batches`` are CPU tensors; ``loss`` returns its named parts."""
+        began, sums, first = time.monotonic(), dict[str, float](), self.step
+        self.model.train()
+        while self.step < self.options.steps:
+            parts = self._advance(next(batches), loss)
+            for part, value in parts.items():
+                sums[part] = sums.get(part, 0.0) + value
+            if self.step % self.options.report_every == 0:
+                pace = (time.monotonic() - began) / (self.step - first)
+                means = {part: total / self.options.report_every for part, total in sums.items()}
+                self._report({"step": self.step, "s_per_step": round(pace, 4), **means})
+                sums.clear()
+            if self.step % self.options.checkpoint_every == 0:
+                self.save()
+        self.save()
+
+    def _advance(self, batch: Batch, loss: Loss) -> dict[str, float]:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._learning_rate()
+        batch = {key: value.to(self.options.device) for key, value in batch.items()}
+        parts = loss(self.model, batch)
+        total = torch.stack(list(parts.values())).sum()
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(total)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
+        if torch.isfinite(norm):
+            self.optimiser.step()
+        self.step += 1
+        self._average()
+        return {part: float(value.detach()) for part, value in parts.items()}
+
+    def _learning_rate(self) -> float:
+        """Linear warm-up, then a cosine down to a hundredth."""
+        o = self.options
+        if self.step < o.warmup_steps:
+            return o.learning_rate * (self.step + 1) / o.warmup_steps
+        share = (self.step - o.warmup_steps) / max(1, o.steps - o.warmup_steps)
+        return o.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        keep = min(self.options.average, (self.step + 1) / (self.step + 10))
+        for slow, fast in zip(self.averaged.parameters(), self.model.parameters(), strict=True):
+            slow.lerp_(fast, 1 - keep)
+
+    def _report(self, line: dict[str, Any]) -> None:
+        with (self.folder / "log.jsonl").open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        print(" ".join(f"{k} {v:.4g}" for k, v in line.items()), flush=True)
+
+    def save(self) -> None:
+        """Write the checkpoint and the averaged weights, each aside first and then renamed."""
+        state = {
+            "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "options": asdict(self.options),
+        }
+        aside = self.checkpoint.with_suffix(".new")
+        torch.save(state, aside)
+        aside.replace(self.checkpoint)
+        export(self.averaged, self.weights)
+
+    def _restore(self) -> None:
+        state = torch.load(self.checkpoint, map_location=self.options.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step = state["step"]
+
+
+def export(model: nn.Module, path: Path) -> None:
+    """Write a network's weights as half-precision safetensors."""
+    tensors = {
+        name: tensor.detach().to("cpu", torch.float16).contiguous()
+        for name, tensor in model.state_dict().items()
+    }
+    aside = path.with_suffix(".new")
+    save_file(tensors, aside)
+    aside.replace(path)

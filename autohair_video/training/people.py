@@ -1,0 +1,171 @@
+"""Training samples for the segmenter: people as photographed, people moved to other places, nobody.
+
+A composite's label is the alpha that it was made with, so it is exact even where the photo's label was
+only plausible; that also shows the network the same person before many backgrounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autohair_video.training.backdrops import Photo, backdrop
+from autohair_video.training.degrade import degrade
+from autohair_video.training.labels import Labelled, load
+from autohair_video.training.loop import Batch
+
+Floats = NDArray[np.float32]
+
+
+class PeopleSamples:
+    """Endless samples; `batches` yields picture (N, 3, S, S) in -1..1, truth and weight (N, 2, S, S).
+
+    ``truth`` holds person and hair, 0..1; ``weight`` says where each of them is to be trusted.
+    """
+
+    def __init__(self, labels: Path, scenes: Sequence[Photo], *, size_px: int, seed: int) -> None:
+        stems = sorted(path.with_suffix("") for path in labels.glob("*.png"))
+        groups = [[s for s in stems if s.name.startswith(p)] for p in _GROUPS]
+        sources = zip(groups, _GROUPS.values(), strict=True)
+        self._groups = [(group, share) for group, share in sources if group]
+        self._items: dict[Path, Labelled] = {}
+        self._scenes, self._size = scenes, size_px
+        self._rng = np.random.default_rng(seed)
+
+    def batches(self, count: int) -> Iterator[Batch]:
+        """Batches of ``count`` samples without end."""
+        while True:
+            rows = [self.sample() for _ in range(count)]
+            picture, truth, weight = (np.stack(column) for column in zip(*rows, strict=True))
+            yield {
+                "picture": _tensor(picture) * 2 - 1,
+                "truth": _tensor(truth),
+                "weight": _tensor(weight),
+            }
+
+    def sample(self) -> tuple[Floats, Floats, Floats]:
+        """One sample: picture (S, S, 3), truth (S, S, 2), weight (S, S, 2)."""
+        kind = self._rng.random()
+        if kind < 0.12:
+            picture = backdrop(self._scenes, self._rng, self._size)
+            truth = np.zeros((self._size, self._size, 2), np.float32)
+            weight = np.ones_like(truth)
+        elif kind < 0.5:
+            picture, truth, weight = self._photo()
+        else:
+            picture, truth, weight = self._moved()
+        return _photographed(picture, self._rng), truth, weight
+
+    def _photo(self) -> tuple[Floats, Floats, Floats]:
+        item, knows_hair = self._pick()
+        view = self._view(item)
+        weight = view[..., 5:6] * np.array([1, knows_hair], np.float32)
+        return view[..., :3], view[..., 3:5], weight
+
+    def _moved(self) -> tuple[Floats, Floats, Floats]:
+        scene = backdrop(self._scenes, self._rng, self._size)
+        truth = np.zeros((self._size, self._size, 2), np.float32)
+        weight = np.ones_like(truth)
+        gain = _light(self._rng)
+        for _ in range(1 if self._rng.random() < 0.8 else 2):
+            item, knows_hair = self._pick()
+            view = self._view(item)
+            alpha = np.clip((view[..., 3:4] - 0.35) / 0.5, 0, 1)
+            scene = alpha * np.clip(view[..., :3] * gain, 0, 1) + (1 - alpha) * scene
+            hair = np.clip(view[..., 4:5], 0, 1)
+            truth = alpha * np.concatenate([np.ones_like(hair), hair], -1) + (1 - alpha) * truth
+            # the person is where alpha says; only which part is hair can be unknown
+            known = np.concatenate([np.ones_like(alpha), view[..., 5:6] * knows_hair], -1)
+            weight = np.where(alpha > 0.05, known, weight)
+        return scene.astype(np.float32), truth.astype(np.float32), weight.astype(np.float32)
+
+    def _pick(self) -> tuple[Labelled, float]:
+        shares = np.array([share for _, share in self._groups])
+        group = self._groups[int(self._rng.choice(len(shares), p=shares / shares.sum()))][0]
+        stem = group[int(self._rng.integers(len(group)))]
+        if stem not in self._items:
+            self._items[stem] = load(stem)
+        return self._items[stem], float(stem.name.startswith(_KNOW_HAIR))
+
+    def _view(self, item: Labelled) -> Floats:
+        """A random crop (S, S, 6): RGB, person, hair, and their weight, 0 outside the photo."""
+        rng, size = self._rng, self._size
+        side, centre = _random_square(item.label[..., 0] > 127, rng)
+        turn = np.array(cv2.getRotationMatrix2D(centre.tolist(), rng.normal(0, 6), size / side), np.float64)
+        turn[:, 2] += size / 2 - centre
+        if rng.random() < 0.5:
+            turn[0] = [-turn[0, 0], -turn[0, 1], size - turn[0, 2]]
+        blur_px = 0.35 * side / size if side > 1.3 * size else 0.0
+        picture = cv2.GaussianBlur(item.picture, (0, 0), blur_px) if blur_px else item.picture
+        grey = np.median(item.picture[::16, ::16], axis=(0, 1)).tolist()
+        near = cv2.warpAffine(picture, turn, (size, size), borderValue=grey)
+        label = cv2.warpAffine(item.label, turn, (size, size))
+        return np.asarray(np.dstack([near, label]) / np.float32(255), np.float32)
+
+
+# how often each source is drawn, by the beginning of the label's name
+_GROUPS = {
+    "interfaces": 0.27,
+    "pixabay": 0.2,
+    "ccp": 0.35,
+    "asl": 0.1,
+    "sam2": 0.06,
+    "one-by-one": 0.02,
+}
+# the hair teacher needs the head large in the picture, which clips do not give it
+_KNOW_HAIR = ("interfaces", "pixabay", "ccp")
+
+
+def _random_square(person: NDArray[np.bool_], rng: np.random.Generator) -> tuple[float, NDArray[np.floating]]:
+    """Side and centre (x, y) of a square that shows all of a person, or the upper part, or less."""
+    rows, columns = (np.flatnonzero(person.any(axis)) for axis in (1, 0))
+    if len(rows) == 0:
+        rows, columns = (np.arange(length) for length in person.shape)
+    centre = np.array([columns[0] + columns[-1], rows[0] + rows[-1]]) / 2
+    width, height = float(np.ptp(columns)), float(np.ptp(rows))
+    extent = max(width, height, 16.0)
+    if extent > 1.8 * width and rng.random() < 0.5:
+        extent *= rng.uniform(0.25, 0.6)
+        centre[1] = rows[0] + extent * 0.45
+    side = extent * np.exp(rng.uniform(np.log(0.55), np.log(1.9)))
+    centre += rng.uniform(-0.3, 0.3, 2) * max(extent, side)
+    return _held_by_borders(person, side, centre) if rng.random() < 0.9 else (side, centre)
+
+
+def _held_by_borders(
+    person: NDArray[np.bool_], side: float, centre: NDArray[np.floating]
+) -> tuple[float, NDArray[np.floating]]:
+    # A body that its photo cuts off must be cut off by the crop as well: none floats in mid-air.
+    for axis in (0, 1):
+        line = np.asarray(person.any(axis))
+        first, last = line[:3].any(), line[-3:].any()
+        side = min(side, len(line)) if first and last else side
+        if first:
+            centre[axis] = max(centre[axis], side / 2)
+        if last:
+            centre[axis] = min(centre[axis], len(line) - side / 2)
+    return side, centre
+
+
+def _photographed(picture: Floats, rng: np.random.Generator) -> Floats:
+    """The picture (S, S, 3) under another light, at times grey or blurred, through a camera and codec."""
+    picture = np.clip(picture * _light(rng), 0, 1) ** np.float32(np.exp(rng.normal(0, 0.2)))
+    if rng.random() < 0.08:
+        picture = np.repeat(picture.mean(-1, keepdims=True), 3, -1)
+    if rng.random() < 0.2:
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 2.0)), np.float32)
+    return degrade(picture.astype(np.float32), rng)
+
+
+def _light(rng: np.random.Generator) -> Floats:
+    gain = np.exp(rng.normal(0, 0.25)) * np.exp(rng.normal(0, 0.08, 3))
+    return np.asarray(gain, np.float32)
+
+
+def _tensor(array: NDArray[np.float32]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(0, 3, 1, 2)))

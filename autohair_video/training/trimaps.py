@@ -1,0 +1,97 @@
+"""Trimaps for training: from the exact alpha, but of the kinds that users and the product make.
+
+All take alpha (H, W) float32 in 0..1 and give (H, W) float32 of 0 (background), 0.5 (unknown) and
+1 (foreground).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+import torch
+
+from autohair_video.matting import trimap as product
+from autohair_video.training.backdrops import noise
+from autohair_video.training.layer import Floats
+
+_WRONG: Final = 0.1  # a known pixel that is further than this from alpha is wrong
+
+
+def random_trimap(alpha: Floats, rng: np.random.Generator) -> Floats:
+    """One of the kinds below with random measures.
+
+    The product's forms draw on a hard or guessed mask and can be wrong; where more than 1.5 %
+    (fixed form) or 4 % (adaptive) of the picture is, the truth's own band takes their place.
+    """
+    draw = rng.random()
+    if draw < 0.2:
+        size = int(rng.integers(3, 41))
+        made = fixed_trimap(alpha, size=size, erosion=int(rng.integers(1, size // 2 + 1)))
+        if wrong_share(made, alpha) < 0.015:
+            return made
+    elif draw < 0.45:
+        made = segmenter_trimap(alpha, rng)
+        if wrong_share(made, alpha) < 0.04:
+            return made
+    elif draw < 0.5:
+        return band_trimap(alpha, inward_px=rng.uniform(25, 120), outward_px=rng.uniform(25, 120))
+    inward_px, outward_px = np.exp(rng.uniform(0, np.log(25), 2))
+    tolerance = float(rng.choice([0.006, 0.006, 0.015, 0.04]))
+    return band_trimap(alpha, inward_px=inward_px, outward_px=outward_px, tolerance=tolerance)
+
+
+def band_trimap(alpha: Floats, *, inward_px: float, outward_px: float, tolerance: float = 0.006) -> Floats:
+    """The truth's own band: what is mixed by more than ``tolerance``, and all that is near it.
+
+    ``inward_px`` and ``outward_px`` are how far the band reaches into solid fore- and background. A
+    razor-sharp edge has no mixed pixels: there the distance to the other side counts.
+    """
+    background, solid = alpha <= tolerance, alpha >= 1 - tolerance
+    if background.all() or solid.all():
+        return solid.astype(np.float32)
+    mixed_or_solid = cv2.distanceTransform(background.astype(np.uint8), cv2.DIST_L2, 5)
+    mixed_or_background = cv2.distanceTransform(solid.astype(np.uint8), cv2.DIST_L2, 5)
+    known = np.full(alpha.shape, 0.5, np.float32)
+    known[solid & (mixed_or_background > inward_px)] = 1
+    known[background & (mixed_or_solid > outward_px)] = 0
+    return known
+
+
+def fixed_trimap(alpha: Floats, *, size: int, erosion: int) -> Floats:
+    """The product's fixed form, of the mask alpha > 0.5."""
+    mask = torch.from_numpy(alpha > 0.5)[None, None]
+    return _values(product.fixed_trimap(mask, erosion=erosion, size=size))
+
+
+def segmenter_trimap(alpha: Floats, rng: np.random.Generator) -> Floats:
+    """The product's adaptive form, of what a coarse segmenter might make of the picture.
+
+    Its person is the alpha at full to a sixth of the size, blurred, wavering at the edge and
+    more or less sure of itself; its hair is where a good share of the pixels is mixed.
+    """
+    height, width = alpha.shape
+    stride = float(rng.choice([1, 2, 3, 4, 6]))
+    small = (round(width / stride), round(height / stride))
+    person = cv2.resize(alpha, small, interpolation=cv2.INTER_AREA)
+    person = cv2.GaussianBlur(person, (0, 0), float(rng.uniform(0.6, 2.5)))
+    waver = noise(rng, max(small), cells=int(rng.integers(3, 16)))[: small[1], : small[0], 0]
+    person = person + (waver - 0.5) * 4 * person * (1 - person) * rng.uniform(0, 0.6)
+    person = 0.5 + (person - 0.5) * rng.uniform(1, 3)
+    hair = cv2.resize(4 * alpha * (1 - alpha), small, interpolation=cv2.INTER_AREA)
+    hair = cv2.blur(hair, (5, 5)) * rng.uniform(0, 3)
+    maps = torch.from_numpy(np.stack([person, hair]).clip(0, 1).astype(np.float32))[:, None, None]
+    band = float(rng.uniform(0.7, 1.6))
+    return _values(product.adaptive_trimap(maps[0], maps[1], size=(height, width), band=band))
+
+
+def wrong_share(trimap: Floats, alpha: Floats) -> float:
+    """Share of all pixels that are known, but off from alpha by more than 0.1."""
+    return float(((trimap != 0.5) & (np.abs(trimap - alpha) > _WRONG)).mean())
+
+
+def _values(trimap: torch.Tensor) -> Floats:
+    table = np.zeros(256, np.float32)
+    table[product.UNKNOWN], table[product.FOREGROUND] = 0.5, 1
+    return np.asarray(table[trimap[0, 0].numpy()])

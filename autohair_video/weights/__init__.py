@@ -1,0 +1,39 @@
+"""Weights: from a name, a file or a URL to a network, unaltered and without running foreign code.
+
+registry     the manifests of shipped and added weights; size and SHA-256
+checkpoint   safetensors and PyTorch files -> clean tensors
+recognise    tensors -> which network they belong to
+networks     a name or a file -> the network with its weights
+fetch        a file or a URL -> examined, cached and registered
+"""
+
+from autohair_video.weights.checkpoint import read_state
+from autohair_video.weights.fetch import add
+from autohair_video.weights.networks import build, load, load_network
+from autohair_video.weights.recognise import Architecture, recognise
+from autohair_video.weights.registry import (
+    WeightsEntry,
+    cache_folder,
+    check_file,
+    entries,
+    for_tier,
+    register,
+    shipped_folder,
+)
+
+__all__ = [
+    "Architecture",
+    "WeightsEntry",
+    "add",
+    "build",
+    "cache_folder",
+    "check_file",
+    "entries",
+    "for_tier",
+    "load",
+    "load_network",
+    "read_state",
+    "recognise",
+    "register",
+    "shipped_folder",
+]

@@ -1,0 +1,92 @@
+"""Tiles cover the band, stay where they are, and leave no seam."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from autohair_video.matting.tiles import Tile, blend_tiles, cut_tiles, plan_tiles
+
+SIZES = [(1, 1), (17, 33), (64, 64), (65, 64), (70, 333), (360, 640)]
+
+
+def _blob_trimap(size: tuple[int, int], *, frames: int = 2) -> torch.Tensor:
+    torch.manual_seed(sum(size))
+    trimap = torch.where(torch.rand(frames, 1, *size) < 0.5, 0, 255).to(torch.uint8)
+    for n in range(frames):
+        y, x = (int(torch.randint(s, ())) for s in size)
+        trimap[n, 0, y : y + 90, x : x + 40] = 128
+    return trimap
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_unknown_pixel_lies_well_inside_a_tile_of_its_frame(size: tuple[int, int]) -> None:
+    tile_px, overlap_px = 64, 24
+    trimap = _blob_trimap(size)
+    tiles = plan_tiles(trimap, tile_px=tile_px, overlap_px=overlap_px)
+    height, width = size
+    covered = torch.zeros_like(trimap, dtype=torch.bool)
+    margin = overlap_px // 2
+    for t in tiles:
+        top = t.top + margin if t.top else 0
+        left = t.left + margin if t.left else 0
+        bottom = t.top + tile_px - margin if t.top + tile_px < height else height
+        right = t.left + tile_px - margin if t.left + tile_px < width else width
+        covered[t.frame, 0, top:bottom, left:right] = True
+    assert covered[trimap == 128].all()
+    assert (trimap == 128).any()
+
+
+def test_only_tiles_with_something_to_solve_are_taken() -> None:
+    trimap = torch.zeros(3, 1, 400, 400, dtype=torch.uint8)
+    trimap[1, 0, 10, 10] = 128
+    trimap[2] = 255
+    assert plan_tiles(trimap, tile_px=64, overlap_px=16) == (Tile(1, 0, 0),)
+
+
+def test_a_moving_band_does_not_shift_the_tiles() -> None:
+    trimap = torch.zeros(30, 1, 300, 500, dtype=torch.uint8)
+    for n in range(30):
+        trimap[n, :, 60 + n : 200 + n, 100 + 7 * n : 180 + 7 * n] = 128
+    places = {(t.top, t.left) for t in plan_tiles(trimap, tile_px=128, overlap_px=32)}
+    everywhere = torch.full((1, 1, 300, 500), 128, dtype=torch.uint8)
+    grid = {(t.top, t.left) for t in plan_tiles(everywhere, tile_px=128, overlap_px=32)}
+    assert len(grid) == 3 * 5
+    assert places <= grid
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("overlap_px", [0, 20])
+def test_cutting_and_blending_gives_back_the_picture(
+    size: tuple[int, int], overlap_px: int
+) -> None:
+    trimap = _blob_trimap(size)
+    tiles = plan_tiles(trimap, tile_px=64, overlap_px=overlap_px)
+    picture = torch.rand(2, 3, *size)
+    squares = cut_tiles(picture, tiles, tile_px=64)
+    assert squares.shape == (len(tiles), 3, 64, 64)
+    back = blend_tiles(squares, tiles, frames=2, size=size, overlap_px=overlap_px)
+    unknown = (trimap == 128).expand_as(picture)
+    torch.testing.assert_close(back[unknown], picture[unknown])
+
+
+def test_beyond_the_frame_the_last_row_and_column_go_on() -> None:
+    picture = torch.arange(6, dtype=torch.uint8).reshape(1, 1, 2, 3)
+    (square,) = cut_tiles(picture, (Tile(0, 0, 0),), tile_px=4)
+    assert square.tolist() == [[[0, 1, 2, 2], [3, 4, 5, 5], [3, 4, 5, 5], [3, 4, 5, 5]]]
+
+
+def test_tiles_that_disagree_meet_without_a_step() -> None:
+    trimap = torch.full((1, 1, 64, 256), 128, dtype=torch.uint8)
+    tiles = plan_tiles(trimap, tile_px=64, overlap_px=32)
+    values = torch.stack([torch.full((1, 64, 64), float(i % 2)) for i in range(len(tiles))])
+    blended = blend_tiles(values, tiles, frames=1, size=(64, 256), overlap_px=32)
+    assert blended.amin() < 0.01
+    assert blended.amax() > 0.99
+    assert blended.diff(dim=3).abs().amax() < 0.06
+
+
+def test_no_tile_gives_an_empty_picture() -> None:
+    nothing = blend_tiles(torch.empty(0, 1, 64, 64), (), frames=2, size=(30, 90), overlap_px=8)
+    assert nothing.shape == (2, 1, 30, 90)
+    assert not nothing.any()

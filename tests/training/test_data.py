@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from autohair_video.errors import InputError
+from autohair_video.training import data, degrade, trimaps
+from autohair_video.training.backdrops import backdrop, load_photos, view
+from autohair_video.training.data import MatteCrops, MatteSample, MatteSource, collate, sample
+from autohair_video.training.layers import read_layer, render_layers
+from autohair_video.training.recipes import RECIPES
+from autohair_video.training.sources import Sources
+
+COUNT = 8
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training data folder of the real layout: noise for photos, an ellipse for each person."""
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+
+    def write(name: str, height: int, width: int) -> None:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        small = rng.integers(0, 256, (height // 20, width // 20, 3)).astype(np.uint8)
+        cv2.imwrite(str(path), cv2.resize(small, (width, height)))
+
+    for i in range(3):
+        write(f"backgrounds/photo{i}.jpg", 300, 400)
+        write(f"people/ccp/image/{i:04d}.jpg", 800, 550)
+        label = np.zeros((800, 550), np.uint8)
+        cv2.ellipse(label, (275, 420), (90, 340), 0, 0, 360, 1, -1)
+        cv2.ellipse(label, (275, 130), (50, 60), 0, 0, 360, 2, -1)
+        (root / "people/ccp/label").mkdir(exist_ok=True)
+        cv2.imwrite(str(root / f"people/ccp/label/{i:04d}.png"), label)
+    write("people/interfaces/001.jpg", 600, 600)
+    write("backgrounds/panoramas/room.jpg", 256, 512)
+    return root
+
+
+@pytest.fixture(scope="session")
+def cache(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("layers")
+    render_layers(folder, shared_data=photos, teachers=None, count=COUNT, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def source(photos: Path, cache: Path) -> MatteSource:
+    return MatteSource.load(cache, shared_data=photos)
+
+
+def drawn(source: MatteSource, count: int, seed: int = 0) -> list[MatteSample]:
+    rng = np.random.default_rng(seed)
+    return [sample(source, rng, size=128) for _ in range(count)]
+
+
+def test_a_sample_has_the_shapes_and_ranges_that_the_trainer_expects(source: MatteSource) -> None:
+    batch = collate(drawn(source, 6))
+    assert batch.image.shape == batch.foreground.shape == batch.background.shape == (6, 3, 128, 128)
+    assert batch.alpha.shape == batch.trimap.shape == (6, 1, 128, 128)
+    for tensor in vars(batch).values():
+        assert tensor.dtype == torch.float32
+        assert tensor.min() >= 0
+        assert tensor.max() <= 1
+    assert set(batch.trimap.unique().tolist()) <= {0.0, 0.5, 1.0}
+    mixed = (batch.alpha > 0.02) & (batch.alpha < 0.98)
+    assert mixed.float().mean() > 0.02
+
+
+def test_without_degradation_the_image_is_the_composite(
+    source: MatteSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "degrade", lambda image, _: image)
+    for s in drawn(source, 12):
+        composite = s.alpha * s.foreground + (1 - s.alpha) * s.background
+        torch.testing.assert_close(s.image, composite, atol=1e-6, rtol=0)
+
+
+def test_degradation_leaves_alpha_alone_and_some_pictures_clean(source: MatteSource) -> None:
+    clean = 0
+    for s in drawn(source, 40):
+        composite = s.alpha * s.foreground + (1 - s.alpha) * s.background
+        clean += int(torch.allclose(s.image, composite, atol=1e-6))
+    assert 4 <= clean <= 24
+
+
+def test_the_same_seed_draws_the_same_samples_and_another_seed_others(source: MatteSource) -> None:
+    once, again, other = (drawn(source, 3, seed) for seed in (7, 7, 8))
+    for a, b in zip(once, again, strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(vars(a).values(), vars(b).values(), strict=True))
+    assert not torch.equal(once[0].image, other[0].image)
+
+
+def test_workers_of_a_loader_draw_streams_of_their_own(source: MatteSource) -> None:
+    crops = MatteCrops(source, seed=3, size=64)
+    loader = DataLoader(crops, batch_size=2, num_workers=2, collate_fn=collate)
+    first, second = islice(loader, 2)  # the first batch of either worker
+    assert first.image.shape == (2, 3, 64, 64)
+    assert not torch.equal(first.image, second.image)
+    assert torch.equal(next(iter(loader)).image, first.image)
+
+
+def test_a_broken_off_render_goes_on_and_gives_the_same_layers(
+    photos: Path, cache: Path, tmp_path: Path
+) -> None:
+    render_layers(tmp_path, shared_data=photos, teachers=None, count=1, seed=1)
+    first = tmp_path / "layer_00000.npy"
+    written = first.stat().st_mtime_ns
+    (tmp_path / "layer_00001.part.npy").write_bytes(b"half a layer")
+
+    paths = render_layers(tmp_path, shared_data=photos, teachers=None, count=3, seed=1)
+
+    assert first.stat().st_mtime_ns == written
+    for path in paths:
+        np.testing.assert_array_equal(read_layer(path), read_layer(cache / path.name))
+    assert len(MatteSource.load(tmp_path, shared_data=photos).layers) == 3
+
+
+@pytest.mark.parametrize("recipe", [recipe for recipe, _ in RECIPES], ids=lambda r: r.__name__)
+def test_every_recipe_gives_a_layer_with_an_edge(recipe, photos: Path, tmp_path: Path) -> None:
+    sources = Sources.find(photos, teachers=None, masks=tmp_path, size=256)
+    mixed = 0.0
+    for seed in range(3):
+        layer = recipe(sources, np.random.default_rng(seed))
+        assert layer.colour.shape == (256, 256, 3)
+        assert layer.alpha.shape == (256, 256)
+        for plane in (layer.colour, layer.alpha):
+            assert plane.dtype == np.float32
+            assert plane.min() >= 0
+            assert plane.max() <= 1
+        mixed += ((layer.alpha > 0.02) & (layer.alpha < 0.98)).mean()
+    assert mixed > 0.002
+
+
+def test_missing_folders_are_named(tmp_path: Path, photos: Path) -> None:
+    with pytest.raises(InputError, match="no rendered layers"):
+        MatteSource.load(tmp_path, shared_data=photos)
+    with pytest.raises(InputError, match="people"):
+        render_layers(tmp_path, shared_data=tmp_path, teachers=None, count=1, seed=0)
+    with pytest.raises(InputError, match="backgrounds"):
+        load_photos(tmp_path, rng=np.random.default_rng(0))
+
+
+def fuzzy_disc() -> np.ndarray:
+    y, x = np.mgrid[:200, :200]
+    return np.clip((60 - np.hypot(x - 100, y - 100)) / 12 + 0.5, 0, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize(("inward", "outward"), [(1, 1), (3, 20), (25, 2)])
+def test_the_band_covers_all_mixed_pixels_and_reaches_as_far_as_asked(inward, outward) -> None:
+    alpha = fuzzy_disc()
+    trimap = trimaps.band_trimap(alpha, inward_px=inward, outward_px=outward)
+    assert np.abs(trimap - alpha)[trimap != 0.5].max() <= 0.006
+    row = trimap[100]
+    unknown = np.flatnonzero(row[100:] == 0.5)
+    # Alpha is mixed from 54 to 66 px off the centre.
+    assert unknown.min() == pytest.approx(54 - inward, abs=1.5)
+    assert unknown.max() == pytest.approx(66 + outward, abs=1.5)
+
+
+def test_a_razor_sharp_edge_has_a_band_too() -> None:
+    alpha = np.zeros((40, 40), np.float32)
+    alpha[:, 20:] = 1
+    trimap = trimaps.band_trimap(alpha, inward_px=3, outward_px=5)
+    assert np.flatnonzero(trimap[20] == 0.5).tolist() == list(range(15, 23))
+
+
+def test_known_pixels_of_random_trimaps_are_right_but_for_a_few(source: MatteSource) -> None:
+    rng = np.random.default_rng(2)
+    wrong = []
+    for s in drawn(source, 40):
+        alpha = s.alpha[0].numpy()
+        made = trimaps.random_trimap(alpha, rng)
+        wrong.append(float(((made != 0.5) & (np.abs(made - alpha) > 0.1)).mean()))
+    assert max(wrong) < 0.04
+    assert np.median(wrong) == 0
+
+
+def test_a_guessed_trimap_is_sure_of_a_plain_body_and_unsure_at_its_edge() -> None:
+    alpha = fuzzy_disc()
+    for seed in range(10):
+        trimap = trimaps.segmenter_trimap(alpha, np.random.default_rng(seed))
+        assert trimap[100, 100] == 1
+        assert trimap[2, 2] == 0
+        edge = trimap[(alpha > 0.3) & (alpha < 0.7)]
+        assert (edge == 0.5).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        degrade.average_chroma,
+        lambda p: degrade.compress(p, 95),
+        lambda p: degrade.rescale(p, 0.5),
+        lambda p: degrade.add_noise(p, np.random.default_rng(0), level=0.01),
+        lambda p: degrade.sharpen(p, 1.0),
+    ],
+)
+def test_a_degraded_plain_picture_keeps_its_colour(change) -> None:
+    plain = np.broadcast_to(np.float32([0.6, 0.4, 0.3]), (64, 64, 3))
+    assert change(np.ascontiguousarray(plain)).mean((0, 1)) == pytest.approx([0.6, 0.4, 0.3], abs=0.01)
+
+
+def test_averaged_chroma_keeps_luma() -> None:
+    picture = np.random.default_rng(0).uniform(0.3, 0.7, (64, 64, 3)).astype(np.float32)
+    weights = np.float32([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(degrade.average_chroma(picture) @ weights, picture @ weights, atol=2e-3)
+
+
+def test_a_view_ahead_shows_the_middle_of_the_panorama_and_turns_with_yaw() -> None:
+    columns = np.linspace(0, 255, 512).astype(np.uint8)
+    panorama = np.broadcast_to(columns[None, :, None], (256, 512, 3))
+    panorama = np.ascontiguousarray(panorama)
+    quarter = view(panorama, yaw=np.pi / 2, pitch=0, fov=1, size=65)
+    half = view(panorama, yaw=np.pi, pitch=0, fov=1, size=65)
+    assert quarter[32, 32, 0] == pytest.approx(64, abs=2)
+    assert half[32, 32, 0] == pytest.approx(128, abs=2)
+    assert np.all(np.diff(half[32, :, 0].astype(int)) >= 0)
+
+
+def test_backdrops_differ_fill_the_range_and_need_no_photos() -> None:
+    rng = np.random.default_rng(0)
+    pictures = [backdrop([], rng, 64) for _ in range(30)]
+    for picture in pictures:
+        assert picture.shape == (64, 64, 3)
+        assert picture.dtype == np.float32
+        assert 0 <= picture.min() <= picture.max() <= 1
+    assert np.std([p.mean() for p in pictures]) > 0.05
+
+
+def test_photos_with_passers_by_give_no_person_free_crops(photos: Path) -> None:
+    listing = photos / "people/ccp/bystanders.txt"
+    everybody = len(load_photos(photos, rng=np.random.default_rng(0), people=0))
+    listing.write_text("# number, share\n0001 2.1\n")
+    alone = len(load_photos(photos, rng=np.random.default_rng(0), people=0))
+    listing.unlink()
+    assert alone == everybody - 2  # either side of the person
+
+
+def test_teachers_outline_real_portraits(shared: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    sources = Sources.find(shared / "data", teachers=shared / "init" / "teachers", masks=tmp_path, size=256)
+    found = sources.portrait(np.random.default_rng(3))
+    again = sources.portrait(np.random.default_rng(3))
+    assert 0.2 < found.person.mean() < 0.95
+    assert 0.01 < found.hair.mean() < 0.8
+    assert (found.hair & ~found.person).mean() < 0.001
+    np.testing.assert_array_equal(found.hair, again.hair)
+    assert len(list(tmp_path.glob("*.png"))) == 1

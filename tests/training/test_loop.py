@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import repeat
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from autohair_video.models.dim import MobileDIM
+from autohair_video.training.loop import Batch, Run, TrainOptions
+from autohair_video.training.tasks import matter_loss
+
+OPTIONS = TrainOptions(steps=12, warmup_steps=1, learning_rate=1e-3, report_every=1, checkpoint_every=4)
+
+
+def disc_batch() -> Batch:
+    """A soft red disc on blue, with a band of unknown round its edge."""
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    away = ((x - 32) ** 2 + (y - 32) ** 2).sqrt() - 18
+    alpha = torch.sigmoid(-away / 2)[None, None]
+    trimap = torch.where(away.abs() < 8, 0.5, (away < 0).float())[None, None]
+    red, blue = (torch.eye(3)[i].view(1, 3, 1, 1).expand(1, 3, 64, 64) for i in (0, 2))
+    image = alpha * red + (1 - alpha) * blue
+    return {"image": image, "trimap": trimap, "alpha": alpha, "foreground": red, "background": blue}
+
+
+def run_in(folder: Path, options: TrainOptions) -> Run:
+    torch.manual_seed(3)
+    return Run(MobileDIM(), options, folder, "matter")
+
+
+def stopped_after(batches: Iterator[Batch], count: int) -> Iterator[Batch]:
+    for _ in range(count):
+        yield next(batches)
+    raise KeyboardInterrupt
+
+
+def test_the_loss_falls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_in(tmp_path, OPTIONS).go(repeat(disc_batch()), matter_loss)
+    losses = [float(line.split("alpha ")[1].split()[0]) for line in capsys.readouterr().out.splitlines()]
+    assert len(losses) == OPTIONS.steps
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    whole = run_in(tmp_path / "whole", OPTIONS)
+    whole.go(repeat(disc_batch()), matter_loss)
+    with pytest.raises(KeyboardInterrupt):
+        run_in(tmp_path / "broken", OPTIONS).go(stopped_after(repeat(disc_batch()), 6), matter_loss)
+    resumed = run_in(tmp_path / "broken", OPTIONS)
+    assert resumed.step == 4
+    resumed.go(repeat(disc_batch()), matter_loss)
+    for name, tensor in load_file(whole.weights).items():
+        torch.testing.assert_close(load_file(resumed.weights)[name], tensor, msg=name)
+
+
+def test_the_exported_weights_load_into_the_network(tmp_path: Path) -> None:
+    run = run_in(tmp_path, TrainOptions(steps=1, report_every=1))
+    run.go(repeat(disc_batch()), matter_loss)
+    network = MobileDIM()
+    network.load_state_dict({name: tensor.float() for name, tensor in load_file(run.weights).items()})
+    for name, tensor in run.averaged.state_dict().items():
+        torch.testing.assert_close(network.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_gradients_that_are_not_finite_change_nothing(tmp_path: Path) -> None:
+    run = run_in(tmp_path, TrainOptions(steps=1))
+    before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
+    batch = disc_batch()
+    batch["image"] = batch["image"] * float("nan")
+    run.go(repeat(batch), matter_loss)
+    for name, tensor in run.model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
