@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autohair_video.training.labels import Labelled, from_drawn, load, save
+from autohair_video.training.people import PeopleSamples
+
+
+def drawn() -> Labelled:
+    """A standing figure, red with black hair, cut off by the lower border, on green."""
+    label = np.zeros((120, 90), np.uint8)
+    label[30:, 25:65] = 1
+    label[20:45, 35:55] = 2
+    colours = np.array([[20, 160, 60], [200, 40, 40], [10, 10, 10]], np.uint8)
+    return from_drawn(colours[label], label)
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> PeopleSamples:
+    save(tmp_path / "ccp_0001", drawn())
+    blue = np.full((100, 100, 3), (30, 60, 220), np.uint8)
+    return PeopleSamples(tmp_path, [blue], size_px=64, seed=5)
+
+
+def test_a_label_comes_back_from_disk(tmp_path: Path) -> None:
+    item = drawn()
+    save(tmp_path / "one", item)
+    back = load(tmp_path / "one")
+    assert np.array_equal(back.label, item.label)
+    assert np.abs(back.picture.astype(int) - item.picture).mean() < 4
+
+
+def test_drawn_labels_are_not_trusted_at_their_edges() -> None:
+    weight, person = drawn().label[..., 2], drawn().label[..., 0]
+    assert (weight[80, 45], person[80, 45]) == (255, 255)
+    assert (weight[5, 5], person[5, 5]) == (255, 0)
+    assert weight[80, 25] == weight[80, 24] == 0
+
+
+def test_hair_is_part_of_the_person_and_ranges_hold(samples: PeopleSamples) -> None:
+    for _ in range(40):
+        picture, truth, weight = samples.sample()
+        assert picture.shape == (64, 64, 3)
+        assert truth.shape == weight.shape == (64, 64, 2)
+        assert 0 <= picture.min() <= picture.max() <= 1
+        assert 0 <= truth.min() <= truth.max() <= 1 + 1e-6
+        assert (truth[..., 1] <= truth[..., 0] + 0.02)[weight[..., 1] == 1].all()
+
+
+def test_the_same_seed_gives_the_same_samples(tmp_path: Path) -> None:
+    save(tmp_path / "ccp_0001", drawn())
+    scene = np.full((100, 100, 3), 90, np.uint8)
+    first, second = (PeopleSamples(tmp_path, [scene], size_px=48, seed=7) for _ in range(2))
+    for _ in range(5):
+        for a, b in zip(first.sample(), second.sample(), strict=True):
+            assert np.array_equal(a, b)
+
+
+def test_some_samples_show_nobody_and_say_so(samples: PeopleSamples) -> None:
+    empty = [t for _, t, w in (samples.sample() for _ in range(80)) if t.max() == 0 and w.min() == 1]
+    assert 2 <= len(empty) <= 30
+
+
+def test_batches_are_what_the_network_takes(samples: PeopleSamples) -> None:
+    batch = next(samples.batches(3))
+    assert batch["picture"].shape == (3, 3, 64, 64)
+    assert batch["truth"].shape == batch["weight"].shape == (3, 2, 64, 64)
+    assert -1 <= float(batch["picture"].min()) < float(batch["picture"].max()) <= 1
