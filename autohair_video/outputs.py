@@ -47,7 +47,7 @@ class Backdrop:
         """The background's planes at these times."""
         if self._still is not None:
             return self._still
-        rgb = self._background.rgb_at([float(time_s - self._origin) for time_s in times_s])
+        rgb = self._background.rgb_at([time_s - self._origin for time_s in times_s])
         planes = from_rgb(rgb.to(source[0].device), self._format)
         if isinstance(self._background, StillBackground):
             self._still = planes

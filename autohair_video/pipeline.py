@@ -21,11 +21,11 @@ from autohair_video.matting.temporal import (
     smooth_alpha,
     smooth_probability,
 )
-from autohair_video.matting.trimap import adaptive_trimap, fixed_trimap, quantise_trimap
+from autohair_video.matting.trimap import draw_trimap, quantise_trimap
 from autohair_video.media.colour import to_rgb
 from autohair_video.options import MatterOptions, Tier
 from autohair_video.timing import Watch, unwatched
-from autohair_video.weights import load_network
+from autohair_video.weights import Role, load_network
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -78,11 +78,12 @@ class Matter:
         self.watch: Watch = unwatched
         self.device = choose_device(device)
         self.options = options or MatterOptions.for_tier(tier)
-        self.segment = Segmenter(self._network(segmenter or f"segmenter-{tier}"), self.options.segment)
-        self.solve = BandSolver(self._network(matter or f"matter-{tier}"), self.options.tiles)
+        self.segment = Segmenter(self._network("segmenter", segmenter), self.options.segment)
+        self.solve = BandSolver(self._network("matter", matter), self.options.tiles)
 
-    def _network(self, name: str | Path) -> nn.Module:
-        network = load_network(name).to(self.device).to(memory_format=torch.channels_last)
+    def _network(self, role: Role, own: str | Path | None) -> nn.Module:
+        network = load_network(own or f"{role}-{self.tier}", role=role)
+        network = network.to(self.device).to(memory_format=torch.channels_last)
         if self.device.type != "cpu":
             network.half()
         return network
@@ -169,12 +170,7 @@ class Matter:
         return matte, TemporalState(luma[-1:], seen[-1:], alpha[-1:])
 
     def _trimap(self, seen: Tensor, rgb: Tensor) -> Tensor:
-        o, size = self.options.trimap, (rgb.shape[2], rgb.shape[3])
-        person, hair = seen[:, :1], seen[:, 1:]
-        if o.mode == "adaptive":
-            return adaptive_trimap(person, hair, size=size, band=o.band)
-        grown = torch.nn.functional.interpolate(person, size, mode="bilinear", align_corners=False)
-        return fixed_trimap(grown > 0.5, erosion=o.erosion, size=o.size)
+        return draw_trimap(seen, size=(rgb.shape[2], rgb.shape[3]), options=self.options.trimap)
 
 
 def _as_rgb(image: NDArray[np.uint8] | Tensor) -> Tensor:
@@ -184,16 +180,21 @@ def _as_rgb(image: NDArray[np.uint8] | Tensor) -> Tensor:
         return image[None].float()
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise OptionError(f"an array of {_shape(image)}: give (H, W, 3) uint8 RGB")
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+    return _copied(image).permute(2, 0, 1)[None].float() / 255
 
 
 def _as_trimap(trimap: NDArray[np.uint8] | Tensor, rgb: Tensor) -> Tensor:
-    given = torch.as_tensor(trimap)
+    given = trimap if isinstance(trimap, Tensor) else _copied(trimap)
     if given.shape != rgb.shape[2:] or given.dtype != torch.uint8:
         raise OptionError(
             f"a trimap of {_shape(given)}: give ({rgb.shape[2]}, {rgb.shape[3]}) uint8 as the image"
         )
     return quantise_trimap(given[None, None])
+
+
+def _copied(array: NDArray[Any]) -> Tensor:
+    """Pictures come as read-only views (Pillow) and mirrored ones, which torch does not take."""
+    return torch.from_numpy(np.array(array, order="C"))
 
 
 def _shape(array: Any) -> str:

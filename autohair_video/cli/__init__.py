@@ -2,7 +2,7 @@
 
     app        the commands together, and what becomes of errors
     matte      the bare call
-    measure    evaluate, compare
+    measure    evaluate, compare, bench
     weights    weights list, verify, add
     train      train segmenter, matter
     choices    options that commands share

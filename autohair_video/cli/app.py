@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from autohair_video.cli.console import say
 from autohair_video.cli.matte import matte_command
-from autohair_video.cli.measure import evaluate_command
+from autohair_video.cli.measure import bench_command, compare_command, evaluate_command
 from autohair_video.cli.train import train
 from autohair_video.cli.weights import weights
 from autohair_video.errors import AutohairError
@@ -49,6 +49,8 @@ app = typer.Typer(
 )
 app.command(_BARE)(matte_command)
 app.command("evaluate")(evaluate_command)
+app.command("compare")(compare_command)
+app.command("bench")(bench_command)
 app.add_typer(weights, name="weights")
 app.add_typer(train, name="train")
 
@@ -64,11 +66,11 @@ def run(arguments: Sequence[str]) -> int:
     """Run one call; the exit code: 0, 1 (failed job), 2 (wrong call) or 130 (interrupted)."""
     arguments, debug = _take_debug(list(arguments))
     commands = cast(TyperGroup, get_command(app))
-    named = (
-        arguments if not arguments or arguments[0] in {*commands.commands, *_HELP} else [_BARE, *arguments]
-    )
+    named = arguments or [_HELP[0]]
+    if named[0] not in {*commands.commands, *_HELP}:
+        named = [_BARE, *named]
     try:
-        with commands.make_context(PROGRAM, named or [_HELP[0]]) as context:
+        with commands.make_context(PROGRAM, named) as context:
             commands.invoke(context)
     except typer.Exit as exc:
         return exc.exit_code if arguments else 2

@@ -1,7 +1,8 @@
-"""How good the mattes are: figures against true alpha."""
+"""How good the mattes are, how others would do, and how fast it goes."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -10,6 +11,7 @@ import typer
 from autohair_video.cli.choices import (
     DeviceOption,
     MatterOption,
+    OverwriteOption,
     QuietOption,
     SegmenterOption,
     TemporalOption,
@@ -17,7 +19,7 @@ from autohair_video.cli.choices import (
     matter_loader,
     parse_trimap,
 )
-from autohair_video.cli.console import print_table, status_line
+from autohair_video.cli.console import print_table, say, status_line
 
 if TYPE_CHECKING:
     from autohair_video.evaluate.folders import RegionName
@@ -65,3 +67,72 @@ def evaluate_command(
         )
     if not quiet:
         print_table(as_table(evaluation))
+
+
+def compare_command(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A picture or a clip.")],
+    sheet: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The sheet (.png); without it, beside the input.")
+    ] = None,
+    engines: Annotated[
+        str | None,
+        typer.Option(help="Some of dim,cf,knn,lbdm,lkm,rw: DIM and PyMatting's. All without it."),
+    ] = None,
+    trimap: Annotated[
+        list[str] | None,
+        typer.Option(help="adaptive or fixed:EROSION,SIZE; may be given several times."),
+    ] = None,
+    frames: Annotated[int, typer.Option(help="Frames taken from a clip, evenly spaced.")] = 1,
+    size: Annotated[int, typer.Option(help="Long side in pixels that frames are shrunk to.")] = 640,
+    tier: TierOption = "fast",
+    device: DeviceOption = "auto",
+    segmenter: SegmenterOption = None,
+    matter: MatterOption = None,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Put every combination of trimap and matting engine on one sheet: which serves a shot?"""
+    load = matter_loader(tier=tier, device=device, segmenter=segmenter, matter=matter)
+    from autohair_video.evaluate.compare import CompareOptions, run_compare
+
+    options = CompareOptions(frames=frames, long_side_px=size)
+    if engines is not None:
+        options = replace(options, engines=tuple(name.strip() for name in engines.split(",")))
+    if trimap:
+        options = replace(options, trimaps=tuple(parse_trimap(text) for text in trimap))
+    target = sheet or source.with_name(f"{source.stem}_compared.png")
+    with status_line(quiet=quiet) as show:
+        comparison = run_compare(
+            source, target, matter=load(), options=options, overwrite=overwrite, progress=show
+        )
+    if not quiet:
+        for line in comparison.failures:
+            say(f"note: {line}")
+        print(target)
+
+
+def bench_command(
+    clip: Annotated[Path, typer.Argument(help="A clip; its first frames are matted and thrown away.")],
+    background: Annotated[
+        str, typer.Option("--bg", metavar="BACKGROUND", help="As in the bare call.")
+    ] = "#00b140",
+    frames: Annotated[int, typer.Option(help="How many frames are timed.")] = 60,
+    trimap: Annotated[str, typer.Option(help="adaptive or fixed:EROSION,SIZE.")] = "adaptive",
+    temporal: TemporalOption = "causal",
+    tier: TierOption = "fast",
+    device: DeviceOption = "auto",
+    segmenter: SegmenterOption = None,
+    matter: MatterOption = None,
+) -> None:
+    """Time each stage over a clip's first frames: where does the time go?"""
+    load = matter_loader(
+        tier=tier,
+        device=device,
+        trimap=parse_trimap(trimap),
+        temporal=temporal,
+        segmenter=segmenter,
+        matter=matter,
+    )
+    from autohair_video.bench import as_table, time_stages
+
+    print_table(as_table(time_stages(clip, load(), background=background, frames=frames)))

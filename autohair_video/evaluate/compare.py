@@ -39,8 +39,7 @@ from autohair_video.matting.foreground import estimate_foreground
 from autohair_video.matting.segment import scale_to, working_size
 from autohair_video.matting.trimap import (
     UNKNOWN,
-    adaptive_trimap,
-    fixed_trimap,
+    draw_trimap,
     keep_known,
     quantise_trimap,
 )
@@ -269,7 +268,7 @@ class _Study:
         found = {name: segment(rgb) for name, segment in self.segmenters.items()}
         rows = []
         for (name, seen), drawn in product(found.items(), self.options.trimaps):
-            trimap = _shrink_trimap(_draw_trimap(seen, drawn, full), size)
+            trimap = _shrink_trimap(draw_trimap(seen, size=full, options=drawn), size)
             title = _trimap_name(drawn)
             cells = tuple(self._cells(f"{label}, {name}, {title}", small, trimap))
             rows.append(ComparedTrimap(name, title, trimap[0, 0].cpu().numpy(), cells))
@@ -321,15 +320,6 @@ def _estimate(estimate: Callable[..., Any], rgb: Tensor, trimap: Tensor) -> Tens
     image = np.ascontiguousarray(rgb[0].permute(1, 2, 0).double().cpu().numpy())
     alpha = estimate(image, trimap[0, 0].double().div(255).cpu().numpy())
     return keep_known(torch.from_numpy(alpha).float()[None, None], trimap.cpu())
-
-
-def _draw_trimap(seen: Tensor, options: TrimapOptions, size: tuple[int, int]) -> Tensor:
-    """(1, 2, h, w) probabilities -> (1, 1, H, W) trimap, as the pipeline draws it."""
-    person, hair = seen[:, :1], seen[:, 1:]
-    if options.mode == "adaptive":
-        return adaptive_trimap(person, hair, size=size, band=options.band)
-    grown = F.interpolate(person, size, mode="bilinear", align_corners=False)
-    return fixed_trimap(grown > 0.5, erosion=options.erosion, size=options.size)
 
 
 def _shrink_trimap(trimap: Tensor, size: tuple[int, int]) -> Tensor:

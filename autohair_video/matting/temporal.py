@@ -1,9 +1,10 @@
 """Smoothing in time along the motion of the picture.
 
 What the last frame had is carried to this frame along optical flow, and blended in only where flow
-and luma say that it is the same surface. The flow of a frame is found once (`estimate_motions`) and serves both
-smoothers: of the segmenter's probabilities, before the trimap, and of alpha, after the matter.
-State is what the last frame came to, passed in and handed back. At a scene cut nothing is carried.
+and luma say that it is the same surface. The flow of a frame is found once (`estimate_motions`) and
+serves both smoothers: of the segmenter's probabilities, before the trimap, and of alpha, after the
+matter. State is what the last frame came to, passed in and handed back. At a scene cut nothing is
+carried.
 """
 
 from __future__ import annotations
@@ -25,10 +26,14 @@ _Map = npt.NDArray[np.float32]
 
 # Luma residuals, of 1, at which trust falls to 1/e: in the thumbnail, and in the frame.
 _THUMBNAIL_RESIDUAL: Final = 0.03
-_FRAME_RESIDUAL: Final = 0.05
+_FRAME_RESIDUAL: Final = 0.03
 # Where no motion explains the luma as well as the flow does, but for this, it has not moved.
 _STILL_MARGIN: Final = 0.005
-_CUT_TRUST: Final = 0.25
+# Confidence below which nothing at all is carried, so that no trace is left behind.
+_LEAST_TRUST: Final = 0.1
+# Mean confidence of a frame under which it is another scene. On the clips this was tried on it fell
+# to 0.67 within a shot, and was under 0.45 at 95 % of the joints of unlike shots.
+_CUT_TRUST: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -161,8 +166,7 @@ def smooth_probability(
     for frame, motion in zip(probability.split(1), motions, strict=True):
         if previous is not None and motion is not None:
             grid, confidence = _carrier(motion, (frame.shape[2], frame.shape[3]))
-            past = F.grid_sample(previous, grid, padding_mode="border", align_corners=False)
-            frame = torch.lerp(frame, past, confidence * options.strength)
+            frame = torch.lerp(frame, _carry(previous, grid), confidence * options.strength)
         previous = frame
         steady.append(frame)
     return torch.cat(steady)
@@ -193,18 +197,24 @@ def smooth_alpha(
     for frame, motion, band in zip(alpha.split(1), motions, unknown.split(1), strict=True):
         if previous is not None and motion is not None:
             grid, confidence = _carrier(motion, size)
-            past = F.grid_sample(
-                torch.cat([previous, motion.before], dim=1),
-                grid,
-                padding_mode="border",
-                align_corners=False,
-            )
-            residual = F.avg_pool2d(motion.now - past[:, 1:], 3, 1, 1) / _FRAME_RESIDUAL
-            weight = confidence * torch.exp(-residual.square()) * options.strength
-            frame = torch.lerp(frame, past[:, :1], weight * band)
+            past = _carry(torch.cat([previous, motion.before], dim=1), grid)
+            trust = confidence * torch.exp(-_frame_residual(past[:, 1:], motion.now).square())
+            trust = (trust - _LEAST_TRUST).clamp_(min=0) * (options.strength / (1 - _LEAST_TRUST))
+            frame = torch.lerp(frame, past[:, :1], trust * band)
         previous = frame
         steady.append(frame)
     return torch.cat(steady)
+
+
+def _carry(past: Tensor, grid: Tensor) -> Tensor:
+    return F.grid_sample(past, grid, padding_mode="border", align_corners=False)
+
+
+def _frame_residual(carried: Tensor, now: Tensor) -> Tensor:
+    """Luma difference in units of what is tolerable, averaged over 2x2 px against noise."""
+    means = F.avg_pool2d(now - carried, 2, ceil_mode=True, count_include_pad=False)
+    large = F.interpolate(means, scale_factor=2.0, mode="bilinear", align_corners=False)
+    return large[:, :, : now.shape[2], : now.shape[3]] / _FRAME_RESIDUAL
 
 
 def _carrier(motion: Motion, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
@@ -19,6 +20,9 @@ from autohair_video.media.colour import to_rgb
 from autohair_video.media.image import is_image, read_image
 from autohair_video.media.reader import ClipReader
 
+Seconds = float | Fraction
+
+_FINEST_CLOCK: Final = 1_000_000
 _HEX: Final = re.compile(r"#([0-9a-f]{3}|[0-9a-f]{6})", re.IGNORECASE)
 
 # The basic colours of CSS and those that people ask for beside them.
@@ -70,7 +74,7 @@ _NAMED: Final = MappingProxyType(
 class Background(Protocol):
     """Pictures to put behind the subject, at the size that was asked for."""
 
-    def rgb_at(self, times_s: Sequence[float]) -> Tensor:
+    def rgb_at(self, times_s: Sequence[Seconds]) -> Tensor:
         """Gamma-coded R'G'B' at each of the times, in seconds from the clip's beginning.
 
         Returns (N, 3, H, W) float32 in 0..1 on the CPU, or (1, 3, H, W) where the picture is the
@@ -112,7 +116,7 @@ class StillBackground:
     def __init__(self, picture: Tensor) -> None:
         self._picture = picture
 
-    def rgb_at(self, times_s: Sequence[float]) -> Tensor:
+    def rgb_at(self, times_s: Sequence[Seconds]) -> Tensor:
         """See `Background`."""
         return self._picture
 
@@ -121,8 +125,8 @@ class StillBackground:
 
 
 class _Shown(NamedTuple):
-    begin_s: float
-    end_s: float
+    begin_s: Fraction
+    end_s: Fraction
     batch: FrameBatch
 
 
@@ -131,11 +135,11 @@ class VideoBackground:
 
     def __init__(self, path: Path, width: int, height: int) -> None:
         self._path, self._size = path, (width, height)
-        self._length_s: float | None = None
+        self._length_s: Fraction | None = None
         self._picture: Tensor | None = None
         self._open()
 
-    def rgb_at(self, times_s: Sequence[float]) -> Tensor:
+    def rgb_at(self, times_s: Sequence[Seconds]) -> Tensor:
         """See `Background`."""
         return torch.cat([self._at(time_s) for time_s in times_s])
 
@@ -143,15 +147,17 @@ class VideoBackground:
         """Closes the video."""
         self._reader.close()
 
-    def _at(self, time_s: float) -> Tensor:
-        while not self._seek(time_s % self._length_s if self._length_s else max(time_s, 0.0)):
+    def _at(self, seconds: Seconds) -> Tensor:
+        # A float's remainder would fall just short of a frame's begin, and show the one before.
+        time_s = max(Fraction(seconds).limit_denominator(_FINEST_CLOCK), Fraction(0))
+        while not self._seek(time_s % self._length_s if self._length_s else time_s):
             # Its end has been seen, so now its length is known.
             self._length_s = self._shown.end_s
         if self._picture is None:
             self._picture = _cover(to_rgb(self._shown.batch), *self._size)
         return self._picture
 
-    def _seek(self, time_s: float) -> bool:
+    def _seek(self, time_s: Fraction) -> bool:
         """Decodes up to the frame that covers ``time_s``; False if the video ends before."""
         if time_s < self._shown.begin_s:
             self.close()
@@ -179,7 +185,7 @@ def _timed(reader: ClipReader) -> Iterator[_Shown]:
         first = batch.pts[0] if first is None else first
         begin = batch.pts[0] - first
         end = begin + batch.durations[0]
-        yield _Shown(float(begin * batch.time_base), float(end * batch.time_base), batch)
+        yield _Shown(begin * batch.time_base, end * batch.time_base, batch)
 
 
 def _cover(rgb: Tensor, width: int, height: int) -> Tensor:

@@ -95,8 +95,9 @@ class PeopleSamples:
     def _view(self, item: Labelled) -> Floats:
         """A random crop (S, S, 6): RGB, person, hair, and their weight, 0 outside the photo."""
         rng, size = self._rng, self._size
-        side, centre = _random_square(item.label[..., 0] > 127, rng)
-        turn = np.array(cv2.getRotationMatrix2D(centre.tolist(), rng.normal(0, 6), size / side), np.float64)
+        angle = rng.normal(0, 5)
+        side, centre = _random_square(item.label[..., 0] > 127, angle, rng)
+        turn = np.array(cv2.getRotationMatrix2D(centre.tolist(), angle, size / side), np.float64)
         turn[:, 2] += size / 2 - centre
         if rng.random() < 0.5:
             turn[0] = [-turn[0, 0], -turn[0, 1], size - turn[0, 2]]
@@ -121,8 +122,10 @@ _GROUPS = {
 _KNOW_HAIR = ("interfaces", "pixabay", "ccp")
 
 
-def _random_square(person: NDArray[np.bool_], rng: np.random.Generator) -> tuple[float, NDArray[np.floating]]:
-    """Side and centre (x, y) of a square that shows all of a person, or the upper part, or less."""
+def _random_square(
+    person: NDArray[np.bool_], angle: float, rng: np.random.Generator
+) -> tuple[float, NDArray[np.floating]]:
+    """Side and centre (x, y) of a square, turned by ``angle`` degrees, on a person or a part of one."""
     rows, columns = (np.flatnonzero(person.any(axis)) for axis in (1, 0))
     if len(rows) == 0:
         rows, columns = (np.arange(length) for length in person.shape)
@@ -134,21 +137,25 @@ def _random_square(person: NDArray[np.bool_], rng: np.random.Generator) -> tuple
         centre[1] = rows[0] + extent * 0.45
     side = extent * np.exp(rng.uniform(np.log(0.55), np.log(1.9)))
     centre += rng.uniform(-0.3, 0.3, 2) * max(extent, side)
-    return _held_by_borders(person, side, centre) if rng.random() < 0.9 else (side, centre)
+    return _held_by_borders(person, side, centre, angle) if rng.random() < 0.95 else (side, centre)
 
 
 def _held_by_borders(
-    person: NDArray[np.bool_], side: float, centre: NDArray[np.floating]
+    person: NDArray[np.bool_], side: float, centre: NDArray[np.floating], angle: float
 ) -> tuple[float, NDArray[np.floating]]:
-    # A body that its photo cuts off must be cut off by the crop as well: none floats in mid-air.
+    # A body that its photo cuts off must be cut off by the crop as well: none floats in mid-air. Even a
+    # wedge of scene below the cut would teach that bodies end above the frame's edge.
+    reach = 0.5 * (np.cos(np.radians(abs(angle))) + np.sin(np.radians(abs(angle))))
     for axis in (0, 1):
         line = np.asarray(person.any(axis))
         first, last = line[:3].any(), line[-3:].any()
-        side = min(side, len(line)) if first and last else side
-        if first:
-            centre[axis] = max(centre[axis], side / 2)
-        if last:
-            centre[axis] = min(centre[axis], len(line) - side / 2)
+        side = min(side, len(line) / (2 * reach)) if first and last else side
+    for axis in (0, 1):
+        line = np.asarray(person.any(axis))
+        if line[:3].any():
+            centre[axis] = max(centre[axis], side * reach)
+        if line[-3:].any():
+            centre[axis] = min(centre[axis], len(line) - side * reach)
     return side, centre
 
 

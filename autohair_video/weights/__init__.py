@@ -10,7 +10,7 @@ fetch        a file or a URL -> examined, cached and registered
 from autohair_video.weights.checkpoint import read_state
 from autohair_video.weights.fetch import add
 from autohair_video.weights.networks import build, load, load_network
-from autohair_video.weights.recognise import Architecture, recognise
+from autohair_video.weights.recognise import Architecture, Role, recognise
 from autohair_video.weights.registry import (
     WeightsEntry,
     cache_folder,
@@ -23,6 +23,7 @@ from autohair_video.weights.registry import (
 
 __all__ = [
     "Architecture",
+    "Role",
     "WeightsEntry",
     "add",
     "build",

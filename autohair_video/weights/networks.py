@@ -8,7 +8,7 @@ from torch import nn
 
 from autohair_video.errors import WeightsError
 from autohair_video.weights.checkpoint import State, read_state
-from autohair_video.weights.recognise import Architecture, recognise
+from autohair_video.weights.recognise import Architecture, Role, recognise
 from autohair_video.weights.registry import WeightsEntry, check_file, entries, find, sha256_of
 
 
@@ -27,14 +27,18 @@ def load(source: str | Path) -> State:
     return read_state(found.path)
 
 
-def load_network(source: str | Path, *, architecture: str | None = None) -> nn.Module:
+def load_network(
+    source: str | Path, *, role: Role | None = None, architecture: str | None = None
+) -> nn.Module:
     """The network that registered weights or a file belong to, in eval mode on the CPU.
 
+    ``role`` is what the network must be good for, if given.
     ``architecture`` names it where the tensors cannot tell ("dim-vgg16-skip"); a file that was added
     under that name needs it no more, as its SHA-256 is known.
 
     Raises:
-        WeightsError: as `load`, or the network is unknown, or the tensors do not fit it.
+        WeightsError: as `load`, or the network is unknown or of another role, or the tensors do not
+            fit it.
     """
     found = _locate(source)
     if architecture is None:
@@ -43,6 +47,8 @@ def load_network(source: str | Path, *, architecture: str | None = None) -> nn.M
     state = load(source)
     try:
         known = recognise(state)
+        if role not in (None, known.role):
+            raise WeightsError(f"these are weights of a {known.role} ({known.name}), not of a {role}")
         return build(known.named(architecture) if architecture else known, state)
     except WeightsError as exc:
         raise WeightsError(f"{source}: {exc}") from exc
