@@ -90,9 +90,7 @@ def _weighted_blur(plane: Tensor, weight: Tensor, sigmas: tuple[float, float]) -
     both = torch.cat([plane * weight, weight], dim=1)
     both = F.avg_pool2d(both, shrink, ceil_mode=True, count_include_pad=False)
     total = both.sum(dim=(2, 3), keepdim=True)
-    mean = torch.where(
-        total[:, 1:] > 0, total[:, :1] / total[:, 1:], plane.mean(dim=(2, 3), keepdim=True)
-    )
+    mean = torch.where(total[:, 1:] > 0, total[:, :1] / total[:, 1:], plane.mean(dim=(2, 3), keepdim=True))
     for dim, sigma, factor in zip((2, 3), sigmas, shrink, strict=True):
         both = _gaussian(both, sigma / factor, dim=dim)
     blurred = (both[:, :1] + _MEAN_SHARE * mean) / (both[:, 1:] + _MEAN_SHARE)

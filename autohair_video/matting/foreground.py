@@ -53,7 +53,10 @@ def _smooth_colours(image: Tensor, alpha: Tensor) -> Tensor:
     image, and averages them anew.
     """
     weights = torch.cat([alpha, 1 - alpha])
-    colours = image.mean(dim=(2, 3), keepdim=True).expand_as(image).repeat(2, 1, 1, 1)
+    share = weights + _LAST_GUESS
+    colours = image.repeat(2, 1, 1, 1)
+    overall = (colours * share).sum(dim=(2, 3), keepdim=True) / share.sum(dim=(2, 3), keepdim=True)
+    colours = overall.expand_as(colours)
     for cell in _CELLS:
         foreground, background = colours.chunk(2)
         missing = torch.lerp(background, foreground, alpha).sub_(image).repeat(2, 1, 1, 1)

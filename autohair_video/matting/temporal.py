@@ -23,6 +23,7 @@ from autohair_video.options import TemporalOptions
 
 _Picture = npt.NDArray[np.uint8]
 _Map = npt.NDArray[np.float32]
+_Window = tuple[slice, slice, slice, slice]
 
 # Luma residuals, of 1, at which trust falls to 1/e: in the thumbnail, and in the frame.
 _THUMBNAIL_RESIDUAL: Final = 0.03
@@ -78,34 +79,36 @@ def estimate_motions(
     """
     if options.mode == "off" or options.strength == 0:
         return (None,) * len(luma)
-    frames = luma if previous is None else torch.cat([previous, luma])
-    thumbnails = _thumbnails(frames, options.flow_long_side_px)
-    motions: list[Motion | None] = [None] if previous is None else []
-    for i in range(1, len(frames)):
-        found = _flow_and_confidence(thumbnails[i - 1], thumbnails[i])
-        if found is None:
-            motions.append(None)
-            continue
-        flow, confidence = (torch.from_numpy(x).to(luma.device) for x in found)
-        motions.append(Motion(flow, confidence, frames[i - 1 : i], frames[i : i + 1]))
-    return tuple(motions)
+    frames = [luma[n : n + 1] for n in range(len(luma))]
+    before = [frames[0] if previous is None else previous, *frames[:-1]]
+    small = [_thumbnail(frame, options.flow_long_side_px) for frame in [before[0], *frames]]
+    motions = [_motion(*pair) for pair in zip(before, frames, small, small[1:], strict=False)]
+    return tuple([None, *motions[1:]] if previous is None else motions)
 
 
-def _thumbnails(luma: Tensor, long_side_px: int) -> list[_Picture]:
+def _motion(before: Tensor, now: Tensor, small_before: _Picture, small_now: _Picture) -> Motion | None:
+    found = _flow_and_confidence(small_before, small_now)
+    if found is None:
+        return None
+    flow, confidence = (torch.from_numpy(x).to(now.device) for x in found)
+    return Motion(flow, confidence, before, now)
+
+
+def _thumbnail(luma: Tensor, long_side_px: int) -> _Picture:
+    """(1, 1, H, W) luma as a small 8 bit picture (h, w)."""
     height, width = luma.shape[2:]
     scale = min(1.0, long_side_px / max(height, width))
     # DIS needs a few blocks of 8 px even of the thinnest frame.
     size = (max(16, round(height * scale)), max(16, round(width * scale)))
     small = F.avg_pool2d(luma, max(1, int(1 / scale)), ceil_mode=True, count_include_pad=False)
     small = F.interpolate(small, size, mode="bilinear", align_corners=False)
-    return list((small[:, 0] * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy())
+    return (small[0, 0] * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
 
 
 def _flow_and_confidence(before: _Picture, now: _Picture) -> tuple[_Map, _Map] | None:
     """Flow (1, 2, h, w) and confidence (1, 1, h, w) as in `Motion`; None at a cut."""
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    flow, forth = dis.calc(now, before, None), dis.calc(before, now, None)
     height, width = now.shape
+    flow, forth = _dense_flow(now, before), _dense_flow(before, now)
     here = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
     residual = _residual(_sample(before, here + flow), now)
     still_residual = _residual(before, now)
@@ -116,23 +119,31 @@ def _flow_and_confidence(before: _Picture, now: _Picture) -> tuple[_Map, _Map] |
     astray = _round_trip_error(flow, _sample(forth, there))
     astray[still] = 0
     confidence = np.exp(-astray - np.square(residual / _THUMBNAIL_RESIDUAL))
-    limits = np.float32([width - 0.5, height - 0.5])
+    limits = np.array([width - 0.5, height - 0.5], np.float32)
     confidence[((there < -0.5) | (there > limits)).any(axis=2)] = 0
     if confidence.mean() < _CUT_TRUST:
         return None
-    return np.ascontiguousarray(flow.transpose(2, 0, 1))[None], confidence[None, None]
+    planes = np.ascontiguousarray(np.moveaxis(flow, 2, 0))
+    return planes[None], np.asarray(confidence, np.float32)[None, None]
+
+
+def _dense_flow(here: _Picture, there: _Picture) -> _Map:
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    return np.asarray(dis.calc(here, there, np.zeros((*here.shape, 2), np.float32)), np.float32)
 
 
 def _sample(source: _Picture | _Map, places: _Map) -> _Map:
     """Bilinear samples of (h, w, ...) at places (h, w, 2), x first, in pixels."""
-    found = cv2.remap(source, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    x, y = places[..., 0], places[..., 1]
+    found = cv2.remap(source, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(found, np.float32)
 
 
 def _residual(before: _Picture | _Map, now: _Picture) -> _Map:
     """Difference of two pictures, of 1, without noise, and as large as anywhere near."""
     smooth = cv2.blur(np.subtract(now, before, dtype=np.float32), (3, 3))
-    return cv2.dilate(np.abs(smooth), np.ones((5, 5), np.uint8)) / np.float32(255)
+    largest = cv2.dilate(np.abs(smooth), np.ones((5, 5), np.uint8))
+    return np.asarray(largest / 255, np.float32)
 
 
 def _round_trip_error(flow: _Map, back: _Map) -> _Map:
@@ -162,11 +173,13 @@ def smooth_probability(
     Returns:
         (N, C, h, w) float in 0..1.
     """
+    size = (probability.shape[2], probability.shape[3])
     steady = []
-    for frame, motion in zip(probability.split(1), motions, strict=True):
+    for n, motion in enumerate(motions):
+        frame = probability[n : n + 1]
         if previous is not None and motion is not None:
-            grid, confidence = _carrier(motion, (frame.shape[2], frame.shape[3]))
-            frame = torch.lerp(frame, _carry(previous, grid), confidence * options.strength)
+            places, confidence = _origins(motion, size, _whole(size))
+            frame = torch.lerp(frame, _carry(previous, places), confidence * options.strength)
         previous = frame
         steady.append(frame)
     return torch.cat(steady)
@@ -192,36 +205,65 @@ def smooth_alpha(
         (N, 1, H, W) float in 0..1.
     """
     steady = []
-    size = (alpha.shape[2], alpha.shape[3])
     unknown = (trimap > 0) & (trimap < 255)
-    for frame, motion, band in zip(alpha.split(1), motions, unknown.split(1), strict=True):
-        if previous is not None and motion is not None:
-            grid, confidence = _carrier(motion, size)
-            past = _carry(torch.cat([previous, motion.before], dim=1), grid)
-            trust = confidence * torch.exp(-_frame_residual(past[:, 1:], motion.now).square())
-            trust = (trust - _LEAST_TRUST).clamp_(min=0) * (options.strength / (1 - _LEAST_TRUST))
-            frame = torch.lerp(frame, past[:, :1], trust * band)
+    for n, motion in enumerate(motions):
+        frame, band = alpha[n : n + 1], unknown[n : n + 1]
+        window = _bounds(band)
+        if previous is not None and motion is not None and window is not None:
+            frame = frame.clone()
+            past, trust = _past_and_trust(previous, motion, window)
+            share = (trust * options.strength).mul_(band[window])
+            frame[window] = torch.lerp(frame[window], past, share)
         previous = frame
         steady.append(frame)
     return torch.cat(steady)
 
 
-def _carry(past: Tensor, grid: Tensor) -> Tensor:
-    return F.grid_sample(past, grid, padding_mode="border", align_corners=False)
-
-
-def _frame_residual(carried: Tensor, now: Tensor) -> Tensor:
-    """Luma difference in units of what is tolerable, averaged over 2x2 px against noise."""
-    means = F.avg_pool2d(now - carried, 2, ceil_mode=True, count_include_pad=False)
+def _past_and_trust(previous: Tensor, motion: Motion, window: _Window) -> tuple[Tensor, Tensor]:
+    """The last alpha carried to this frame's window, and how far the frame itself confirms it."""
+    size = (previous.shape[2], previous.shape[3])
+    places, confidence = _origins(motion, size, window)
+    difference = motion.now[window] - _carry(motion.before, places)
+    # Means of 2x2 px, against noise.
+    means = F.avg_pool2d(difference, 2, ceil_mode=True, count_include_pad=False)
     large = F.interpolate(means, scale_factor=2.0, mode="bilinear", align_corners=False)
-    return large[:, :, : now.shape[2], : now.shape[3]] / _FRAME_RESIDUAL
+    residual = large[:, :, : difference.shape[2], : difference.shape[3]] / _FRAME_RESIDUAL
+    trust = confidence * torch.exp(-residual.square())
+    trust = (trust - _LEAST_TRUST).clamp_(min=0) / (1 - _LEAST_TRUST)
+    return _carry(previous, places), trust
 
 
-def _carrier(motion: Motion, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Sampling grid (1, H, W, 2) of the motion at a size, and its confidence (1, 1, H, W)."""
-    both = torch.cat([motion.flow, motion.confidence], dim=1)
-    both = F.interpolate(both, size, mode="bilinear", align_corners=False)
+def _whole(size: tuple[int, int]) -> _Window:
+    return slice(None), slice(None), slice(0, size[0]), slice(0, size[1])
+
+
+def _bounds(mask: Tensor) -> _Window | None:
+    """The smallest window around all of a (1, 1, H, W) mask; None where it is empty."""
+    rows, columns = (mask.any(dim=dim).flatten().nonzero() for dim in (3, 2))
+    if not len(rows):
+        return None
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    left, right = int(columns[0]), int(columns[-1]) + 1
+    return slice(None), slice(None), slice(top, bottom), slice(left, right)
+
+
+def _origins(motion: Motion, size: tuple[int, int], window: _Window) -> tuple[Tensor, Tensor]:
+    """Where a window of a frame of that size came from, and the confidence in it.
+
+    Returns:
+        (1, h, w, 2) places for `grid_sample`, -1..1 over the frame, and (1, 1, h, w) confidence.
+    """
+    device = motion.flow.device
+    y, x = (
+        (torch.arange(part.start, part.stop, device=device) + 0.5) * (2 / side) - 1
+        for part, side in zip(window[2:], size, strict=True)
+    )
+    here = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[None]
+    known = _carry(torch.cat([motion.flow, motion.confidence], dim=1), here)
     h, w = motion.flow.shape[2:]
-    reach = both.new_tensor([2 / w, 2 / h])
-    still = F.affine_grid(torch.eye(2, 3, device=both.device)[None], [1, 1, *size], False)
-    return still + both[:, :2].permute(0, 2, 3, 1) * reach, both[:, 2:]
+    way = torch.stack([known[:, 0] * (2 / w), known[:, 1] * (2 / h)], dim=-1)
+    return way.add_(here), known[:, 2:]
+
+
+def _carry(past: Tensor, places: Tensor) -> Tensor:
+    return F.grid_sample(past, places, padding_mode="border", align_corners=False)

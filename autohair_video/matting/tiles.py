@@ -77,9 +77,7 @@ def cut_tiles(frames: Tensor, tiles: tuple[Tile, ...], *, tile_px: int) -> Tenso
         if side < tile_px:
             index = torch.arange(tile_px, device=frames.device).clamp(max=side - 1)
             frames = frames.index_select(dim, index)
-    squares = [
-        frames[t.frame, :, t.top : t.top + tile_px, t.left : t.left + tile_px] for t in tiles
-    ]
+    squares = [frames[t.frame, :, t.top : t.top + tile_px, t.left : t.left + tile_px] for t in tiles]
     return torch.stack(squares)
 
 

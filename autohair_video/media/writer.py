@@ -272,7 +272,8 @@ class _Lengths:
         """Lets the last packet of an MP4 track make up what the track's length still lacks.
 
         That length is the sum of all durations in decoding order, where another frame may come last
-        than on the screen.
+        than on the screen. After a long first frame it lacks nothing: then the packet's own stands.
         """
         if self._begin is not None and self._first_dts is not None and last.dts is not None:
-            last.duration = self._end - self._begin - (last.dts - self._first_dts)
+            lacking = self._end - self._begin - (last.dts - self._first_dts)
+            last.duration = lacking if lacking > 0 else last.duration

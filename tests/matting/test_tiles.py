@@ -57,9 +57,7 @@ def test_a_moving_band_does_not_shift_the_tiles() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("overlap_px", [0, 20])
-def test_cutting_and_blending_gives_back_the_picture(
-    size: tuple[int, int], overlap_px: int
-) -> None:
+def test_cutting_and_blending_gives_back_the_picture(size: tuple[int, int], overlap_px: int) -> None:
     trimap = _blob_trimap(size)
     tiles = plan_tiles(trimap, tile_px=64, overlap_px=overlap_px)
     picture = torch.rand(2, 3, *size)

@@ -96,6 +96,20 @@ def _alpha_plane(path: Path, *, decoder: str | None = None) -> Tensor:
     return torch.stack(planes)
 
 
+def test_the_last_frame_keeps_its_length_after_a_long_first_one(tmp_path: Path) -> None:
+    # as webcams begin; the track of such a clip, counted in decoding order, is already long enough
+    pts = (0, *range(67, 2212, 33))
+    fmt, milliseconds = FrameFormat(64, 48), Fraction(1, 1000)
+    luma = torch.full((len(pts), 1, 48, 64), 100, dtype=torch.uint8)
+    chroma = torch.full((len(pts), 1, 24, 32), 128, dtype=torch.uint8)
+    lengths = (67, *(33,) * (len(pts) - 1))
+    with ClipWriter(tmp_path / "out.mp4", PRESETS["h264"], fmt, milliseconds) as writer:
+        writer.write(FrameBatch((luma, chroma, chroma), fmt, pts, lengths, milliseconds))
+    assert timeline(tmp_path / "out.mp4") == [
+        (time * milliseconds, length * milliseconds) for time, length in zip(pts, lengths, strict=True)
+    ]
+
+
 @pytest.mark.parametrize(
     ("pts", "time_base", "last", "size"),
     [

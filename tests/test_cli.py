@@ -1,0 +1,304 @@
+"""The command line: exit codes, one line for each error, nothing left behind, and what is printed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from clips import make_clip, make_sound, picture, timeline
+
+from autohair_video.cli import run
+from autohair_video.weights import register, shipped_folder
+
+HARD = ("--trimap", "fixed:0,0", "--device", "cpu")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a clip, a picture and files of many faults; weights are cached beside it."""
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.setenv("AUTOHAIR_CACHE", str(tmp_path / "cache"))
+    make_clip(Path("a.mp4"), pts=range(3), sound="aac")
+    make_sound(Path("sound.m4a"))
+    cv2.imwrite("p.png", picture(0, 64, 48))
+    Path("empty.mp4").touch()
+    Path("text.mp4").write_text("not a video\n" * 50)
+    Path("text.jpg").write_text("not a picture\n" * 50)
+    Path("cut.png").write_bytes(Path("p.png").read_bytes()[:60])
+    Path("there.mp4").write_text("older")
+    return work
+
+
+@pytest.fixture
+def altered(folder: Path) -> str:
+    """The name of registered weights of which one byte has changed since."""
+    cache = folder.parent / "cache" / "weights"
+    cache.mkdir(parents=True)
+    file = cache / "altered.safetensors"
+    shutil.copyfile(next(shipped_folder().glob("deeplab*.safetensors")), file)
+    register(
+        file,
+        name="altered",
+        role="segmenter",
+        architecture="deeplabv3plus",
+        licence="Apache-2.0",
+        data="none",
+    )
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    return "altered"
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "text"),
+    [
+        ("missing.mp4", 1, "clip missing.mp4 does not exist"),
+        ("missing.png", 1, "image missing.png does not exist"),
+        ("text.mp4", 1, "text.mp4 is not a video"),
+        ("text.jpg", 1, "text.jpg is not an image"),
+        ("cut.png", 1, "cut.png"),
+        ("sound.m4a", 1, "sound.m4a holds sound but no video"),
+        ("empty.mp4", 1, "empty.mp4 is empty"),
+        (". --matte m.mkv", 1, "folder"),
+        ("a.mp4 --bg missing.jpg", 1, "missing.jpg does not exist"),
+        ("a.mp4 --bg text.jpg", 1, "text.jpg is not an image"),
+        ("a.mp4 --bg sound.m4a", 1, "sound.m4a holds sound"),
+        ("a.mp4 --bg greenish", 2, "background 'greenish' is no colour and no file"),
+        ("a.mp4 --bg #12345", 2, "background '#12345' is no colour and no file"),
+        ("a.mp4 -o nowhere/o.mov", 1, "output folder nowhere"),
+        ("a.mp4 -o p.png/o.mov", 1, "output folder p.png"),
+        ("a.mp4 -o /proc/o.mov", 1, "cannot write to /proc"),
+        ("p.png -o /proc/o.png", 1, "cannot write to /proc"),
+        ("a.mp4 --bg red -o there.mp4", 1, "there.mp4 exists"),
+        ("a.mp4 --bg red -o a.mp4 --overwrite", 1, "a.mp4 is the input itself"),
+        ("a.mp4 -o o.mp4", 2, "or give a background"),
+        ("a.mp4 --format gif", 2, "unknown format 'gif'"),
+        ("a.mp4 --format h264", 2, "needs a background"),
+        ("a.mp4 --matte m.png", 2, "m.png"),
+        ("a.mp4 --trimap file:p.png", 2, "goes with a picture"),
+        ("a.mp4 --trimap wide", 2, "unknown trimap 'wide'"),
+        ("a.mp4 --temporal never", 2, "unknown temporal mode 'never'"),
+        ("a.mp4 --tier medium", 2, "unknown tier 'medium'"),
+        ("a.mp4 --device tpu", 2, "unknown device 'tpu'"),
+        ("a.mp4 --start 9", 1, "no frame between"),
+        ("a.mp4 --start soon", 2, "--start"),
+        ("a.mp4 --segmenter none.safetensors", 1, "none.safetensors"),
+        ("a.mp4 --matter segmenter-fast", 1, "not of a matter"),
+        ("a.mp4 --nosuch", 2, "--nosuch"),
+        ("a.mp4 b.mp4", 2, "b.mp4"),
+        ("--quiet", 2, "INPUT"),
+        ("p.png --start 1", 2, "p.png is a picture"),
+        ("p.png -o o.jpg", 2, "no alpha"),
+        ("evaluate missing", 1, "missing is not a folder"),
+        ("evaluate .", 1, "no items"),
+        ("evaluate", 2, "folder"),
+        ("compare missing.png", 1, "missing.png"),
+        ("compare p.png --engines magic", 2, "unknown engine 'magic'"),
+        ("bench missing.mp4", 1, "missing.mp4"),
+        ("weights", 2, "Missing command"),
+        ("weights add missing.pth", 1, "missing.pth"),
+        ("weights add https://example.com/w.pth", 2, "--sha256"),
+        ("train matter", 2, "--"),
+    ],
+)
+def test_a_bad_call_says_one_line_and_leaves_nothing(
+    folder: Path, capfd: pytest.CaptureFixture[str], call: str, code: int, text: str
+) -> None:
+    before = _contents(folder)
+    assert run(call.split()) == code
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("autohair-video: ")
+    assert err.count("\n") == 1
+    assert text in err
+    assert "fault of this program" not in err
+    assert _contents(folder) == before
+
+
+def test_altered_weights_are_refused(folder: Path, altered: str, capfd: pytest.CaptureFixture[str]) -> None:
+    before = _contents(folder)
+    assert run(["a.mp4", "--segmenter", altered]) == 1
+    err = capfd.readouterr().err
+    assert err.count("\n") == 1
+    assert "was altered" in err
+    assert _contents(folder) == before
+    assert run(["weights", "verify"]) == 1
+    out, err = capfd.readouterr()
+    assert "altered" in err
+    assert out.count(": ok") == 2
+    (folder.parent / "cache" / "weights" / "altered.safetensors").unlink()
+    assert run(["a.mp4", "--segmenter", altered]) == 1
+    assert "are missing" in capfd.readouterr().err
+
+
+def test_debug_shows_where_and_keeps_the_exit_code(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["a.mp4", "--debug", "--bg", "greenish"]) == 2
+    err = capfd.readouterr().err
+    assert err.startswith("Traceback")
+    assert "OptionError: background 'greenish'" in err
+    assert run(["weights", "add", "missing.pth", "--debug"]) == 1
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_ctrl_c_says_one_line_and_leaves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from autohair_video import stream
+
+    class Interrupting(stream.Progress):
+        def __init__(self, frames: int, expected: int | None) -> None:
+            assert any(path.name.endswith(".part.mp4") for path in folder.iterdir())
+            signal.raise_signal(signal.SIGINT)
+            super().__init__(frames, expected)
+
+    monkeypatch.setattr(stream, "Progress", Interrupting)
+    before = _contents(folder)
+    assert run(["a.mp4", "--bg", "red", *HARD]) == 130
+    assert capfd.readouterr() == ("", "autohair-video: interrupted\n")
+    assert _contents(folder) == before
+
+
+# Good input
+
+
+def test_a_clip_is_matted_and_its_outputs_named(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["a.mp4", "--bg", "#00ff00", "--matte", "m.mkv", "--temporal", "off", *HARD]) == 0
+    # not a terminal: the outputs on stdout, and no bar
+    assert capfd.readouterr() == ("a_00ff00.mp4\nm.mkv\n", "")
+    assert timeline(Path("a_00ff00.mp4")) == timeline(Path("a.mp4"))
+    assert run(["a.mp4", "--bg", "#00ff00", "--overwrite", "--quiet", *HARD]) == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def test_options_may_come_first_and_names_may_look_like_anything(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copyfile("p.png", "--debug.png")
+    shutil.copyfile("p.png", "evaluate.png")
+    assert run([*HARD, "-o", "one.png", "evaluate.png"]) == 0
+    assert run([*HARD, "-o", "two.png", "--", "--debug.png"]) == 0
+    assert run(["matte", "p.png", "-o", "three.png", *HARD]) == 0
+    assert capfd.readouterr().out.split() == ["one.png", "two.png", "three.png"]
+
+
+def test_notices_go_to_stderr(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    cv2.imwrite("t.png", np.tile(np.arange(64, dtype=np.uint8) * 4, (48, 1)))
+    call = ["p.png", "--trimap", "file:t.png", "-o", "o.png", "--device", "cpu"]
+    assert run([*call, "--tier", "best"]) == 0
+    out, err = capfd.readouterr()
+    assert out == "o.png\n"
+    assert [line.startswith("note: ") for line in err.splitlines()].count(False) == 0
+    assert "t.png has greys" in err
+    assert run([*call, "--overwrite", "--quiet"]) == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_clip_that_breaks_off_is_a_job_done_with_a_note(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clip = make_clip(Path("b.mp4"), size=(160, 120), pts=range(20))
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 2 // 3])
+    assert run(["b.mp4", "--matte", "m.mkv", *HARD]) == 0
+    out, err = capfd.readouterr()
+    assert out == "m.mkv\n"
+    assert err.count("\n") == 1
+    assert err.startswith("note: b.mp4")
+    assert 2 < len(timeline(Path("m.mkv"))) < 20
+
+
+def test_a_folder_is_evaluated(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    items = folder / "items"
+    items.mkdir()
+    image, alpha = picture(0, 64, 48), np.zeros((48, 64), np.uint8)
+    alpha[:, 32:] = 255
+    trimap = np.where(np.abs(np.arange(64) - 32) < 8, 128, alpha).astype(np.uint8)
+    for part, pixels in (("image", image), ("alpha", alpha), ("trimap", trimap)):
+        cv2.imwrite(str(items / f"one_{part}.png"), pixels)
+    call = ["evaluate", "items", "--json", "f.json", "--sheet", "s.png", "--device", "cpu"]
+    assert run(call) == 0
+    out, err = capfd.readouterr()
+    assert err == ""
+    assert {"one", "mean", "SAD", "MSE"} <= set(out.split())
+    figures: dict[str, Any] = json.loads(Path("f.json").read_text())
+    assert figures["region"] == "unknown"
+    assert cv2.imread("s.png") is not None
+    assert run([*call, "--region", "whole"]) == 0
+    assert json.loads(Path("f.json").read_text())["region"] == "whole"
+
+
+def test_engines_are_compared_on_a_sheet(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    call = ["compare", "p.png", "--engines", "dim", "--trimap", "fixed:1,2", "--trimap", "adaptive"]
+    assert run([*call, "--device", "cpu"]) == 0
+    assert capfd.readouterr().out == "p_compared.png\n"
+    assert cv2.imread("p_compared.png") is not None
+
+
+def test_a_clip_is_timed(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    make_clip(Path("long.mp4"), pts=range(8))
+    assert run(["bench", "long.mp4", "--frames", "4", *HARD]) == 0
+    out = capfd.readouterr().out
+    assert {"decode", "segment", "trimap", "encode"} <= set(out.split())
+
+
+def test_weights_are_added_listed_and_used(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    source = next(shipped_folder().glob("deeplab*.safetensors"))
+    assert run(["weights", "add", str(source), "--name", "mine"]) == 0
+    assert "mine: segmenter, deeplabv3plus" in capfd.readouterr().out
+    assert run(["weights", "list"]) == 0
+    rows = capfd.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows if "mine" in row] == ["mine"]
+    assert run(["weights", "verify"]) == 0
+    assert "mine: ok" in capfd.readouterr().out
+    assert run(["p.png", "--segmenter", "mine", *HARD]) == 0
+
+
+def test_help_names_the_bare_call_and_the_commands(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    out, err = capfd.readouterr()
+    assert err == ""
+    for text in ("INPUT [OPTIONS]", "--bg", "--matte", "--debug", "evaluate", "compare", "weights", "train"):
+        assert text in out
+    assert run([]) == 2
+    assert capfd.readouterr().out == out
+    for command in ("matte", "evaluate", "compare", "bench", "weights", "train"):
+        assert run([command, "-h"]) == 0
+        assert f"autohair-video {command}" in capfd.readouterr().out
+
+
+def test_the_version_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capfd.readouterr().out.strip()
+
+
+def test_help_comes_without_the_heavy_libraries() -> None:
+    code = (
+        "import sys; from autohair_video.cli import run; run(['--help']);"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'av', 'cv2')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_the_package_runs_as_a_program(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "autohair_video", "missing.mp4"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "autohair-video: clip missing.mp4 does not exist\n"

@@ -1,0 +1,66 @@
+"""The public names: adding, renaming or losing one is a decision, not an accident."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import autohair_video
+from autohair_video import Matter, process
+
+NAMES = [
+    "AutohairError",
+    "DeviceError",
+    "FrameBatch",
+    "FrameFormat",
+    "InputError",
+    "JobError",
+    "Matte",
+    "Matter",
+    "MatterOptions",
+    "OptionError",
+    "OutputError",
+    "Progress",
+    "Report",
+    "SegmentOptions",
+    "TemporalOptions",
+    "TileOptions",
+    "TrimapOptions",
+    "WeightsError",
+    "process",
+]
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(autohair_video.__all__) == NAMES
+    assert all(getattr(autohair_video, name).__doc__ for name in NAMES)
+
+
+def test_the_arguments_of_the_two_entrances_are_these() -> None:
+    assert list(inspect.signature(process).parameters) == [
+        "input",
+        "output",
+        "background",
+        "matte",
+        "trimap",
+        "preset",
+        "start_s",
+        "end_s",
+        "overwrite",
+        "matter",
+        "on_progress",
+    ]
+    assert list(inspect.signature(Matter).parameters) == ["tier", "device", "options", "segmenter", "matter"]
+    assert {"image", "frames", "still"} <= set(dir(Matter))
+
+
+def test_every_error_is_an_autohair_error_with_its_exit_code() -> None:
+    codes = {name: getattr(autohair_video, name).exit_code for name in NAMES if name.endswith("Error")}
+    assert {name for name, code in codes.items() if code == 2} == {"OptionError"}
+    assert all(issubclass(getattr(autohair_video, name), autohair_video.AutohairError) for name in codes)
+
+
+def test_importing_the_package_imports_no_torch() -> None:
+    code = "import autohair_video, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
