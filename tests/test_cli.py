@@ -18,6 +18,7 @@ from clips import make_clip, make_sound, picture, timeline
 from autohair_video.cli import run
 from autohair_video.weights import register, shipped_folder
 
+ROOT = Path(__file__).parents[1]
 HARD = ("--trimap", "fixed:0,0", "--device", "cpu")
 
 
@@ -34,7 +35,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("empty.mp4").touch()
     Path("text.mp4").write_text("not a video\n" * 50)
     Path("text.jpg").write_text("not a picture\n" * 50)
-    Path("cut.png").write_bytes(Path("p.png").read_bytes()[:60])
+    for name in ("cut.png", "cut.tif"):
+        data = cv2.imencode(name[3:], picture(0, 64, 48))[1].tobytes()
+        Path(name).write_bytes(data[: len(data) // 2])
     Path("there.mp4").write_text("older")
     return work
 
@@ -74,7 +77,8 @@ def _contents(folder: Path) -> dict[str, bytes]:
         ("missing.png", 1, "image missing.png does not exist"),
         ("text.mp4", 1, "text.mp4 is not a video"),
         ("text.jpg", 1, "text.jpg is not an image"),
-        ("cut.png", 1, "cut.png"),
+        ("cut.png", 1, "cut.png is cut short"),
+        ("cut.tif", 1, "cut.tif is not an image"),
         ("sound.m4a", 1, "sound.m4a holds sound but no video"),
         ("empty.mp4", 1, "empty.mp4 is empty"),
         (". --matte m.mkv", 1, "folder"),
@@ -109,8 +113,8 @@ def _contents(folder: Path) -> dict[str, bytes]:
         ("p.png -o o.jpg", 2, "no alpha"),
         ("evaluate missing", 1, "missing is not a folder"),
         ("evaluate .", 1, "no items"),
-        ("evaluate", 2, "folder"),
-        ("compare missing.png", 1, "missing.png"),
+        ("evaluate", 2, "Missing argument"),
+        ("compare missing.png --engines dim", 1, "missing.png"),
         ("compare p.png --engines magic", 2, "unknown engine 'magic'"),
         ("bench missing.mp4", 1, "missing.mp4"),
         ("weights", 2, "Missing command"),
@@ -293,12 +297,17 @@ def test_help_comes_without_the_heavy_libraries() -> None:
         "import sys; from autohair_video.cli import run; run(['--help']);"
         "sys.exit(any(name in sys.modules for name in ('torch', 'av', 'cv2')))"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0
 
 
-def test_the_package_runs_as_a_program(folder: Path) -> None:
+def test_the_package_runs_as_a_program() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "autohair_video", "missing.mp4"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "autohair_video", "missing.mp4"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "autohair-video: clip missing.mp4 does not exist\n"

@@ -66,7 +66,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run one call; the exit code: 0, 1 (failed job), 2 (wrong call) or 130 (interrupted)."""
     arguments, debug = _take_debug(list(arguments))
     commands = cast(TyperGroup, get_command(app))
-    named = arguments or [_HELP[0]]
+    # a copy, as parsing empties it
+    named = [*arguments] or [_HELP[0]]
     if named[0] not in {*commands.commands, *_HELP}:
         named = [_BARE, *named]
     try:

@@ -10,6 +10,7 @@ carried.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import cv2
@@ -80,10 +81,14 @@ def estimate_motions(
     if options.mode == "off" or options.strength == 0:
         return (None,) * len(luma)
     frames = [luma[n : n + 1] for n in range(len(luma))]
-    before = [frames[0] if previous is None else previous, *frames[:-1]]
-    small = [_thumbnail(frame, options.flow_long_side_px) for frame in [before[0], *frames]]
-    motions = [_motion(*pair) for pair in zip(before, frames, small, small[1:], strict=False)]
-    return tuple([None, *motions[1:]] if previous is None else motions)
+    if previous is not None:
+        frames.insert(0, previous)
+    small = [_thumbnail(frame, options.flow_long_side_px) for frame in frames]
+    motions = (
+        _motion(before, now, *pictures)
+        for (before, now), pictures in zip(pairwise(frames), pairwise(small), strict=True)
+    )
+    return (None, *motions) if previous is None else tuple(motions)
 
 
 def _motion(before: Tensor, now: Tensor, small_before: _Picture, small_now: _Picture) -> Motion | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +23,9 @@ IMAGE_EXTENSIONS: Final = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".
 
 _ALPHA_EXTENSIONS: Final = (".png", ".webp", ".tif", ".tiff")
 _DEEP_EXTENSIONS: Final = (".png", ".tif", ".tiff")
+_PNG_START: Final = b"\x89PNG\r\n\x1a\n"
+# The empty last chunk with its checksum. libpng prints its own line about a file without it.
+_PNG_END: Final = b"IEND\xaeB`\x82"
 _PRIMARIES_BT709: Final = 1
 _TRANSFER_SRGB: Final = 13
 
@@ -131,7 +136,11 @@ def _load(path: Path, flags: int) -> NDArray[Any]:
     check_input_file(path, "image")
     try:
         # Bytes, not the path: OpenCV cannot open every name that the system allows.
-        pixels = cv2.imdecode(np.fromfile(path, np.uint8), flags)
+        data = np.fromfile(path, np.uint8)
+        if data[:8].tobytes() == _PNG_START and _PNG_END not in data[-4096:].tobytes():
+            raise InputError(f"{path} is cut short: its end is missing")
+        with _silenced_opencv():
+            pixels = cv2.imdecode(data, flags)
     except (OSError, cv2.error) as exc:
         raise InputError(f"{path} cannot be read as an image") from exc
     if pixels is None:
@@ -139,3 +148,14 @@ def _load(path: Path, flags: int) -> NDArray[Any]:
     if pixels.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{path} holds floating-point samples: save it with 8 or 16 bit first")
     return pixels
+
+
+@contextmanager
+def _silenced_opencv() -> Iterator[None]:
+    """OpenCV prints on stderr what is said better by an error."""
+    logging = cv2.utils.logging
+    before = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(before)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -151,15 +153,15 @@ def test_shifting_the_probabilities_shifts_the_trimap() -> None:
     assert torch.equal(after, before.roll((8, 12), dims=(2, 3)))
 
 
-def _true_alpha(shared: object, name: str) -> torch.Tensor:
+def _true_alpha(shared: Path, name: str) -> torch.Tensor:
     av = pytest.importorskip("av")
-    with av.open(str(shared / "eval" / "video" / name)) as clip:  # type: ignore[operator]
+    with av.open(str(shared / "eval" / "video" / name)) as clip:
         frames = [f.to_ndarray(format="gray") for f in clip.decode(video=0)]
     return torch.from_numpy(np.stack(frames[::24]))[:, None].float() / 255
 
 
 @pytest.mark.parametrize("name", ["julia_alpha.mkv", "ron_alpha.mkv", "tatum_alpha.mkv"])
-def test_nearly_all_mixed_pixels_of_real_mattes_are_unknown(shared: object, name: str) -> None:
+def test_nearly_all_mixed_pixels_of_real_mattes_are_unknown(shared: Path, name: str) -> None:
     alpha = _true_alpha(shared, name)
     size = (alpha.shape[2], alpha.shape[3])
     # A stride-4 segmenter's view: a quarter of the size, and grown again.
