@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from autohair_video.errors import OptionError
-from autohair_video.media.image import image_depth, is_image
+from autohair_video.media.image import image_depth
 from autohair_video.media.presets import Preset, Role, preset_for, preset_named
-from autohair_video.media.staging import check_output, is_sequence
+from autohair_video.media.source import Source
+from autohair_video.media.staging import check_output, is_sequence, make_folder, present_files
 
+StrPath = str | os.PathLike[str]
 TRANSPARENT = "transparent"
 _DEFAULT_PRESETS: dict[Role, str] = {"alpha": "prores4444", "composite": "h264"}
 
@@ -28,10 +32,11 @@ class Target:
 class Request:
     """The arguments of `stream.process`.
 
-    ``background`` None is a cut-out, and so is ``transparent``.
+    ``background`` None is a cut-out, and so is ``transparent``. ``output_dir`` is where outputs without a
+    folder of their own go, if not beside the input.
     """
 
-    source: Path
+    source: Source
     output: Path | None = None
     background: str | None = None
     matte: Path | None = None
@@ -40,11 +45,12 @@ class Request:
     start_s: float | None = None
     end_s: float | None = None
     overwrite: bool = False
+    output_dir: Path | None = None
 
     @property
     def is_picture(self) -> bool:
         """Whether the input is a still, by its extension."""
-        return is_image(self.source)
+        return self.source.is_still
 
     @property
     def is_cutout(self) -> bool:
@@ -82,6 +88,21 @@ class Request:
         matte = None if self.matte is None else Target(self.matte, preset_for(self.matte, role="matte"))
         return self._clip_result(), matte
 
+    def output_paths(self) -> tuple[Path, ...]:
+        """All paths that the job will write.
+
+        Raises:
+            OptionError: as `picture_paths` and `clip_targets`.
+        """
+        if self.is_picture:
+            return tuple(path for path in self.picture_paths() if path)
+        return tuple(target.path for target in self.clip_targets() if target)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all outputs are there already."""
+        return all(present_files(path) for path in self.output_paths())
+
     def check_outputs(self, *paths: Path) -> tuple[Path, ...]:
         """The same paths, refused here if they cannot be written to.
 
@@ -91,7 +112,9 @@ class Request:
         """
         if len({path.resolve() for path in paths}) < len(paths):
             raise OptionError(f"{paths[0]} cannot be both the result and the matte")
-        inputs = [self.source, *(Path(p) for p in (self.background, self.trimap) if p is not None)]
+        inputs = [*self.source.files, *(Path(p) for p in (self.background, self.trimap) if p is not None)]
+        if self.output_dir is not None:
+            make_folder(self.output_dir)
         for path in paths:
             check_output(path, overwrite=self.overwrite, inputs=inputs)
         return paths
@@ -124,10 +147,54 @@ class Request:
             return self.output
         if self.matte is not None and self.background is None and self.preset is None:
             return None
-        return self.source.with_name(f"{self.source.stem}_{self._content()}{extension}")
+        folder = self.source.folder if self.output_dir is None else self.output_dir
+        return folder / f"{self.source.stem}_{self._content()}{extension}"
 
     def _content(self) -> str:
         """What an output's name tells of its content: ``cutout``, or the background."""
         if self.background is None or self.is_cutout:
             return "cutout"
         return "".join(c for c in Path(self.background).stem if c.isalnum() or c in "-_") or "composite"
+
+
+def make_request(
+    input: Source | StrPath,
+    output: StrPath | None = None,
+    *,
+    background: StrPath | None = None,
+    matte: StrPath | None = None,
+    trimap: StrPath | None = None,
+    preset: str | None = None,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    overwrite: bool = False,
+    output_dir: StrPath | None = None,
+    rate: Fraction | None = None,
+) -> Request:
+    """The request that the arguments of `stream.process` stand for."""
+    source = Source.of(input, rate)
+    folder = None if output_dir is None else Path(output_dir)
+    return Request(
+        source=source,
+        output=_placed(output, source, folder),
+        background=None if background is None else os.fspath(background).strip(),
+        matte=_placed(matte, source, folder),
+        trimap=None if trimap is None else Path(trimap),
+        preset=preset,
+        start_s=start_s,
+        end_s=end_s,
+        overwrite=overwrite,
+        output_dir=folder,
+    )
+
+
+def _placed(path: StrPath | None, source: Source, output_dir: Path | None) -> Path | None:
+    """An output's path with ``{name}`` filled in, relative ones in ``output_dir``.
+
+    >>> _placed("{name}.mov", Source("in/a.mp4"), Path("out")).as_posix()
+    'out/a.mov'
+    """
+    if path is None:
+        return None
+    named = os.fspath(path).replace("{name}", source.stem)
+    return Path(named) if output_dir is None else output_dir / named

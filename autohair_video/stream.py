@@ -11,10 +11,9 @@ the networks loaded, and the outputs opened last.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,13 +27,13 @@ from autohair_video.media.colour import quantise_alpha, to_rgb
 from autohair_video.media.image import image_depth, read_gray, read_image, write_image
 from autohair_video.media.presets import codec_format
 from autohair_video.media.reader import ClipReader
+from autohair_video.media.source import Source, from_stdin
 from autohair_video.media.writer import ClipWriter
 from autohair_video.outputs import Scene, composite, cut_out, open_scene
 from autohair_video.pipeline import Matter
 from autohair_video.queues import Behind, ahead
-from autohair_video.request import Request, Target
+from autohair_video.request import Request, StrPath, Target, make_request
 
-StrPath = str | os.PathLike[str]
 LoadMatter = Callable[[], Matter]
 
 _BATCH_FRAMES = {"cpu": 4, "mps": 8, "cuda": 16}
@@ -61,7 +60,7 @@ class Report:
 
 
 def process(
-    input: StrPath,
+    input: Source | StrPath,
     output: StrPath | None = None,
     *,
     background: StrPath | None = None,
@@ -71,13 +70,16 @@ def process(
     start_s: float | None = None,
     end_s: float | None = None,
     overwrite: bool = False,
+    output_dir: StrPath | None = None,
+    rate: Fraction | None = None,
     matter: Matter | LoadMatter = Matter,
     on_progress: OnProgress | None = None,
 ) -> Report:
     """Matte one clip or one picture.
 
     Args:
-        input: a clip that FFmpeg decodes, or a picture.
+        input: a clip that FFmpeg decodes, a URL, numbered stills (``shot.%04d.png``), ``-`` for
+            standard input, or a picture.
         output: where the result goes. Without it, beside the input under a name that tells what it
             is; or nowhere, if only ``matte`` is asked for.
         background: a picture, a clip, a colour (``#00ff00`` or a name), ``blur``, or
@@ -89,6 +91,9 @@ def process(
         start_s: where in the clip to begin, in seconds.
         end_s: where to end.
         overwrite: replace outputs that are there already.
+        output_dir: the folder, made if need be, of all outputs with relative names; ``{name}`` in
+            those stands for the input's.
+        rate: frames per second of numbered stills, 24 without it.
         matter: networks already loaded, or what loads them once the inputs have proved good.
         on_progress: called after each batch.
 
@@ -100,25 +105,36 @@ def process(
         InputError, OutputError, WeightsError, DeviceError: the job cannot be done; nothing half
             written is left under the outputs' names or beside them.
     """
-    request = Request(
-        source=Path(input),
-        output=None if output is None else Path(output),
-        background=None if background is None else os.fspath(background).strip(),
-        matte=None if matte is None else Path(matte),
-        trimap=None if trimap is None else Path(trimap),
+    request = make_request(
+        input,
+        output,
+        background=background,
+        matte=matte,
+        trimap=trimap,
         preset=preset,
         start_s=start_s,
         end_s=end_s,
         overwrite=overwrite,
+        output_dir=output_dir,
+        rate=rate,
     )
-    if request.is_picture:
-        return _process_picture(request, matter, on_progress)
-    return _process_clip(request, matter, on_progress)
+    return run_request(request, matter=matter, on_progress=on_progress)
+
+
+def run_request(
+    request: Request, *, matter: Matter | LoadMatter = Matter, on_progress: OnProgress | None = None
+) -> Report:
+    """`process` for arguments that are already put together."""
+    if request.source.is_stdin:
+        with from_stdin() as source:
+            return run_request(replace(request, source=source), matter=matter, on_progress=on_progress)
+    job = _process_picture if request.is_picture else _process_clip
+    return job(request, matter, on_progress)
 
 
 def _process_picture(request: Request, matter: Matter | LoadMatter, on_progress: OnProgress | None) -> Report:
     result_path, matte_path = request.picture_paths()
-    batch = read_image(request.source)
+    batch = read_image(request.source.location)
     outputs = request.check_outputs(*(path for path in (result_path, matte_path) if path))
     notices: list[str] = []
     known = None if request.trimap is None else _given_trimap(request.trimap, batch.format, notices)
@@ -218,12 +234,13 @@ def _open_writer(
     """The writer of one output, finished or given up when ``stack`` closes."""
     if target is None or fmt is None:
         return None
+    silent = target.preset.role == "matte" or request.source.is_sequence
     writer = ClipWriter(
         target.path,
         target.preset,
         fmt,
         reader.time_base,
-        copy_from=None if target.preset.role == "matte" else request.source,
+        copy_from=None if silent else request.source.location,
         origin=reader.origin,
         until=reader.until,
         overwrite=request.overwrite,

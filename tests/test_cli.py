@@ -7,13 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from clips import make_clip, make_sound, picture, timeline
+from clips import make_clip, make_sound, picture, sound_packets, timeline
 
 from autohair_video.cli import run
 from autohair_video.weights import register, shipped_folder
@@ -81,7 +82,9 @@ def _contents(folder: Path) -> dict[str, bytes]:
         ("cut.tif", 1, "cut.tif is not an image"),
         ("sound.m4a", 1, "sound.m4a holds sound but no video"),
         ("empty.mp4", 1, "empty.mp4 is empty"),
-        (". --matte m.mkv", 1, "folder"),
+        (". --matte m.mkv", 2, ".png: m.mkv has no image extension"),
+        ("../none/*.mp4 -o o.mov", 1, "../none/*.mp4 matches no file"),
+        ("shot.####.png -o o.mov", 1, "shot.%04d.png: no file has such a name"),
         ("a.mp4 --bg missing.jpg", 1, "missing.jpg does not exist"),
         ("a.mp4 --bg text.jpg", 1, "text.jpg is not an image"),
         ("a.mp4 --bg sound.m4a", 1, "sound.m4a holds sound"),
@@ -107,7 +110,8 @@ def _contents(folder: Path) -> dict[str, bytes]:
         ("a.mp4 --segmenter none.safetensors", 1, "none.safetensors"),
         ("a.mp4 --matter segmenter-fast", 1, "not of a matter"),
         ("a.mp4 --nosuch", 2, "--nosuch"),
-        ("a.mp4 b.mp4", 2, "b.mp4"),
+        ("a.mp4 b.mp4 -o o.mov", 2, "a.mp4 and b.mp4 would both be written to o.mov: put {name}"),
+        ("a.mp4 --rate fast", 2, "rate 'fast'"),
         ("--quiet", 2, "INPUT"),
         ("p.png --start 1", 2, "p.png is a picture"),
         ("p.png -o o.jpg", 2, "no alpha"),
@@ -226,6 +230,90 @@ def test_a_clip_that_breaks_off_is_a_job_done_with_a_note(
     assert err.count("\n") == 1
     assert err.startswith("note: b.mp4")
     assert 2 < len(timeline(Path("m.mkv"))) < 20
+
+
+# Several inputs
+
+
+def test_many_inputs_are_done_with_networks_loaded_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from autohair_video import pipeline
+
+    loaded = []
+
+    class Counted(pipeline.Matter):
+        def __init__(self, **options: Any) -> None:
+            loaded.append(options)
+            super().__init__(**options)
+
+    monkeypatch.setattr(pipeline, "Matter", Counted)
+    shots = folder / "shots"
+    shots.mkdir()
+    make_clip(shots / "b.mov", pts=range(2))
+    make_clip(shots / "c.mkv", pts=range(2))
+    (shots / "notes.txt").write_text("not footage")
+    call = ["a.mp4", "p.png", "empty.mp4", "shots", "shots/*.mov", "--bg", "red", *HARD]
+    assert run([*call, "--output-dir", "out/red"]) == 1
+    out, err = capfd.readouterr()
+    names = ["a_red.mp4", "p_red.png", "b_red.mp4", "c_red.mp4"]
+    assert out.split() == [f"out/red/{name}" for name in names]
+    assert err == "failed: empty.mp4 is empty (0 bytes)\n4 done, 0 skipped, 1 failed\n"
+    assert sorted(_contents(folder / "out" / "red")) == sorted(names)
+    assert len(loaded) == 1
+    assert run([*call, "--output-dir", "out/red", "--skip-existing"]) == 1
+    assert "0 done, 4 skipped, 1 failed" in capfd.readouterr().err
+    assert len(loaded) == 1
+
+
+def test_a_clip_may_come_through_a_pipe(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Path("a.mp4").open() as pipe:
+        monkeypatch.setattr(sys, "stdin", pipe)
+        assert run(["-", "--bg", "red", *HARD]) == 0
+    assert capfd.readouterr() == ("stdin_red.mp4\n", "")
+    assert timeline(Path("stdin_red.mp4")) == timeline(Path("a.mp4"))
+    assert sound_packets(Path("stdin_red.mp4")) == sound_packets(Path("a.mp4"))
+    with Path("empty.mp4").open() as pipe:
+        monkeypatch.setattr(sys, "stdin", pipe)
+        assert run(["-", "--bg", "red", *HARD]) == 1
+    assert capfd.readouterr().err == "autohair-video: nothing came on standard input\n"
+
+
+def test_numbered_stills_are_matted_at_a_rate(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for number in (7, 8, 9):
+        cv2.imwrite(f"s.{number:03}.png", picture(number, 64, 48))
+    assert run(["s.###.png", "--rate", "29.97", "--bg", "red", *HARD]) == 0
+    assert capfd.readouterr().out == "s_red.mp4\n"
+    frame = Fraction(1001, 30000)
+    assert timeline(Path("s_red.mp4")) == [(i * frame, frame) for i in range(3)]
+    call = ["s.###.png", "--matte", "s.%03d.png", "--overwrite", *HARD]
+    assert run(call) == 1
+    assert "is the input itself" in capfd.readouterr().err
+
+
+def test_outputs_of_many_inputs_may_be_named_by_them(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    make_clip(Path("b.mp4"), pts=range(2))
+    call = ["a.mp4", "b.mp4", "--bg", "red", "-o", "{name}_on_red.mkv", "--matte", "{name}.%02d.png"]
+    assert run([*call, "--output-dir", "out", "--quiet", *HARD]) == 0
+    assert capfd.readouterr() == ("", "")
+    stills = [f"a.0{n}.png" for n in (1, 2, 3)] + ["b.01.png", "b.02.png"]
+    assert sorted(_contents(folder / "out")) == sorted(["a_on_red.mkv", "b_on_red.mkv", *stills])
+
+
+def test_many_inputs_are_checked_before_the_first_is_done(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copyfile("a.mp4", "a.mov")
+    before = _contents(folder)
+    assert run(["a.mp4", "a.mov", "--output-dir", "out"]) == 2
+    assert "a.mp4 and a.mov would both be written to a_cutout.mov" in capfd.readouterr().err
+    assert run(["a.mp4", "a.mov", "--matte", "{name}.mkv", "--matter", "none.pth"]) == 2
+    assert run(["a.mp4", "text.mp4", "--output-dir", "out", "--matter", "none.pth"]) == 1
+    assert capfd.readouterr().err.count("none.pth") == 1
+    (folder / "out").rmdir()
+    assert _contents(folder) == before
 
 
 def test_a_folder_is_evaluated(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

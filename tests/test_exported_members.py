@@ -48,6 +48,8 @@ def test_the_arguments_of_the_two_entrances_are_these() -> None:
         "start_s",
         "end_s",
         "overwrite",
+        "output_dir",
+        "rate",
         "matter",
         "on_progress",
     ]

@@ -32,7 +32,7 @@ class _Commands(TyperGroup):
     """Sub-commands beside a bare call, whose options head the help."""
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
-        formatter.write_usage(PROGRAM, "INPUT [OPTIONS]")
+        formatter.write_usage(PROGRAM, "INPUT... [OPTIONS]")
         formatter.write_usage(PROGRAM, "COMMAND [ARGS]...", prefix="       ")
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

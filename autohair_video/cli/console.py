@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from autohair_video.stream import OnProgress
     from autohair_video.stream import Progress as JobProgress
 
 _WIDE = 160
@@ -32,8 +34,12 @@ def print_table(table: Table) -> None:
 
 
 @contextmanager
-def progress_line(name: str, *, quiet: bool) -> Iterator[Callable[[JobProgress], None]]:
-    """A bar with frames, frames per second and time left; nothing when quiet or not on a terminal."""
+def progress_lines(count: int, *, quiet: bool) -> Iterator[Callable[[int, str], OnProgress]]:
+    """A bar with frames, frames per second and time left, and one for all jobs if there are several.
+
+    Yields what begins the bar of a job by its number, from 0, and name. Nothing is shown when quiet or
+    not on a terminal.
+    """
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -42,17 +48,25 @@ def progress_line(name: str, *, quiet: bool) -> Iterator[Callable[[JobProgress],
         TextColumn("left"),
         TimeRemainingColumn(),
         console=_errors,
+        redirect_stdout=sys.stdout.isatty(),
         disable=quiet or not _errors.is_terminal,
     )
-    task = bar.add_task(name, total=None, rate="")
-    began_s = time.monotonic()
+    jobs = bar.add_task("all", total=count, rate="", visible=count > 1)
+    frames = bar.add_task("", total=None, rate="")
 
-    def show(progress: JobProgress) -> None:
-        rate = progress.frames / max(1e-6, time.monotonic() - began_s)
-        bar.update(task, completed=progress.frames, total=progress.expected, rate=f"{rate:.1f} fps")
+    def begin(number: int, name: str) -> OnProgress:
+        began_s = time.monotonic()
+        bar.update(jobs, completed=number)
+        bar.reset(frames, description=name, total=None, rate="")
+
+        def show(progress: JobProgress) -> None:
+            rate = progress.frames / max(1e-6, time.monotonic() - began_s)
+            bar.update(frames, completed=progress.frames, total=progress.expected, rate=f"{rate:.1f} fps")
+
+        return show
 
     with bar:
-        yield show
+        yield begin
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from autohair_video.cli.choices import (
     matter_loader,
     parse_trimap,
 )
-from autohair_video.cli.console import progress_line, say
+from autohair_video.cli.jobs import run_jobs
 from autohair_video.options import Tier
 
 
@@ -34,10 +34,26 @@ def _print_version(wanted: bool) -> None:
 
 
 def matte_command(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A clip or a picture.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Clips, pictures, folders, globs, numbered stills (shot.####.exr), URLs, - for a pipe.",
+        ),
+    ],
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="Where the result goes; without it, beside the input."),
+    ] = None,
+    output_dir: Annotated[
+        Path | None,
+        typer.Option("--output-dir", help="The folder of all outputs; {name} in -o is the input's name."),
+    ] = None,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Pass over inputs whose outputs are all there.")
+    ] = False,
+    rate: Annotated[
+        str | None, typer.Option("--rate", help="Frames per second of numbered stills (24 without it).")
     ] = None,
     background: Annotated[
         str | None,
@@ -85,10 +101,11 @@ def matte_command(
         segmenter=segmenter,
         matter=matter,
     )
-    from autohair_video.stream import process
+    from autohair_video.batch import expand_inputs
+    from autohair_video.request import make_request
 
-    with progress_line(source.name, quiet=quiet) as show:
-        report = process(
+    requests = [
+        make_request(
             source,
             output,
             background=background,
@@ -98,14 +115,12 @@ def matte_command(
             start_s=start,
             end_s=end,
             overwrite=overwrite,
-            matter=load,
-            on_progress=show,
+            output_dir=output_dir,
         )
-    if not quiet:
-        for notice in (*_tier_notices(tier, segmenter, matter), *report.notices):
-            say(f"note: {notice}")
-        for path in report.outputs:
-            print(path)
+        for source in expand_inputs(inputs, rate=rate)
+    ]
+    notices = _tier_notices(tier, segmenter, matter)
+    run_jobs(requests, load, skip_existing=skip_existing, notices=notices, quiet=quiet)
 
 
 def _tier_notices(tier: str, segmenter: str | None, matter: str | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 In the order in which a frame meets them:
 
+    source      what an input may be: file, folder, sequence, URL, pipe
     decode      opens a clip and decodes its video stream
     probe       what a clip holds: streams, times, rotation, colour
     planes      FFmpeg's frames <-> sample planes; which pixel formats are native
@@ -28,6 +29,7 @@ from autohair_video.media.image import is_image, read_gray, read_image, write_im
 from autohair_video.media.presets import PRESETS, Preset, codec_format, preset_for, preset_named
 from autohair_video.media.probe import ClipInfo, TrackInfo, probe
 from autohair_video.media.reader import ClipReader
+from autohair_video.media.source import Source, find_sources
 from autohair_video.media.staging import check_output
 from autohair_video.media.writer import ClipWriter
 
@@ -38,11 +40,13 @@ __all__ = [
     "ClipReader",
     "ClipWriter",
     "Preset",
+    "Source",
     "TrackInfo",
     "check_output",
     "codec_format",
     "convert_format",
     "effective_matrix",
+    "find_sources",
     "from_rgb",
     "is_image",
     "open_background",

@@ -14,34 +14,43 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from autohair_video.errors import InputError
+from autohair_video.media.source import Source, SourceLike
 
 # More packets than any decoder holds back.
 _MOST_WAITING: Final = 256
 
 
-def open_clip(path: Path) -> tuple[InputContainer, VideoStream]:
+def open_clip(path: Source | SourceLike) -> tuple[InputContainer, VideoStream]:
     """The opened container and its main video stream, set to decode on all cores.
 
     Raises:
         InputError: the file is missing, a folder, empty, not a video, or has no video stream (only
             sound).
     """
-    check_input_file(path, "clip")
+    source = Source.of(path)
+    demuxer, options = source.demuxer
+    if not source.is_sequence:
+        check_input_file(path, "clip")
     try:
-        container = av.open(str(path))
+        container = av.open(source.url, format=demuxer, options=options)
     except (av.FFmpegError, OSError, ValueError) as exc:
         raise InputError(f"{path} is not a video that FFmpeg can read ({reason(exc)})") from exc
     try:
-        stream = _main_video_stream(path, container)
+        stream = _main_video_stream(source, container)
     except InputError:
         container.close()
         raise
     stream.thread_type = "AUTO"
+    stream.codec_context.options = source.decoder_options
     return container, stream
 
 
-def check_input_file(path: Path, what: str) -> None:
-    """Raises InputError unless ``path`` is a file with something in it."""
+def check_input_file(source: Source | SourceLike, what: str) -> None:
+    """Raises InputError unless ``source`` is a file with something in it, or a URL."""
+    source = Source.of(source)
+    if source.is_url:
+        return
+    path = Path(source.location)
     if path.is_dir():
         raise InputError(f"{path} is a folder: name one {what} in it")
     if not path.exists():
@@ -96,7 +105,7 @@ def _note(damage: list[str], line: str) -> None:
         damage.append(line)
 
 
-def _main_video_stream(path: Path, container: InputContainer) -> VideoStream:
+def _main_video_stream(path: Source, container: InputContainer) -> VideoStream:
     films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     # FFmpeg takes any text file for ANSI art.
     if container.format.name == "tty" or not films:

@@ -17,9 +17,8 @@ from torch import Tensor
 from autohair_video.errors import InputError, OptionError, OutputError
 from autohair_video.frames import MATRIX_RGB, FrameBatch, FrameFormat
 from autohair_video.media.decode import check_input_file
+from autohair_video.media.source import IMAGE_EXTENSIONS
 from autohair_video.media.staging import StagedOutput, check_output
-
-IMAGE_EXTENSIONS: Final = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 _ALPHA_EXTENSIONS: Final = (".png", ".webp", ".tif", ".tiff")
 _DEEP_EXTENSIONS: Final = (".png", ".tif", ".tiff")

@@ -18,8 +18,8 @@ from autohair_video.errors import InputError
 from autohair_video.frames import MATRIX_RGB, UNSPECIFIED, FrameFormat
 from autohair_video.media.colour import effective_matrix
 from autohair_video.media.decode import decoded_frames, open_clip
-from autohair_video.media.image import is_image
 from autohair_video.media.planes import RANGE_FULL, RANGE_LIMITED, native_format
+from autohair_video.media.source import Source, SourceLike
 
 _RESERVED: Final = 3
 # How Matroska writes a stream's length.
@@ -71,14 +71,14 @@ class ClipInfo:
         return max(1, round(self.duration_s * float(self.rate)))
 
 
-def probe(path: str | Path) -> ClipInfo:
+def probe(path: Source | SourceLike) -> ClipInfo:
     """Opens a clip, decodes its first frame and says what is in it.
 
     Raises:
         InputError: the file is missing, a folder, empty, not a video, has no video stream (only
             sound, say), or not one frame of it can be decoded.
     """
-    path = Path(path)
+    path = Source.of(path)
     container, stream = open_clip(path)
     with container:
         first = next(decoded_frames(container, stream, []), None)
@@ -87,17 +87,17 @@ def probe(path: str | Path) -> ClipInfo:
         return describe(path, container, stream, first[0])
 
 
-def undecodable(path: Path) -> InputError:
+def undecodable(path: Source) -> InputError:
     """What to raise for a clip without a single good frame."""
     return InputError(f"{path} holds a video stream, but not one frame of it can be decoded")
 
 
-def describe(path: Path, container: InputContainer, stream: VideoStream, first: VideoFrame) -> ClipInfo:
+def describe(path: Source, container: InputContainer, stream: VideoStream, first: VideoFrame) -> ClipInfo:
     """`probe` for a clip that is already open and whose first frame has been decoded."""
     rotation = round(first.rotation / 90) % 4 * 90
     rate, base_rate = stream.average_rate, stream.base_rate
     return ClipInfo(
-        path=path,
+        path=Path(str(path)),
         container=container.format.name,
         duration_s=stream_duration(container, stream),
         codec=stream.codec_context.codec.canonical_name,
@@ -112,7 +112,7 @@ def describe(path: Path, container: InputContainer, stream: VideoStream, first: 
         or stream.metadata.get("alpha_mode") == "1",
         audio=tuple(_track(s) for s in container.streams.audio),
         subtitles=tuple(_track(s) for s in container.streams.subtitles),
-        is_still=is_image(path),
+        is_still=path.is_still,
     )
 
 

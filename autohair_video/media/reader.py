@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain, dropwhile, islice, takewhile
 from math import ceil
-from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple
 
@@ -22,6 +21,7 @@ from autohair_video.frames import FrameBatch
 from autohair_video.media.decode import decoded_frames, open_clip
 from autohair_video.media.planes import Samples, to_native, view_planes
 from autohair_video.media.probe import describe, stream_duration, undecodable
+from autohair_video.media.source import Source, SourceLike
 
 # The clock of these containers starts anywhere: a recording may begin at hour 20.
 _FREE_CLOCKS: Final = ("mpegts", "mpeg")
@@ -59,14 +59,14 @@ class ClipReader:
 
     def __init__(
         self,
-        path: str | Path,
+        path: Source | SourceLike,
         *,
         batch_size: int = 8,
         start_s: float | None = None,
         end_s: float | None = None,
     ) -> None:
         _check_options(batch_size, start_s or 0, end_s)
-        self._path = Path(path)
+        self._path = Source.of(path)
         self._batch_size = batch_size
         self._damage: list[str] = []
         self.truncated: str | None = None

@@ -74,7 +74,7 @@ class SoundCopy:
         origin: Fraction,
         until: Fraction | None,
     ) -> None:
-        check_input_file(Path(source), "clip")
+        check_input_file(source, "clip")
         try:
             self._source = av.open(str(source))
         except (av.FFmpegError, OSError, ValueError) as exc:

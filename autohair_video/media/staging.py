@@ -23,6 +23,18 @@ def is_sequence(path: str | Path) -> bool:
     return bool(_NUMBER.search(Path(path).name))
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder for outputs, and those that it lies in, unless it is there.
+
+    Raises:
+        OutputError: the system refuses.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise OutputError(f"cannot make output folder {path} ({exc.strerror})") from exc
+
+
 def check_output(path: str | Path, *, overwrite: bool, inputs: Sequence[str | Path] = ()) -> None:
     """Looks before any work is done whether ``path`` can be written at the end of it.
 
@@ -35,9 +47,9 @@ def check_output(path: str | Path, *, overwrite: bool, inputs: Sequence[str | Pa
         raise OutputError(f"output {path} is a folder: name a file in it")
     if not path.parent.is_dir():
         raise OutputError(f"output folder {path.parent} does not exist: create it first")
-    present = _present_files(path)
-    sources = [Path(source) for source in inputs]
-    if path.exists() and any(source.exists() and path.samefile(source) for source in sources):
+    present = present_files(path)
+    sources = {Path(source).resolve() for source in inputs}
+    if any(file.resolve() in sources for file in present):
         raise OutputError(f"output {path} is the input itself: choose another name")
     if present and not overwrite:
         raise OutputError(f"output {present[0]} exists: choose another name or allow overwriting")
@@ -88,10 +100,12 @@ class StagedOutput:
             self._aside.unlink(missing_ok=True)
 
 
-def _present_files(path: Path) -> list[Path]:
-    """The files that writing to ``path`` would replace, the first one at least."""
+def present_files(path: Path) -> list[Path]:
+    """The files that writing to ``path`` would replace: one, or those of a sequence."""
     if not is_sequence(path):
         return [path] if path.exists() else []
+    if not path.parent.is_dir():
+        return []
     before, after = _NUMBER.split(path.name, maxsplit=1)
     name = re.compile(re.escape(before) + r"\d+" + re.escape(after))
     return [file for file in path.parent.iterdir() if name.fullmatch(file.name)]

@@ -81,7 +81,7 @@ class ClipWriter:
         self._sound: SoundCopy | None = None
         self.notices: list[str] = []
         if copy_from is not None:
-            check_input_file(Path(copy_from), "clip")
+            check_input_file(copy_from, "clip")
         self._staged = StagedOutput(path)
         self._muxer = preset.muxers[self.path.suffix.lower()]
         self._output = self._open()
