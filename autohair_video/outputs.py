@@ -19,6 +19,7 @@ from autohair_video.matting.composite import (
 from autohair_video.matting.foreground import estimate_foreground
 from autohair_video.media.background import Background, StillBackground, open_background
 from autohair_video.media.colour import convert_format, from_rgb, round_planes
+from autohair_video.timing import Watch, unwatched
 
 BLUR_SHARE = 0.02
 
@@ -84,16 +85,20 @@ def open_scene(spec: str, fmt: FrameFormat, *, origin: Fraction = Fraction(0)) -
     return Blurred(fmt) if spec.lower() == "blur" else Backdrop(spec, fmt, origin)
 
 
-def composite(batch: FrameBatch, matte: Matte, scene: Scene, target: FrameFormat) -> FrameBatch:
+def composite(
+    batch: FrameBatch, matte: Matte, scene: Scene, target: FrameFormat, *, watch: Watch = unwatched
+) -> FrameBatch:
     """The subject of ``batch`` over ``scene``, as frames of ``target``.
 
     Where alpha is one, the samples are the batch's own (converted, if ``target`` differs).
     """
-    source, subject = _subject(batch, matte.alpha, target)
-    times_s = [pts * batch.time_base for pts in batch.pts]
-    behind = scene.behind(source, matte.alpha, times_s)
-    planes = composite_planes(subject, matte.alpha, behind)
-    return batch.with_planes(round_planes(planes, target), target)
+    with watch("foreground"):
+        source, subject = _subject(batch, matte.alpha, target)
+    with watch("composite"):
+        times_s = [pts * batch.time_base for pts in batch.pts]
+        behind = scene.behind(source, matte.alpha, times_s)
+        planes = composite_planes(subject, matte.alpha, behind)
+        return batch.with_planes(round_planes(planes, target), target)
 
 
 def cut_out(batch: FrameBatch, matte: Matte, target: FrameFormat) -> FrameBatch:

@@ -103,7 +103,9 @@ class Matter:
         """
         state: TemporalState | None = None
         for batch in batches:
-            done, state = self._step(batch.to(self.device), state)
+            with self.watch("upload"):
+                batch = batch.to(self.device)
+            done, state = self._step(batch, state)
             yield from done
 
     def image(

@@ -36,7 +36,7 @@ from autohair_video.request import Request, StrPath, Target, make_request
 
 LoadMatter = Callable[[], Matter]
 
-_BATCH_FRAMES = {"cpu": 4, "mps": 8, "cuda": 16}
+BATCH_FRAMES = {"cpu": 4, "mps": 8, "cuda": 16}
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def _process_clip(request: Request, matter: Matter | LoadMatter, on_progress: On
             fmt = codec_format(result.preset, peek.format) if result else None
             scene = _scene(request, fmt, peek.origin, stack)
         network = _loaded(matter)
-        reader = stack.enter_context(_reader(request, _BATCH_FRAMES[network.device.type]))
+        reader = stack.enter_context(_reader(request, BATCH_FRAMES[network.device.type]))
         expected = _expected_frames(reader, request)
         writers = _Writers(
             _open_writer(result, fmt, reader, request, stack),

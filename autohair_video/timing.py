@@ -34,3 +34,8 @@ class Stopwatch:
         elif self._device.type == "mps":
             torch.mps.synchronize()
         self.seconds[stage] += time.perf_counter() - began
+
+    def take(self) -> dict[str, float]:
+        """The seconds so far; the stages start again at nothing."""
+        taken, self.seconds = dict(self.seconds), defaultdict(float)
+        return taken

@@ -117,10 +117,17 @@ def _contents(folder: Path) -> dict[str, bytes]:
         ("p.png -o o.jpg", 2, "no alpha"),
         ("evaluate missing", 1, "missing is not a folder"),
         ("evaluate .", 1, "no items"),
+        ("evaluate . --json nowhere/f.json", 1, "output folder nowhere"),
+        ("evaluate . --sheet nowhere/s.png", 1, "output folder nowhere"),
         ("evaluate", 2, "Missing argument"),
         ("compare missing.png --engines dim", 1, "missing.png"),
         ("compare p.png --engines magic", 2, "unknown engine 'magic'"),
         ("bench missing.mp4", 1, "missing.mp4"),
+        ("bench a.mp4 --size 8k", 2, "unknown size '8k'"),
+        ("bench a.mp4 --frames 0", 2, "0 frames"),
+        ("bench a.mp4 --json nowhere/f.json", 1, "output folder nowhere"),
+        ("bench a.mp4 --against true", 2, "{clip}"),
+        ("bench a.mp4 --against nosuch{clip}", 2, "no program 'nosuch{clip}'"),
         ("weights", 2, "Missing command"),
         ("weights add missing.pth", 1, "missing.pth"),
         ("weights add https://example.com/w.pth", 2, "--sha256"),
@@ -343,11 +350,18 @@ def test_engines_are_compared_on_a_sheet(folder: Path, capfd: pytest.CaptureFixt
     assert cv2.imread("p_compared.png") is not None
 
 
-def test_a_clip_is_timed(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    make_clip(Path("long.mp4"), pts=range(8))
-    assert run(["bench", "long.mp4", "--frames", "4", *HARD]) == 0
-    out = capfd.readouterr().out
-    assert {"decode", "segment", "trimap", "encode"} <= set(out.split())
+def test_a_clip_is_timed_beside_another_program(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    make_clip(Path("long.mp4"), pts=range(12))
+    other = f"{sys.executable} -c 'import sys, shutil; shutil.copy(*sys.argv[1:])' {{clip}} {{out}}"
+    call = ["bench", "long.mp4", "--frames", "8", "--json", "b.json", "--against", other, "--size", "360p"]
+    assert run([*call, *HARD]) == 0
+    out, err = capfd.readouterr()
+    assert err == ""
+    assert {"decode", "upload", "segment", "trimap", "encode", "fps", "floor:"} <= set(out.split())
+    figures: dict[str, Any] = json.loads(Path("b.json").read_text())
+    assert (figures["clip"]["width"], figures["clip"]["height"]) == (480, 360)
+    assert figures["job"]["frames"] == figures["floor"]["frames"] == 8
+    assert figures["against"]["ratio"] == figures["against"]["theirs_s"] / figures["against"]["ours_s"]
 
 
 def test_weights_are_added_listed_and_used(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

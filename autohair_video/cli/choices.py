@@ -25,6 +25,8 @@ SegmenterOption = Annotated[
 MatterOption = Annotated[
     str | None, typer.Option("--matter", help="Weights of the matting network, likewise.")
 ]
+AutomaticTrimapOption = Annotated[str, typer.Option("--trimap", help="adaptive or fixed:EROSION,SIZE.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", metavar="PATH", help="Write the figures as JSON.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 

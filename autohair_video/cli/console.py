@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 if TYPE_CHECKING:
     from autohair_video.stream import OnProgress
@@ -25,8 +24,8 @@ def say(text: str) -> None:
     _errors.print(" ".join(text.split()))
 
 
-def print_table(table: Table) -> None:
-    """Print a table on stdout, at full width where that is no terminal."""
+def print_table(table: RenderableType) -> None:
+    """Print a table, or a group of them, on stdout, at full width where that is no terminal."""
     console = Console()
     if not console.is_terminal:
         console.width = _WIDE

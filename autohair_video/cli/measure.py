@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from autohair_video.cli.choices import (
+    AutomaticTrimapOption,
     DeviceOption,
+    JsonOption,
     MatterOption,
     OverwriteOption,
     QuietOption,
@@ -22,6 +24,7 @@ from autohair_video.cli.choices import (
 from autohair_video.cli.console import print_table, say, status_line
 
 if TYPE_CHECKING:
+    from autohair_video.bench import Size
     from autohair_video.evaluate.folders import RegionName
 
 
@@ -30,13 +33,11 @@ def evaluate_command(
     region: Annotated[
         str | None, typer.Option(help="unknown or whole; unknown where trimaps are given.")
     ] = None,
-    json_path: Annotated[
-        Path | None, typer.Option("--json", metavar="PATH", help="Write the figures as JSON.")
-    ] = None,
+    json_path: JsonOption = None,
     sheet: Annotated[
         Path | None, typer.Option("--sheet", metavar="PATH", help="Write a contact sheet (.png).")
     ] = None,
-    trimap: Annotated[str, typer.Option(help="adaptive or fixed:EROSION,SIZE.")] = "adaptive",
+    trimap: AutomaticTrimapOption = "adaptive",
     temporal: TemporalOption = "causal",
     tier: TierOption = "fast",
     device: DeviceOption = "auto",
@@ -112,19 +113,30 @@ def compare_command(
 
 
 def bench_command(
-    clip: Annotated[Path, typer.Argument(help="A clip; its first frames are matted and thrown away.")],
+    clip: Annotated[
+        Path | None, typer.Argument(help="A clip; without it, a talking head is generated.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="360p, 720p, 1080p or 4k; without it, as the clip is, or 720p.")
+    ] = None,
+    frames: Annotated[int, typer.Option(help="How many frames are timed.")] = 100,
     background: Annotated[
         str, typer.Option("--bg", metavar="BACKGROUND", help="As in the bare call.")
     ] = "#00b140",
-    frames: Annotated[int, typer.Option(help="How many frames are timed.")] = 60,
-    trimap: Annotated[str, typer.Option(help="adaptive or fixed:EROSION,SIZE.")] = "adaptive",
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="CMD", help="Time another program too: it reads {clip} and may write {out}."),
+    ] = None,
+    json_path: JsonOption = None,
+    trimap: AutomaticTrimapOption = "adaptive",
     temporal: TemporalOption = "causal",
     tier: TierOption = "fast",
     device: DeviceOption = "auto",
     segmenter: SegmenterOption = None,
     matter: MatterOption = None,
+    quiet: QuietOption = False,
 ) -> None:
-    """Time each stage over a clip's first frames: where does the time go?"""
+    """Time a whole job, its stages and its floor: how fast is it, and where does the time go?"""
     load = matter_loader(
         tier=tier,
         device=device,
@@ -133,6 +145,10 @@ def bench_command(
         segmenter=segmenter,
         matter=matter,
     )
-    from autohair_video.bench import as_table, time_stages
+    from autohair_video.bench import BenchOptions, as_table, run_bench
 
-    print_table(as_table(time_stages(clip, load(), background=background, frames=frames)))
+    options = BenchOptions(clip, cast("Size | None", size), frames, background, against)
+    with status_line(quiet=quiet) as show:
+        bench = run_bench(options, load, device=device, json_path=json_path, progress=show)
+    if not quiet:
+        print_table(as_table(bench))

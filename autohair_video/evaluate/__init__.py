@@ -27,6 +27,7 @@ from autohair_video.evaluate.folders import (
     find_layout,
 )
 from autohair_video.evaluate.report import as_table, write_json, write_sheet
+from autohair_video.media.staging import check_output
 
 __all__ = [
     "Engines",
@@ -72,6 +73,9 @@ def run_evaluation(
         JobError: an engine's mattes have the wrong number or size.
         OutputError: a report cannot be written.
     """
+    for path in (json_path, sheet_path):
+        if path is not None:
+            check_output(path, overwrite=True)
     layout = find_layout(folder)
     if region not in (None, "unknown", "whole"):
         raise OptionError(f"unknown region {region!r}: use unknown or whole")

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from rich.table import Table
 
-from autohair_video.errors import OutputError
 from autohair_video.evaluate.folders import Evaluation, ItemResult, Panels, Picture
 from autohair_video.evaluate.metrics import Alpha
 from autohair_video.media.image import write_image
+from autohair_video.media.staging import write_text
 
 UNITS: Final[Mapping[str, str]] = {
     "SAD": "/1000",
@@ -80,10 +80,7 @@ def write_json(evaluation: Evaluation, path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    try:
-        path.write_text(as_json(evaluation), encoding="utf-8")
-    except OSError as exc:
-        raise OutputError(f"cannot write {path} ({exc.strerror})") from exc
+    write_text(path, as_json(evaluation))
 
 
 def write_sheet(evaluation: Evaluation, path: Path) -> None:

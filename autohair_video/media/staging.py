@@ -100,6 +100,21 @@ class StagedOutput:
             self._aside.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Writes a small UTF-8 file whole, over what is there.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    staged = StagedOutput(path)
+    try:
+        staged.work_path.write_text(text, encoding="utf-8")
+    except OSError as exc:
+        staged.discard()
+        raise OutputError(f"cannot write {path} ({exc.strerror})") from exc
+    staged.commit()
+
+
 def present_files(path: Path) -> list[Path]:
     """The files that writing to ``path`` would replace: one, or those of a sequence."""
     if not is_sequence(path):

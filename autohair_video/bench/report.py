@@ -1,0 +1,130 @@
+"""What a benchmark prints and leaves behind: tables and JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from rich.console import Group
+from rich.table import Table
+
+from autohair_video.bench.against import Against
+from autohair_video.bench.clip import Clip
+from autohair_video.bench.job import JobTime
+from autohair_video.bench.stages import StageTime
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All that was measured of one clip. ``floor`` is the same clip decoded and encoded, unmatted."""
+
+    clip: Clip
+    machine: Mapping[str, str | int]
+    job: JobTime
+    floor: JobTime
+    stages: tuple[StageTime, ...]
+    against: Against | None = None
+
+
+def describe_machine(device: torch.device) -> dict[str, str | int]:
+    """What the figures belong to."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {
+        "device": str(device),
+        "device_name": name,
+        "cpus": os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),
+        "system": platform.system(),
+    }
+
+
+def as_table(bench: Bench) -> Group:
+    """The stages, then the whole job, for a rich console."""
+    clip, m = bench.clip, bench.machine
+    title = f"{clip.name}, {clip.width}x{clip.height}, {bench.job.frames} frames, {m['device']}"
+    parts = [_stage_table(bench.stages, title), _whole_table(bench)]
+    return Group(*parts)
+
+
+def as_json(bench: Bench) -> str:
+    """Everything as a JSON text; seconds, milliseconds and bytes as the keys say."""
+    clip = bench.clip
+    content: dict[str, Any] = {
+        "clip": {"name": clip.name, "width": clip.width, "height": clip.height},
+        "machine": dict(bench.machine),
+        "job": _job(bench.job),
+        "floor": _job(bench.floor),
+        "share_of_floor": bench.job.fps / bench.floor.fps,
+        "stages": [
+            {
+                "name": stage.name,
+                "mean_ms": stage.mean_ms,
+                "median_ms": stage.median_ms,
+                "quartiles_ms": list(stage.spread_ms),
+            }
+            for stage in bench.stages
+        ],
+    }
+    if bench.against is not None:
+        content["against"] = {**asdict(bench.against), "ratio": bench.against.ratio}
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def _job(job: JobTime) -> dict[str, Any]:
+    return {
+        "frames": job.frames,
+        "fps": job.fps,
+        "wall_s": job.wall_s,
+        "cpu_s": job.cpu_s,
+        "peak_rss_bytes": job.peak_rss,
+        "peak_device_bytes": job.peak_device,
+    }
+
+
+def _stage_table(stages: tuple[StageTime, ...], title: str) -> Table:
+    table = Table(title=title, caption="each stage by itself; quartiles of the batches")
+    for column in ("stage", "ms/frame", "median", "quartiles", "share"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    whole = sum(stage.mean_ms for stage in stages)
+    for stage in stages:
+        low, high = stage.spread_ms
+        table.add_row(
+            stage.name,
+            f"{stage.mean_ms:.1f}",
+            f"{stage.median_ms:.1f}",
+            f"{low:.1f} - {high:.1f}",
+            f"{stage.mean_ms / whole:.0%}",
+        )
+    table.add_section()
+    table.add_row("all, in turn", f"{whole:.1f}", "", "", f"{1000 / whole:.2f} fps")
+    return table
+
+
+def _whole_table(bench: Bench) -> Table:
+    job, floor = bench.job, bench.floor
+    table = Table(show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_row("whole job, stages overlapped", f"{job.fps:.2f} fps")
+    table.add_row("processor time of all threads", f"{1000 * job.cpu_s / job.frames:.1f} ms/frame")
+    table.add_row("floor: decode and encode alone", f"{floor.fps:.2f} fps")
+    table.add_row("share of the floor", f"{job.fps / floor.fps:.1%}")
+    table.add_row("peak memory", _megabytes(job.peak_rss))
+    if job.peak_device is not None:
+        table.add_row("peak memory of the device", _megabytes(job.peak_device))
+    if (other := bench.against) is not None:
+        table.add_section()
+        table.add_row("this program, start to end", f"{other.ours_s:.2f} s")
+        table.add_row(other.command, f"{other.theirs_s:.2f} s")
+        table.add_row("this program is faster by", f"{other.ratio:.2f} x")
+    return table
+
+
+def _megabytes(size: int | None) -> str:
+    return "not known" if size is None else f"{size / 1e6:.0f} MB"

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+from clips import make_clip
+from matters import HARD
+
+from autohair_video import Matter
+from autohair_video.bench.clip import Clip
+from autohair_video.bench.job import time_floor, time_job
+from autohair_video.bench.memory import peak_rss
+from autohair_video.bench.stages import StageTime, time_encoder, time_matting
+
+STAGES = ["decode", "upload", "convert", "segment", "temporal", "trimap", "matte"]
+LOAD = partial(Matter, device="cpu", options=HARD)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Clip:
+    return Clip(make_clip(tmp_path / "a.mp4", pts=range(12)), "a.mp4", 64, 48, end_s=10 / 25)
+
+
+def test_every_stage_is_timed_batch_by_batch_in_the_order_of_a_frame(clip: Clip) -> None:
+    stages = time_matting(clip, "#00ff00", LOAD)
+    assert [stage.name for stage in stages] == [*STAGES, "foreground", "composite", "download"]
+    # ten frames in batches of four
+    assert {len(stage.batches_ms) for stage in stages if stage.name != "decode"} == {3}
+    segment = next(stage for stage in stages if stage.name == "segment")
+    low, high = segment.spread_ms
+    assert 0 < low <= segment.median_ms <= high
+    assert low <= segment.mean_ms
+
+
+def test_what_the_encoder_holds_back_counts_to_the_mean(clip: Clip, tmp_path: Path) -> None:
+    (encode,) = time_encoder(clip.path, tmp_path / "again.mp4")
+    batches_ms = 4 * sum(encode.batches_ms)
+    assert encode.mean_ms * 12 > batches_ms
+
+
+def test_job_and_floor_write_the_same_frames(clip: Clip, tmp_path: Path) -> None:
+    job = time_job(clip, tmp_path / "job.mp4", "#00ff00", LOAD)
+    floor = time_floor(clip, tmp_path / "floor.mp4")
+    assert job.frames == floor.frames == 10
+    assert job.fps == pytest.approx(10 / job.wall_s)
+    assert job.cpu_s > 0
+
+
+def test_memory_once_held_stays_in_the_peak() -> None:
+    before = peak_rss()
+    if before is None:
+        pytest.skip("this system does not tell")
+    held = bytearray(b"x" * 300_000_000)
+    during = peak_rss()
+    del held
+    assert during is not None
+    assert during >= 300_000_000
+    assert peak_rss() == during
+
+
+def test_quartiles_of_one_batch_are_that_batch() -> None:
+    assert StageTime("segment", 2.0, (3.0,)).spread_ms == (3.0, 3.0)
