@@ -89,8 +89,8 @@ def check_together(requests: Sequence[Request]) -> None:
             paths = request.output_paths()
         except OptionError as exc:
             raise OptionError(f"{request.source}: {exc}" if len(requests) > 1 else str(exc)) from exc
-        for path in paths:
-            writers[path.resolve()].append(str(request.source))
+        for path in {path.resolve() for path in paths}:
+            writers[path].append(str(request.source))
     for path, names in writers.items():
         if len(names) > 1:
             raise OptionError(

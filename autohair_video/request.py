@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 from autohair_video.errors import OptionError
 from autohair_video.media.image import image_depth
-from autohair_video.media.presets import Preset, Role, preset_for, preset_named
+from autohair_video.media.presets import (
+    Preset,
+    Role,
+    premultiplied,
+    preset_for,
+    preset_for_purpose,
+    preset_named,
+)
 from autohair_video.media.source import Source
 from autohair_video.media.staging import check_output, is_sequence, make_folder, present_files
 
 StrPath = str | os.PathLike[str]
 TRANSPARENT = "transparent"
+Content = Literal["result", "matte", "foreground", "trimap"]
 _DEFAULT_PRESETS: dict[Role, str] = {"alpha": "prores4444", "composite": "h264"}
 
 
 @dataclass(frozen=True)
-class Target:
-    """An output of a clip's job: where it goes and what kind of file it is."""
+class Product:
+    """An output of a job: where it goes, and what it shows.
+
+    ``result`` is the composite or the cut-out, ``foreground`` the subject's colours without alpha.
+    """
 
     path: Path
+    content: Content
+
+
+@dataclass(frozen=True)
+class Target(Product):
+    """An output of a clip's job, and what kind of file it is."""
+
     preset: Preset
 
 
@@ -37,11 +56,15 @@ class Request:
     """
 
     source: Source
-    output: Path | None = None
+    outputs: tuple[Path, ...] = ()
     background: str | None = None
     matte: Path | None = None
+    foreground: Path | None = None
+    trimap_out: Path | None = None
     trimap: Path | None = None
     preset: str | None = None
+    purpose: str | None = None
+    premultiplied: bool = False
     start_s: float | None = None
     end_s: float | None = None
     overwrite: bool = False
@@ -57,27 +80,29 @@ class Request:
         """Whether the result has alpha instead of a background."""
         return self.background is None or self.background.lower() == TRANSPARENT
 
-    def picture_paths(self) -> tuple[Path | None, Path | None]:
-        """Where a picture's result and its matte go; None: nowhere.
+    def picture_products(self) -> tuple[Product, ...]:
+        """What becomes of a picture.
 
         Raises:
             OptionError: the call asks for what goes with clips, or for files that hold no such picture.
         """
-        if self.preset or self.start_s is not None or self.end_s is not None:
+        for_clips = (self.preset, self.purpose, self.start_s, self.end_s, self.premultiplied or None)
+        if any(value is not None for value in for_clips):
             raise OptionError(f"{self.source} is a picture: a format, a start or an end goes with clips")
-        result = self._result_path(".png")
-        for path in (result, self.matte):
-            if path is not None and is_sequence(path):
-                raise OptionError(f"{path} names a sequence, and {self.source} is one picture")
-            if path is not None:
-                image_depth(path)
-        if result is not None:
+        results = self._result_paths(".png")
+        products = [Product(path, "result") for path in results]
+        products += [Product(path, content) for content, path in self._extras()]
+        for product in products:
+            if is_sequence(product.path):
+                raise OptionError(f"{product.path} names a sequence, and {self.source} is one picture")
+            image_depth(product.path)
+        for path in results:
             with self._hinting_at_background():
-                image_depth(result, alpha=self.is_cutout)
-        return result, self.matte
+                image_depth(path, alpha=self.is_cutout)
+        return tuple(products)
 
-    def clip_targets(self) -> tuple[Target | None, Target | None]:
-        """What a clip's result and its matte become; None: nothing.
+    def clip_targets(self) -> tuple[Target, ...]:
+        """What becomes of a clip.
 
         Raises:
             OptionError: the call asks for what goes with pictures, or the formats, their files and the
@@ -85,18 +110,20 @@ class Request:
         """
         if self.trimap is not None:
             raise OptionError(f"{self.source} is a clip: a trimap file goes with a picture")
-        matte = None if self.matte is None else Target(self.matte, preset_for(self.matte, role="matte"))
-        return self._clip_result(), matte
+        targets = self._clip_results()
+        for content, path in self._extras():
+            role: Role = "composite" if content == "foreground" else "matte"
+            targets.append(Target(path, content, preset_for(path, role=role)))
+        return tuple(targets)
 
     def output_paths(self) -> tuple[Path, ...]:
         """All paths that the job will write.
 
         Raises:
-            OptionError: as `picture_paths` and `clip_targets`.
+            OptionError: as `picture_products` and `clip_targets`.
         """
-        if self.is_picture:
-            return tuple(path for path in self.picture_paths() if path)
-        return tuple(target.path for target in self.clip_targets() if target)
+        products = self.picture_products() if self.is_picture else self.clip_targets()
+        return tuple(product.path for product in products)
 
     @property
     def is_done(self) -> bool:
@@ -111,7 +138,7 @@ class Request:
             OutputError: see `check_output`.
         """
         if len({path.resolve() for path in paths}) < len(paths):
-            raise OptionError(f"{paths[0]} cannot be both the result and the matte")
+            raise OptionError(f"two outputs have one name: {', '.join(str(path) for path in paths)}")
         inputs = [*self.source.files, *(Path(p) for p in (self.background, self.trimap) if p is not None)]
         if self.output_dir is not None:
             make_folder(self.output_dir)
@@ -119,19 +146,37 @@ class Request:
             check_output(path, overwrite=self.overwrite, inputs=inputs)
         return paths
 
-    def _clip_result(self) -> Target | None:
+    def _clip_results(self) -> list[Target]:
         role: Role = "alpha" if self.is_cutout else "composite"
-        if self.preset is None and self.output is not None:
-            with self._hinting_at_background():
-                return Target(self.output, preset_for(self.output, role=role))
-        preset = preset_named(self.preset or _DEFAULT_PRESETS[role])
-        if preset.role != role:
-            what = "needs a background" if preset.role == "composite" else f"is no {role} format"
-            raise OptionError(f"format {preset.name} {what}")
-        path = self._result_path(next(iter(preset.muxers)))
-        if path is not None and path.suffix.lower() not in preset.muxers:
-            raise OptionError(f"{path}: format {preset.name} is written to {', '.join(preset.muxers)}")
-        return None if path is None else Target(path, preset)
+        named = None if self.preset is None else preset_named(self.preset)
+        if named is not None and named.role != role:
+            what = "needs a background" if named.role == "composite" else f"is no {role} format"
+            raise OptionError(f"format {named.name} {what}")
+        default = named or self._default_preset(role)
+        targets = []
+        for path in self._result_paths(default.default_extension):
+            preset = default
+            # One format named for several outputs is meant for those that can have it.
+            if self.outputs and (named is None or (len(self.outputs) > 1 and not named.fits(path))):
+                with self._hinting_at_background():
+                    preset = preset_for(path, role=role, purpose=self.purpose)
+            preset.check_path(path)
+            targets.append(Target(path, "result", premultiplied(preset) if self.premultiplied else preset))
+        return targets
+
+    def _default_preset(self, role: Role) -> Preset:
+        if self.purpose is not None:
+            return preset_for_purpose(self.purpose, role=role)
+        return preset_named(_DEFAULT_PRESETS[role])
+
+    def _extras(self) -> list[tuple[Content, Path]]:
+        """The outputs beside the result."""
+        asked: list[tuple[Content, Path | None]] = [
+            ("matte", self.matte),
+            ("foreground", self.foreground),
+            ("trimap", self.trimap_out),
+        ]
+        return [(content, path) for content, path in asked if path is not None]
 
     @contextmanager
     def _hinting_at_background(self) -> Iterator[None]:
@@ -141,14 +186,14 @@ class Request:
         except OptionError as exc:
             raise OptionError(f"{exc}; or give a background" if self.is_cutout else str(exc)) from exc
 
-    def _result_path(self, extension: str) -> Path | None:
-        """Where the result goes, by default beside the input with ``extension``; None: nowhere."""
-        if self.output is not None:
-            return self.output
-        if self.matte is not None and self.background is None and self.preset is None:
-            return None
+    def _result_paths(self, extension: str) -> tuple[Path, ...]:
+        """Where the result goes, by default beside the input with ``extension``; or nowhere."""
+        if self.outputs:
+            return self.outputs
+        if self._extras() and not (self.background or self.preset or self.purpose):
+            return ()
         folder = self.source.folder if self.output_dir is None else self.output_dir
-        return folder / f"{self.source.stem}_{self._content()}{extension}"
+        return (folder / f"{self.source.stem}_{self._content()}{extension}",)
 
     def _content(self) -> str:
         """What an output's name tells of its content: ``cutout``, or the background."""
@@ -159,12 +204,16 @@ class Request:
 
 def make_request(
     input: Source | StrPath,
-    output: StrPath | None = None,
+    output: StrPath | Sequence[StrPath] | None = None,
     *,
     background: StrPath | None = None,
     matte: StrPath | None = None,
+    foreground: StrPath | None = None,
+    trimap_out: StrPath | None = None,
     trimap: StrPath | None = None,
     preset: str | None = None,
+    purpose: str | None = None,
+    premultiplied: bool = False,
     start_s: float | None = None,
     end_s: float | None = None,
     overwrite: bool = False,
@@ -176,11 +225,15 @@ def make_request(
     folder = None if output_dir is None else Path(output_dir)
     return Request(
         source=source,
-        output=_placed(output, source, folder),
+        outputs=tuple(_placed(path, source, folder) for path in _listed(output)),
         background=None if background is None else os.fspath(background).strip(),
-        matte=_placed(matte, source, folder),
+        matte=None if matte is None else _placed(matte, source, folder),
+        foreground=None if foreground is None else _placed(foreground, source, folder),
+        trimap_out=None if trimap_out is None else _placed(trimap_out, source, folder),
         trimap=None if trimap is None else Path(trimap),
         preset=preset,
+        purpose=purpose,
+        premultiplied=premultiplied,
         start_s=start_s,
         end_s=end_s,
         overwrite=overwrite,
@@ -188,13 +241,17 @@ def make_request(
     )
 
 
-def _placed(path: StrPath | None, source: Source, output_dir: Path | None) -> Path | None:
+def _listed(output: StrPath | Sequence[StrPath] | None) -> Sequence[StrPath]:
+    if output is None:
+        return ()
+    return (output,) if isinstance(output, str | os.PathLike) else output
+
+
+def _placed(path: StrPath, source: Source, output_dir: Path | None) -> Path:
     """An output's path with ``{name}`` filled in, relative ones in ``output_dir``.
 
     >>> _placed("{name}.mov", Source("in/a.mp4"), Path("out")).as_posix()
     'out/a.mov'
     """
-    if path is None:
-        return None
     named = os.fspath(path).replace("{name}", source.stem)
     return Path(named) if output_dir is None else output_dir / named

@@ -1,7 +1,7 @@
 """Whole jobs: a clip or a picture in, matted files out.
 
 process
-├── a clip:    ClipReader -> Matter.frames -> outputs -> ClipWriter, each at its own pace on
+├── a clip:    ClipReader -> Matter.frames -> outlets -> ClipWriters, each at its own pace on
 │              bounded queues, whatever the clip's length
 └── a picture: read_image -> Matter.still -> outputs -> write_image
 
@@ -11,7 +11,7 @@ the networks loaded, and the outputs opened last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -25,14 +25,14 @@ from autohair_video.frames import FrameBatch, FrameFormat, Matte
 from autohair_video.matting.trimap import quantise_trimap
 from autohair_video.media.colour import quantise_alpha, to_rgb
 from autohair_video.media.image import image_depth, read_gray, read_image, write_image
-from autohair_video.media.presets import codec_format
 from autohair_video.media.reader import ClipReader
 from autohair_video.media.source import Source, from_stdin
 from autohair_video.media.writer import ClipWriter
+from autohair_video.outlets import Outlet, Writers, draw, plan_outlets, trimap_alpha
 from autohair_video.outputs import Scene, composite, cut_out, open_scene
 from autohair_video.pipeline import Matter
 from autohair_video.queues import Behind, ahead
-from autohair_video.request import Request, StrPath, Target, make_request
+from autohair_video.request import Content, Request, StrPath, make_request
 
 LoadMatter = Callable[[], Matter]
 
@@ -61,12 +61,16 @@ class Report:
 
 def process(
     input: Source | StrPath,
-    output: StrPath | None = None,
+    output: StrPath | Sequence[StrPath] | None = None,
     *,
     background: StrPath | None = None,
     matte: StrPath | None = None,
+    foreground: StrPath | None = None,
+    trimap_out: StrPath | None = None,
     trimap: StrPath | None = None,
     preset: str | None = None,
+    purpose: str | None = None,
+    premultiplied: bool = False,
     start_s: float | None = None,
     end_s: float | None = None,
     overwrite: bool = False,
@@ -80,14 +84,19 @@ def process(
     Args:
         input: a clip that FFmpeg decodes, a URL, numbered stills (``shot.%04d.png``), ``-`` for
             standard input, or a picture.
-        output: where the result goes. Without it, beside the input under a name that tells what it
-            is; or nowhere, if only ``matte`` is asked for.
+        output: where the result goes, in as many files as are named. Without it, beside the input
+            under a name that tells what it is; or nowhere, if only ``matte``, ``foreground`` or
+            ``trimap_out`` is asked for.
         background: a picture, a clip, a colour (``#00ff00`` or a name), ``blur``, or
             ``transparent``, which is the default.
         matte: where alpha goes as gray: ``.mkv`` (lossless), ``.mp4``, ``name.%05d.png``; ``.png``
             for a picture.
+        foreground: where the subject's own colours go, without alpha.
+        trimap_out: where the trimap goes, as ``matte``.
         trimap: for a picture, its trimap (0, 128, 255) instead of an automatic one.
         preset: name of the output's format instead of that which its extension stands for.
+        purpose: for whom the output is (a key of ``media.presets.PURPOSES``), which chooses its format.
+        premultiplied: write colours multiplied by alpha instead of straight.
         start_s: where in the clip to begin, in seconds.
         end_s: where to end.
         overwrite: replace outputs that are there already.
@@ -110,8 +119,12 @@ def process(
         output,
         background=background,
         matte=matte,
+        foreground=foreground,
+        trimap_out=trimap_out,
         trimap=trimap,
         preset=preset,
+        purpose=purpose,
+        premultiplied=premultiplied,
         start_s=start_s,
         end_s=end_s,
         overwrite=overwrite,
@@ -133,21 +146,18 @@ def run_request(
 
 
 def _process_picture(request: Request, matter: Matter | LoadMatter, on_progress: OnProgress | None) -> Report:
-    result_path, matte_path = request.picture_paths()
+    products = request.picture_products()
     batch = read_image(request.source.location)
-    outputs = request.check_outputs(*(path for path in (result_path, matte_path) if path))
+    outputs = request.check_outputs(*(product.path for product in products))
     notices: list[str] = []
     known = None if request.trimap is None else _given_trimap(request.trimap, batch.format, notices)
     with ExitStack() as stack:
-        scene = _scene(request, batch.format, Fraction(0), stack)
+        scene = _scene(request, batch.format, stack)
         network = _loaded(matter)
         solved = network.still(to_rgb(batch), known)
-        if result_path is not None:
-            samples = _picture(batch.to(network.device), solved, scene)
-            _write_picture(result_path, samples, batch.format, overwrite=request.overwrite)
-        if matte_path is not None:
-            samples = quantise_alpha(solved.alpha, batch.format.bit_depth)
-            _write_picture(matte_path, samples, batch.format, overwrite=request.overwrite)
+        for product in products:
+            samples = _picture(product.content, batch.to(network.device), solved, scene)
+            _write_picture(product.path, samples, batch.format, overwrite=request.overwrite)
     if on_progress is not None:
         on_progress(Progress(1, 1))
     return Report(outputs, 1, tuple(notices))
@@ -169,13 +179,18 @@ def _given_trimap(path: Path, fmt: FrameFormat, notices: list[str]) -> Tensor:
     return trimap
 
 
-def _picture(batch: FrameBatch, matte: Matte, scene: Scene | None) -> Tensor:
-    """(1, C, H, W) samples of the picture's depth: RGB over the scene, or RGB and alpha."""
+def _picture(content: Content, batch: FrameBatch, matte: Matte, scene: Scene | None) -> Tensor:
+    """(1, C, H, W) samples of the picture's depth: RGB, RGB and alpha, or gray."""
     fmt = batch.format
-    if scene is not None:
-        return torch.cat(composite(batch, matte, scene, fmt).planes, dim=1)
     alpha = quantise_alpha(matte.alpha, fmt.bit_depth)
-    return torch.cat([*cut_out(batch, matte, fmt).planes, alpha], dim=1)
+    if content == "matte":
+        return alpha
+    if content == "trimap":
+        return quantise_alpha(trimap_alpha(matte), fmt.bit_depth)
+    if content == "result" and scene is not None:
+        return torch.cat(composite(batch, matte, scene, fmt).planes, dim=1)
+    colours = cut_out(batch, matte, fmt).planes
+    return torch.cat([*colours, alpha] if content == "result" else colours, dim=1)
 
 
 def _write_picture(path: Path, samples: Tensor, fmt: FrameFormat, *, overwrite: bool) -> None:
@@ -188,27 +203,24 @@ def _write_picture(path: Path, samples: Tensor, fmt: FrameFormat, *, overwrite: 
 
 
 def _process_clip(request: Request, matter: Matter | LoadMatter, on_progress: OnProgress | None) -> Report:
-    result, matte = request.clip_targets()
+    targets = request.clip_targets()
     frames = 0
     with ExitStack() as stack:
         with _reader(request, batch_size=1) as peek:
-            outputs = request.check_outputs(*(target.path for target in (result, matte) if target))
-            fmt = codec_format(result.preset, peek.format) if result else None
-            scene = _scene(request, fmt, peek.origin, stack)
+            outputs = request.check_outputs(*(target.path for target in targets))
+            outlets = plan_outlets(request, targets, peek.format, peek.origin, stack)
         network = _loaded(matter)
         reader = stack.enter_context(_reader(request, BATCH_FRAMES[network.device.type]))
         expected = _expected_frames(reader, request)
-        writers = _Writers(
-            _open_writer(result, fmt, reader, request, stack),
-            _open_writer(matte, reader.format, reader, request, stack),
-        )
+        writers = Writers([stack.enter_context(_writer(outlet, reader, request)) for outlet in outlets])
         mattes = network.frames(stack.enter_context(closing(ahead(reader))))
         with Behind(writers.write) as encoder:
-            for done in _finished(mattes, scene, fmt):
-                encoder.put(done)
-                frames += len(done.frames)
+            for batch, matte in mattes:
+                encoder.put(draw(outlets, batch, matte))
+                frames += len(batch)
                 if on_progress is not None:
                     on_progress(Progress(frames, expected))
+    # The sound's end, and what is wrong with it, is known only when the outputs are closed.
     notices = writers.notices + ([reader.truncated] if reader.truncated else [])
     return Report(outputs, frames, tuple(notices))
 
@@ -217,35 +229,30 @@ def _loaded(matter: Matter | LoadMatter) -> Matter:
     return matter if isinstance(matter, Matter) else matter()
 
 
-def _scene(request: Request, fmt: FrameFormat | None, origin: Fraction, stack: ExitStack) -> Scene | None:
-    """What lies behind the subject, until ``stack`` closes; None for a cut-out, or without a result."""
-    if fmt is None or request.background is None or request.is_cutout:
+def _scene(request: Request, fmt: FrameFormat, stack: ExitStack) -> Scene | None:
+    """What lies behind a picture's subject, until ``stack`` closes; None for a cut-out."""
+    if request.background is None or request.is_cutout:
         return None
-    return stack.enter_context(closing(open_scene(request.background, fmt, origin=origin)))
+    return stack.enter_context(closing(open_scene(request.background, fmt, origin=Fraction(0))))
 
 
 def _reader(request: Request, batch_size: int) -> ClipReader:
     return ClipReader(request.source, batch_size=batch_size, start_s=request.start_s, end_s=request.end_s)
 
 
-def _open_writer(
-    target: Target | None, fmt: FrameFormat | None, reader: ClipReader, request: Request, stack: ExitStack
-) -> ClipWriter | None:
-    """The writer of one output, finished or given up when ``stack`` closes."""
-    if target is None or fmt is None:
-        return None
-    silent = target.preset.role == "matte" or request.source.is_sequence
-    writer = ClipWriter(
-        target.path,
-        target.preset,
-        fmt,
+def _writer(outlet: Outlet, reader: ClipReader, request: Request) -> ClipWriter:
+    silent = outlet.target.preset.role == "matte" or request.source.is_sequence
+    return ClipWriter(
+        outlet.target.path,
+        outlet.target.preset,
+        outlet.format,
         reader.time_base,
         copy_from=None if silent else request.source.location,
         origin=reader.origin,
         until=reader.until,
+        rate=reader.info.rate,
         overwrite=request.overwrite,
     )
-    return stack.enter_context(writer)
 
 
 def _expected_frames(reader: ClipReader, request: Request) -> int | None:
@@ -254,41 +261,3 @@ def _expected_frames(reader: ClipReader, request: Request) -> int | None:
         return expected
     span_s = min(request.end_s or length_s, length_s) - (request.start_s or 0)
     return max(1, round(expected * span_s / length_s))
-
-
-@dataclass(frozen=True)
-class _Finished:
-    """One batch, ready for the encoders: ``result`` is composited, or a cut-out that needs alpha."""
-
-    frames: FrameBatch
-    alpha: Tensor
-    result: FrameBatch | None
-    is_cutout: bool
-
-
-def _finished(
-    mattes: Iterator[tuple[FrameBatch, Matte]], scene: Scene | None, target: FrameFormat | None
-) -> Iterator[_Finished]:
-    for frames, matte in mattes:
-        result = None
-        if target is not None and scene is not None:
-            result = composite(frames, matte, scene, target)
-        elif target is not None:
-            result = cut_out(frames, matte, target)
-        yield _Finished(frames, matte.alpha, result, is_cutout=scene is None)
-
-
-@dataclass(frozen=True)
-class _Writers:
-    result: ClipWriter | None
-    matte: ClipWriter | None
-
-    def write(self, done: _Finished) -> None:
-        if self.result is not None and done.result is not None:
-            self.result.write(done.result, done.alpha if done.is_cutout else None)
-        if self.matte is not None:
-            self.matte.write(done.frames, done.alpha)
-
-    @property
-    def notices(self) -> list[str]:
-        return [line for writer in (self.result, self.matte) if writer for line in writer.notices]

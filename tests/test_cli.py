@@ -97,7 +97,13 @@ def _contents(folder: Path) -> dict[str, bytes]:
         ("a.mp4 --bg red -o there.mp4", 1, "there.mp4 exists"),
         ("a.mp4 --bg red -o a.mp4 --overwrite", 1, "a.mp4 is the input itself"),
         ("a.mp4 -o o.mp4", 2, "or give a background"),
-        ("a.mp4 --format gif", 2, "unknown format 'gif'"),
+        ("a.mp4 --format vp8", 2, "unknown format 'vp8'"),
+        ("a.mp4 --for vegas", 2, "unknown purpose 'vegas'"),
+        ("a.mp4 --for nuke -o o.webm", 2, "for nuke is written to"),
+        ("a.mp4 --format png -o o.png", 2, "name.%05d.png"),
+        ("a.mp4 --premultiplied -o o.webm", 2, "straight by definition"),
+        ("a.mp4 -o o.mov -o o.mov", 2, "two outputs have one name"),
+        ("a.mp4 --format cineform --bg red", 2, "no composite format"),
         ("a.mp4 --format h264", 2, "needs a background"),
         ("a.mp4 --matte m.png", 2, "m.png"),
         ("a.mp4 --trimap file:p.png", 2, "goes with a picture"),
@@ -321,6 +327,35 @@ def test_many_inputs_are_checked_before_the_first_is_done(
     assert capfd.readouterr().err.count("none.pth") == 1
     (folder / "out").rmdir()
     assert _contents(folder) == before
+
+
+def test_the_formats_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["formats"]) == 0
+    out = capfd.readouterr().out
+    for text in ("prores4444", "yuva444p10le", "premultiplied", "after-effects", "name.%05d.exr"):
+        assert text in out
+    assert run(["formats", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capfd.readouterr().out)}
+    assert (rows["exr"]["alpha"], rows["vp9-alpha"]["alpha"]) == ("premultiplied, linear", "straight")
+    assert rows["h265"]["alpha"] == "none"
+
+
+def test_several_outputs_are_written_in_one_pass(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    outputs = ["a.mov", "b.webm", "f.mov", "m.mp4", "t.mkv"]
+    extras = ["--foreground", "f.mov", "--matte", "m.mp4", "--trimap-out", "t.mkv"]
+    assert run(["a.mp4", "-o", "a.mov", "-o", "b.webm", *extras, *HARD]) == 0
+    out, err = capfd.readouterr()
+    assert sorted(out.split()) == outputs
+    assert err.count("\n") == 1
+    times = timeline(Path("a.mp4"))
+    assert all(len(timeline(Path(name))) == len(times) for name in outputs)
+    assert timeline(Path("a.mov")) == timeline(Path("f.mov")) == times
+    assert run(["a.mp4", "--for", "nuke", *HARD]) == 0
+    assert len(list(folder.glob("a_cutout.*.exr"))) == len(times)
+    assert run(["p.png", "-o", "o.png", "--foreground", "f.png", "--trimap-out", "t.png", *HARD]) == 0
+    colours, trimap = cv2.imread("f.png", cv2.IMREAD_UNCHANGED), cv2.imread("t.png", cv2.IMREAD_UNCHANGED)
+    assert (cv2.imread("o.png", cv2.IMREAD_UNCHANGED)[:, :, :3] == colours).all()
+    assert set(np.unique(trimap)) <= {0, 128, 255}
 
 
 def test_a_folder_is_evaluated(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

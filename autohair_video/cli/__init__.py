@@ -3,6 +3,7 @@
     app        the commands together, and what becomes of errors
     matte      the bare call
     jobs       runs what it asks for, and says what became of it
+    formats    the table of outputs
     measure    evaluate, compare, bench
     weights    weights list, verify, add
     train      train segmenter, matter

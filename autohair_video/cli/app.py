@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from autohair_video.cli.console import say
+from autohair_video.cli.formats import formats_command
 from autohair_video.cli.matte import matte_command
 from autohair_video.cli.measure import bench_command, compare_command, evaluate_command
 from autohair_video.cli.train import train
@@ -48,6 +49,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command(_BARE)(matte_command)
+app.command("formats")(formats_command)
 app.command("evaluate")(evaluate_command)
 app.command("compare")(compare_command)
 app.command("bench")(bench_command)

@@ -42,8 +42,12 @@ def matte_command(
         ),
     ],
     output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Where the result goes; without it, beside the input."),
+        list[Path] | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Where the result goes; without it, beside the input. Several are written in one pass.",
+        ),
     ] = None,
     output_dir: Annotated[
         Path | None,
@@ -65,11 +69,31 @@ def matte_command(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option("--format", help="h264, prores4444 or vp9-alpha; by -o's extension without it."),
+        typer.Option(
+            "--format", metavar="NAME", help="A name that autohair-video formats lists; else by extension."
+        ),
     ] = None,
+    purpose: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="PROGRAM",
+            help="Choose the format for premiere, resolve, fcp, after-effects, web, obs, nuke or unscreen.",
+        ),
+    ] = None,
+    premultiplied: Annotated[
+        bool, typer.Option("--premultiplied", help="Write colours multiplied by alpha, not straight.")
+    ] = False,
     matte: Annotated[
         Path | None,
         typer.Option("--matte", help="Write alpha as gray: .mkv (lossless), .mp4, .png, name.%05d.png."),
+    ] = None,
+    foreground: Annotated[
+        Path | None,
+        typer.Option("--foreground", help="Write the subject's own colours, without alpha."),
+    ] = None,
+    trimap_out: Annotated[
+        Path | None, typer.Option("--trimap-out", help="Write the trimap: files as for --matte.")
     ] = None,
     trimap: Annotated[
         str,
@@ -110,8 +134,12 @@ def matte_command(
             output,
             background=background,
             matte=matte,
+            foreground=foreground,
+            trimap_out=trimap_out,
             trimap=given,
             preset=preset,
+            purpose=purpose,
+            premultiplied=premultiplied,
             start_s=start,
             end_s=end,
             overwrite=overwrite,

@@ -94,6 +94,19 @@ def quantise_alpha(alpha: Tensor, bit_depth: int) -> Tensor:
     return _quantise(alpha.float() * largest, largest)
 
 
+def premultiply(planes: Planes, alpha: Tensor, fmt: FrameFormat) -> Planes:
+    """Straight integer planes as planes of the same format over black.
+
+    ``alpha``: (N, 1, H, W) float32 in 0..1. R'G'B' is multiplied as it is coded, as editors do.
+    """
+    y, u, v = (plane.float() for plane in planes)
+    coarse = alpha if fmt.is_rgb else _downsample(alpha, fmt)
+    black, zero = _luma_scale(fmt)[0], _chroma_scale(fmt)[0]
+    luma = (y - black).mul_(alpha).add_(black)
+    u, v = ((plane - zero).mul_(coarse).add_(zero) for plane in (u, v))
+    return round_planes((luma, u, v), fmt)
+
+
 def convert_format(planes: Planes, src: FrameFormat, dst: FrameFormat) -> Planes:
     """Integer planes of ``src`` as integer planes of ``dst``, on the same device.
 
@@ -171,7 +184,9 @@ def _encode(rgb: Tensor, fmt: FrameFormat) -> Planes:
 def _quantise(samples: Tensor, largest: int) -> Tensor:
     """Float samples to integers in 0..largest, halves upwards."""
     rounded = (samples + 0.5).floor_().clamp_(0, largest)
-    return rounded.to(torch.uint8 if largest == 255 else torch.int16)
+    if largest == 255:
+        return rounded.to(torch.uint8)
+    return rounded.to(torch.int16 if largest < 1 << 15 else torch.int32)
 
 
 def _rescale(plane: Tensor, old: Scale, new: Scale, dst: FrameFormat) -> Tensor:

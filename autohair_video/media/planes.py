@@ -22,6 +22,16 @@ RANGE_FULL: Final = 2
 
 Samples = NDArray[Any]
 
+# In which order packed pixels hold their channels.
+_PACKED: Final = {
+    "argb": "argb",
+    "rgba": "rgba",
+    "bgra": "bgra",
+    "rgb24": "rgb",
+    "rgba64be": "rgba",
+    "rgba64le": "rgba",
+    "rgb48be": "rgb",
+}
 _CHROMA_DIGITS: Final = {(2, 2): "420", (2, 1): "422", (1, 1): "444"}
 
 
@@ -88,20 +98,50 @@ def view_planes(frame: VideoFrame) -> list[Samples]:
 
 
 def make_frame(name: str, planes: Sequence[Samples]) -> VideoFrame:
-    """A frame of the pixel format ``name`` with the given (h, w) planes copied in, alpha last."""
+    """A frame of the pixel format ``name`` with the given (h, w) planes copied in.
+
+    They come as Y, Cb, Cr or R, G, B, with alpha last where the format has it, and hold sample values
+    of its depth.
+    """
     height, width = planes[0].shape
     frame = VideoFrame(width, height, name)
-    for index, plane in enumerate(planes):
-        np.copyto(_view(frame, index), plane)
+    for view, plane in zip(_writable_views(frame), planes, strict=True):
+        np.copyto(view, plane, casting="unsafe")
     return frame
+
+
+def _writable_views(frame: VideoFrame) -> list[Samples]:
+    """All planes of a frame that was made here, R, G and B in this order, packed ones unpacked."""
+    order = _PACKED.get(frame.format.name)
+    if order is not None:
+        plane, dtype = frame.planes[0], _sample_type(frame.format)
+        shape = frame.height, frame.width, len(order)
+        strides = plane.line_size, len(order) * dtype.itemsize, dtype.itemsize
+        pixels: Samples = np.ndarray(shape, dtype, buffer=memoryview(plane), strides=strides)
+        return [pixels[:, :, order.index(channel)] for channel in "rgba"[: len(order)]]
+    views = [_view(frame, index) for index in range(len(frame.planes))]
+    if frame.format.name.startswith("gbr"):
+        green, blue, red, *alpha = views
+        return [red, green, blue, *alpha]
+    return views
 
 
 def _view(frame: VideoFrame, index: int) -> Samples:
     plane = frame.planes[index]
-    dtype = np.dtype(np.uint8 if frame.format.components[0].bits == 8 else "<i2")
-    rows = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)
+    rows = np.frombuffer(memoryview(plane), _sample_type(frame.format)).reshape(plane.height, -1)
     samples: Samples = rows[:, : plane.width]
     return samples[::-1] if plane.line_size < 0 else samples
+
+
+def _sample_type(fmt: VideoFormat) -> np.dtype[Any]:
+    bits = fmt.components[0].bits
+    if bits == 8:
+        return np.dtype(np.uint8)
+    if bits == 32:
+        return np.dtype("<f4")
+    # torch has no arithmetic on unsigned 16-bit samples: below 16 bit the signed type does
+    kind = "u2" if bits == 16 else "i2"
+    return np.dtype(f"{'>' if fmt.is_big_endian else '<'}{kind}")
 
 
 def _format_name(rgb: bool, subsampling: tuple[int, int], depth: int, *, alpha: bool = False) -> str:

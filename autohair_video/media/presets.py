@@ -1,22 +1,27 @@
 """The table of outputs: each row says which container, codec and sample layout a preset writes.
 
-A new kind of output is a new row.
+A new kind of output is a new row. What editors and other programs take best is said by `PURPOSES`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
+import av
+
 from autohair_video.errors import OptionError
-from autohair_video.frames import MATRIX_BT709, FrameFormat
+from autohair_video.frames import MATRIX_BT709, MATRIX_RGB, FrameFormat
 from autohair_video.media.planes import pixel_format
 from autohair_video.media.staging import is_sequence
 
 Role = Literal["composite", "alpha", "matte"]
+AlphaKind = Literal["none", "straight", "premultiplied"]
+Arrangement = Literal["single", "side-by-side", "stacked"]
 Subsampling = tuple[int, int]
 
 C420: Final[Subsampling] = (2, 2)
@@ -24,6 +29,7 @@ C422: Final[Subsampling] = (2, 1)
 C444: Final[Subsampling] = (1, 1)
 
 _BT709: Final = 1
+_DEEPEST: Final = 12
 
 
 @dataclass(frozen=True)
@@ -32,55 +38,95 @@ class Preset:
 
     ``role``: a picture without alpha, a picture with alpha, or alpha itself as gray.
     ``muxers``: file extension -> FFmpeg's name of the container.
-    ``subsamplings``: the chroma layouts written, coarsest first; none for pure gray.
-    ``depths``: bits per sample, in rising order.
-    ``alpha``: whether colour is written straight (not multiplied by alpha).
+    ``subsamplings``: the chroma layouts written, coarsest first; none for RGB and for pure gray.
+    ``depths``: bits per sample, in rising order; 32 is floating point.
+    ``pixel_formats``: for RGB and gray, depth -> FFmpeg's name of the pixel format.
+    ``alpha``: whether colour is written straight or multiplied by alpha; `premultiplied` changes it.
     ``full_range``: the sample range written; None keeps that of the frames.
+    ``is_linear``: the samples are proportional to light (floating point only).
+    ``arrangement``: whether alpha lies beside or below the colours, as gray, instead of in a plane.
     ``whole_chroma``: the codec refuses sizes that its chroma subsampling does not divide.
-    ``options``: the encoder's.
+    ``least_px``, ``width_step``: the smallest sides, and what the width must be a multiple of.
+    ``is_lossless``: alpha comes back sample by sample.
+    ``options``: the encoder's. ``muxer_options``: the container's. ``tag``: the codec's name in the
+    container, where players insist on one.
     """
 
     name: str
     role: Role
     muxers: Mapping[str, str]
     codec: str
-    subsamplings: tuple[Subsampling, ...]
+    subsamplings: tuple[Subsampling, ...] = ()
     depths: tuple[int, ...] = (8,)
-    alpha: Literal["none", "straight"] = "none"
+    pixel_formats: Mapping[int, str] = field(default_factory=dict)
+    alpha: AlphaKind = "none"
     full_range: bool | None = None
+    is_linear: bool = False
+    arrangement: Arrangement = "single"
     whole_chroma: bool = False
+    least_px: int = 1
+    width_step: int = 1
+    is_lossless: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
+    muxer_options: Mapping[str, str] = field(default_factory=dict)
+    tag: str | None = None
 
     @property
     def is_gray(self) -> bool:
         """Whether the output has a single plane."""
-        return not self.subsamplings
+        return self.role == "matte" and not self.subsamplings
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether the output holds R'G'B' samples."""
+        return self.role != "matte" and not self.subsamplings
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether the output is a sequence of pictures, one file for each frame."""
+        return "image2" in self.muxers.values()
+
+    @property
+    def default_extension(self) -> str:
+        """What a file's name ends in, with the number of each picture of a sequence."""
+        extension = next(iter(self.muxers))
+        return f".%05d{extension}" if self.is_numbered else extension
+
+    def fits(self, path: str | Path) -> bool:
+        """Whether a file of this name can hold the output; a single .png is a still, not a clip."""
+        return Path(path).suffix.lower() in self.muxers and (is_sequence(path) or not self.is_numbered)
+
+    def check_path(self, path: str | Path) -> None:
+        """Raises OptionError unless a file of this name can hold the output."""
+        if not self.fits(path):
+            raise OptionError(f"{path}: format {self.name} is written to {_accepted([self])}")
+
+    @property
+    def needs_alpha(self) -> bool:
+        """Whether frames are written together with their alpha."""
+        return self.role != "composite"
 
 
+_FILMS: Final = MappingProxyType({".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"})
 _H264: Final = {"crf": "18", "preset": "fast"}
+# Some editors open only what Apple's own encoder seems to have written.
+_PRORES: Final = {"vendor": "apl0"}
+_PNG_FORMATS: Final = {8: "rgba", 16: "rgba64be"}
+# Animations that play for ever.
+_ENDLESS: Final = {"loop": "0"}
 
-_ROWS: Final = (
-    Preset(
-        name="h264",
-        role="composite",
-        muxers={".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"},
-        codec="libx264",
-        subsamplings=(C420, C422, C444),
-        depths=(8, 10),
-        whole_chroma=True,
-        options=_H264,
-    ),
+_ALPHA_ROWS: Final = (
     Preset(
         name="prores4444",
         role="alpha",
         muxers={".mov": "mov"},
         codec="prores_ks",
         subsamplings=(C444,),
-        depths=(10,),
+        depths=(10, 12),
         alpha="straight",
         full_range=False,
-        # Some editors open only what Apple's own encoder seems to have written.
-        options={"profile": "4444", "vendor": "apl0"},
+        is_lossless=True,
+        options=_PRORES | {"profile": "4444"},
     ),
     Preset(
         name="vp9-alpha",
@@ -102,12 +148,247 @@ _ROWS: Final = (
         },
     ),
     Preset(
+        name="ffv1-alpha",
+        role="alpha",
+        muxers={".mkv": "matroska"},
+        codec="ffv1",
+        subsamplings=(C420, C422, C444),
+        depths=(8, 10, 12),
+        alpha="straight",
+        is_lossless=True,
+        options={"level": "3", "slicecrc": "1"},
+    ),
+    Preset(
+        name="animation",
+        role="alpha",
+        muxers={".mov": "mov"},
+        codec="qtrle",
+        pixel_formats={8: "argb"},
+        alpha="straight",
+        full_range=True,
+        is_lossless=True,
+    ),
+    Preset(
+        name="cineform",
+        role="alpha",
+        muxers={".mov": "mov"},
+        codec="cfhd",
+        depths=(12,),
+        pixel_formats={12: "gbrap12le"},
+        alpha="straight",
+        full_range=True,
+        least_px=32,
+        width_step=16,
+        options={"quality": "film3+"},
+    ),
+    Preset(
+        name="utvideo",
+        role="alpha",
+        # Its home on Windows; frames of a varying rate do not fit in.
+        muxers={".avi": "avi"},
+        codec="utvideo",
+        pixel_formats={8: "gbrap"},
+        alpha="straight",
+        full_range=True,
+        is_lossless=True,
+    ),
+    Preset(
+        name="png",
+        role="alpha",
+        muxers={".png": "image2"},
+        codec="png",
+        depths=(8, 16),
+        pixel_formats=_PNG_FORMATS,
+        alpha="straight",
+        full_range=True,
+        is_lossless=True,
+    ),
+    Preset(
+        name="png16",
+        role="alpha",
+        muxers={".png": "image2"},
+        codec="png",
+        depths=(16,),
+        pixel_formats=_PNG_FORMATS,
+        alpha="straight",
+        full_range=True,
+        is_lossless=True,
+    ),
+    Preset(
+        name="tiff",
+        role="alpha",
+        muxers={".tif": "image2", ".tiff": "image2"},
+        codec="tiff",
+        depths=(8, 16),
+        pixel_formats={8: "rgba", 16: "rgba64le"},
+        alpha="straight",
+        full_range=True,
+        is_lossless=True,
+        options={"compression_algo": "deflate"},
+    ),
+    # OpenEXR's own convention: light, multiplied by alpha.
+    Preset(
+        name="exr",
+        role="alpha",
+        muxers={".exr": "image2"},
+        codec="exr",
+        depths=(32,),
+        pixel_formats={32: "gbrapf32le"},
+        alpha="premultiplied",
+        full_range=True,
+        is_linear=True,
+        options={"format": "half", "compression": "zip16"},
+    ),
+    Preset(
+        name="exr-float",
+        role="alpha",
+        muxers={".exr": "image2"},
+        codec="exr",
+        depths=(32,),
+        pixel_formats={32: "gbrapf32le"},
+        alpha="premultiplied",
+        full_range=True,
+        is_linear=True,
+        is_lossless=True,
+        options={"format": "float", "compression": "zip16"},
+    ),
+    Preset(
+        name="webp",
+        role="alpha",
+        muxers={".webp": "webp"},
+        codec="libwebp_anim",
+        pixel_formats={8: "bgra"},
+        alpha="straight",
+        full_range=True,
+        is_lossless=True,
+        options={"quality": "80"},
+        muxer_options=_ENDLESS,
+    ),
+    Preset(
+        name="apng",
+        role="alpha",
+        muxers={".apng": "apng"},
+        codec="apng",
+        depths=(8,),
+        pixel_formats=_PNG_FORMATS,
+        alpha="straight",
+        full_range=True,
+        is_lossless=True,
+        muxer_options={"plays": "0"},
+    ),
+    # A pixel of a GIF is there or it is not.
+    Preset(
+        name="gif",
+        role="alpha",
+        muxers={".gif": "gif"},
+        codec="gif",
+        pixel_formats={8: "pal8"},
+        alpha="straight",
+        full_range=True,
+        muxer_options=_ENDLESS,
+    ),
+    Preset(
+        name="side-by-side",
+        role="alpha",
+        muxers=_FILMS,
+        codec="libx264",
+        subsamplings=(C420, C422, C444),
+        full_range=False,
+        arrangement="side-by-side",
+        whole_chroma=True,
+        options=_H264,
+    ),
+    Preset(
+        name="stacked",
+        role="alpha",
+        muxers=_FILMS,
+        codec="libx264",
+        subsamplings=(C420, C422, C444),
+        full_range=False,
+        arrangement="stacked",
+        whole_chroma=True,
+        options=_H264,
+    ),
+)
+
+_COMPOSITE_ROWS: Final = (
+    Preset(
+        name="h264",
+        role="composite",
+        muxers=_FILMS,
+        codec="libx264",
+        subsamplings=(C420, C422, C444),
+        depths=(8, 10),
+        whole_chroma=True,
+        options=_H264,
+    ),
+    # libx265 lists pixel formats with alpha, and cannot encode them.
+    Preset(
+        name="h265",
+        role="composite",
+        muxers=_FILMS,
+        codec="libx265",
+        subsamplings=(C420, C422, C444),
+        depths=(10, 12),
+        whole_chroma=True,
+        least_px=16,
+        options={"crf": "20", "preset": "fast", "x265-params": "log-level=error"},
+        # Apple's players do not look for parameter sets in the stream.
+        tag="hvc1",
+    ),
+    Preset(
+        name="av1",
+        role="composite",
+        muxers={".webm": "webm", ".mp4": "mp4", ".mkv": "matroska"},
+        codec="libsvtav1",
+        subsamplings=(C420,),
+        depths=(8, 10),
+        least_px=16,
+        options={"crf": "28", "preset": "8"},
+    ),
+    Preset(
+        name="png-frames",
+        role="composite",
+        muxers={".png": "image2"},
+        codec="png",
+        depths=(8, 16),
+        pixel_formats={8: "rgb24", 16: "rgb48be"},
+        full_range=True,
+        is_lossless=True,
+    ),
+    Preset(
+        name="exr-frames",
+        role="composite",
+        muxers={".exr": "image2"},
+        codec="exr",
+        depths=(32,),
+        pixel_formats={32: "gbrpf32le"},
+        full_range=True,
+        is_linear=True,
+        options={"format": "half", "compression": "zip16"},
+    ),
+    Preset(
+        name="prores422",
+        role="composite",
+        muxers={".mov": "mov"},
+        codec="prores_ks",
+        subsamplings=(C422,),
+        depths=(10,),
+        full_range=False,
+        options=_PRORES | {"profile": "hq"},
+    ),
+)
+
+_MATTE_ROWS: Final = (
+    Preset(
         name="ffv1-matte",
         role="matte",
         muxers={".mkv": "matroska"},
         codec="ffv1",
-        subsamplings=(),
+        depths=(8, 10, 12),
+        pixel_formats={8: "gray", 10: "gray10le", 12: "gray12le"},
         full_range=True,
+        is_lossless=True,
         options={"level": "3", "slicecrc": "1"},
     ),
     # Editors read untagged or full-range H.264 as limited all too often, so luma keeps to 16..235
@@ -123,16 +404,49 @@ _ROWS: Final = (
         options={"crf": "12", "preset": "fast"},
     ),
     Preset(
+        name="prores422-matte",
+        role="matte",
+        muxers={".mov": "mov"},
+        codec="prores_ks",
+        subsamplings=(C422,),
+        depths=(10,),
+        full_range=False,
+        options=_PRORES | {"profile": "hq"},
+    ),
+    Preset(
         name="png-sequence",
         role="matte",
         muxers={".png": "image2"},
         codec="png",
-        subsamplings=(),
+        depths=(8, 16),
+        pixel_formats={8: "gray", 16: "gray16be"},
         full_range=True,
+        is_lossless=True,
     ),
 )
 
-PRESETS: Final[Mapping[str, Preset]] = MappingProxyType({row.name: row for row in _ROWS})
+PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
+    {row.name: row for row in _ALPHA_ROWS + _COMPOSITE_ROWS + _MATTE_ROWS}
+)
+
+# What a program takes, the best first.
+PURPOSES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "premiere": ("prores4444", "cineform", "animation", "utvideo", "png", "prores422", "h264"),
+        "resolve": ("prores4444", "cineform", "png", "exr", "tiff", "prores422", "h264"),
+        "fcp": ("prores4444", "animation", "png", "prores422", "h264"),
+        "after-effects": ("prores4444", "animation", "cineform", "png", "exr", "prores422", "h264"),
+        "web": ("vp9-alpha", "webp", "apng", "gif", "stacked", "side-by-side", "h264", "av1"),
+        "obs": ("vp9-alpha", "prores4444", "animation", "webp", "gif", "apng", "h264", "av1"),
+        "nuke": ("exr", "exr-float", "png16", "tiff", "prores4444", "exr-frames", "png-frames", "prores422"),
+        "unscreen": ("vp9-alpha", "prores4444", "gif", "apng", "png", "h264"),
+    }
+)
+
+
+# By the specifications of PNG (12.3), WebP and GIF, the tag that FFmpeg gives to TIFF, and what every
+# browser makes of VP9.
+_ALWAYS_STRAIGHT: Final = ("png", "apng", "libwebp_anim", "gif", "tiff", "libvpx-vp9")
 
 
 def preset_named(name: str) -> Preset:
@@ -146,38 +460,78 @@ def preset_named(name: str) -> Preset:
     return PRESETS[name]
 
 
-def preset_for(path: str | Path, *, role: Role) -> Preset:
-    """The first preset of a role that goes with the extension of ``path``.
+def preset_for(path: str | Path, *, role: Role, purpose: str | None = None) -> Preset:
+    """The first preset of a role, or of those that suit a purpose, with the extension of ``path``.
 
     >>> preset_for("cut.webm", role="alpha").name, preset_for("matte.%05d.png", role="matte").name
     ('vp9-alpha', 'png-sequence')
+    >>> preset_for("cut.mov", role="composite", purpose="resolve").name
+    'prores422'
 
     Raises:
-        OptionError: no preset does.
+        OptionError: no preset does, or there is no such purpose.
     """
-    extension = Path(path).suffix.lower()
-    for preset in PRESETS.values():
-        # A single .png is a still, not a clip.
-        numbered = preset.muxers.get(extension) != "image2" or is_sequence(path)
-        if preset.role == role and extension in preset.muxers and numbered:
+    # Alpha beside the colours surprises who has not asked for it.
+    rows = [row for row in _rows(role, purpose) if purpose or row.arrangement == "single"]
+    for preset in rows:
+        if preset.fits(path):
             return preset
-    raise OptionError(f"{path}: a clip's {role} is written to {_accepted(role)}")
+    whom = f" for {purpose}" if purpose else ""
+    raise OptionError(f"{path}: a clip's {role}{whom} is written to {_accepted(rows)}")
+
+
+def preset_for_purpose(purpose: str, *, role: Role) -> Preset:
+    """What suits a purpose best.
+
+    >>> preset_for_purpose("nuke", role="alpha").name
+    'exr'
+
+    Raises:
+        OptionError: there is no such purpose.
+    """
+    return _rows(role, purpose)[0]
+
+
+def premultiplied(preset: Preset) -> Preset:
+    """The same output with colours multiplied by alpha.
+
+    Raises:
+        OptionError: the format has no alpha, or is defined to be straight.
+    """
+    if preset.alpha == "none":
+        raise OptionError(f"format {preset.name} has no alpha plane to multiply its colours by")
+    if preset.codec in _ALWAYS_STRAIGHT:
+        raise OptionError(f"format {preset.name} is straight by definition: it cannot be premultiplied")
+    return replace(preset, alpha="premultiplied")
+
+
+def purposes_of(preset: Preset) -> tuple[str, ...]:
+    """Whom a preset suits."""
+    return tuple(name for name, rows in PURPOSES.items() if preset.name in rows)
 
 
 def codec_format(preset: Preset, fmt: FrameFormat) -> FrameFormat:
     """The nearest format to ``fmt`` that the encoder of ``preset`` takes.
 
-    Frames that already are in this format reach the encoder sample by sample. RGB becomes BT.709.
-    For a matte only the size of ``fmt`` counts, and gray is described as its luma.
+    Frames that already are in this format reach the encoder sample by sample. RGB becomes BT.709
+    where Y'CbCr is written. For a matte only the size and the depth of ``fmt`` count, and gray is
+    described as its luma. What holds more than 12 bit is fed from 12.
+
+    Raises:
+        OptionError: the codec does not take frames of this size.
     """
+    _check_size(preset, fmt)
+    depth = min(codec_depth(preset, fmt), _DEEPEST)
+    if preset.is_rgb:
+        return replace(fmt, bit_depth=depth, subsample_x=1, subsample_y=1, matrix=MATRIX_RGB, full_range=True)
     if preset.role == "matte":
-        fmt = FrameFormat(fmt.width, fmt.height, sample_aspect_ratio=fmt.sample_aspect_ratio)
-        fmt = replace(fmt, matrix=MATRIX_BT709, primaries=_BT709, transfer=_BT709)
+        size = FrameFormat(fmt.width, fmt.height, sample_aspect_ratio=fmt.sample_aspect_ratio)
+        fmt = replace(size, matrix=MATRIX_BT709, primaries=_BT709, transfer=_BT709)
     across, down = _subsampling(preset, fmt)
     full_range = fmt.full_range and not fmt.is_rgb
     return replace(
         fmt,
-        bit_depth=next((d for d in preset.depths if d >= fmt.bit_depth), preset.depths[-1]),
+        bit_depth=depth,
         subsample_x=across,
         subsample_y=down,
         matrix=MATRIX_BT709 if fmt.is_rgb else fmt.matrix,
@@ -185,15 +539,46 @@ def codec_format(preset: Preset, fmt: FrameFormat) -> FrameFormat:
     )
 
 
+def codec_depth(preset: Preset, fmt: FrameFormat) -> int:
+    """Bits per sample that are written for frames of ``fmt``; 32 is floating point."""
+    layout = _subsampling(preset, fmt)
+    depths = [d for d in preset.depths if d in preset.pixel_formats or _takes_depth(preset, d, layout)]
+    return next((d for d in depths if d >= fmt.bit_depth), depths[-1])
+
+
 def codec_pixel_format(preset: Preset, fmt: FrameFormat) -> str:
     """FFmpeg's name of the pixel format that holds ``codec_format(preset, fmt)``."""
-    if preset.is_gray:
-        return "gray"
+    if preset.pixel_formats:
+        return preset.pixel_formats[codec_depth(preset, fmt)]
     return pixel_format(codec_format(preset, fmt), alpha=preset.alpha != "none")
+
+
+def _takes_depth(preset: Preset, depth: int, layout: Subsampling) -> bool:
+    """Whether this build's encoder has the depth: that of ProRes gains 12 bit by version."""
+    sample = FrameFormat(16, 16, depth, *layout)
+    return pixel_format(sample, alpha=preset.alpha != "none") in _encoder_formats(preset.codec)
+
+
+@cache
+def _encoder_formats(codec: str) -> frozenset[str]:
+    return frozenset(taken.name for taken in av.codec.Codec(codec, "w").video_formats or ())
+
+
+def _check_size(preset: Preset, fmt: FrameFormat) -> None:
+    size = f"{fmt.width}x{fmt.height} px"
+    if min(fmt.width, fmt.height) < preset.least_px:
+        raise OptionError(f"format {preset.name} takes sides from {preset.least_px} px, not {size}")
+    if fmt.width % preset.width_step:
+        raise OptionError(
+            f"format {preset.name} takes widths that are multiples of {preset.width_step}, not {size}: "
+            "choose another format"
+        )
 
 
 def _subsampling(preset: Preset, fmt: FrameFormat) -> Subsampling:
     """The coarsest layout that loses no chroma of ``fmt`` and that the codec takes at its size."""
+    if not preset.subsamplings:
+        return C420
     usable = [
         (x, y)
         for x, y in preset.subsamplings
@@ -206,10 +591,17 @@ def _subsampling(preset: Preset, fmt: FrameFormat) -> Subsampling:
     return next((s for s in usable if s[0] <= wanted[0] and s[1] <= wanted[1]), usable[-1])
 
 
-def _accepted(role: Role) -> str:
+def _rows(role: Role, purpose: str | None) -> list[Preset]:
+    if purpose is None:
+        return [row for row in PRESETS.values() if row.role == role]
+    if purpose not in PURPOSES:
+        raise OptionError(f"unknown purpose {purpose!r}: use {', '.join(PURPOSES)}")
+    return [PRESETS[name] for name in PURPOSES[purpose] if PRESETS[name].role == role]
+
+
+def _accepted(rows: Iterable[Preset]) -> str:
     extensions: dict[str, None] = {}
-    for preset in PRESETS.values():
-        if preset.role == role:
-            names = (f"name.%05d{e}" if m == "image2" else e for e, m in preset.muxers.items())
-            extensions |= dict.fromkeys(names)
+    for preset in rows:
+        names = (f"name.%05d{e}" if m == "image2" else e for e, m in preset.muxers.items())
+        extensions |= dict.fromkeys(names)
     return ", ".join(extensions)

@@ -26,6 +26,7 @@ _SOUND: Final[Mapping[str, frozenset[str] | None]] = MappingProxyType(
         "mov": frozenset({"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s16be"})
         | {"pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le", "pcm_u8", "pcm_alaw", "pcm_mulaw"},
         "webm": frozenset({"opus", "vorbis"}),
+        "avi": frozenset({"mp3", "ac3", "pcm_s16le", "pcm_s24le", "pcm_u8"}),
         "matroska": None,
     }
 )
@@ -38,7 +39,12 @@ _SUBTITLES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     }
 )
 _ENCODERS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
-    {"mp4": ("aac", "AAC"), "mov": ("aac", "AAC"), "webm": ("libopus", "Opus")}
+    {
+        "mp4": ("aac", "AAC"),
+        "mov": ("aac", "AAC"),
+        "webm": ("libopus", "Opus"),
+        "avi": ("pcm_s16le", "PCM"),
+    }
 )
 _LAYOUTS: Final = MappingProxyType({1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"})
 _BITS_PER_CHANNEL: Final = 96_000
@@ -109,9 +115,11 @@ class SoundCopy:
 
     def _add_sound(self, stream: AudioStream, number: int) -> None:
         codec = _codec_name(stream)
-        held = _SOUND[self._muxer]
+        held = _SOUND.get(self._muxer, frozenset())
         if codec is None:
             self.notices.append(f"sound track {number} has an unknown codec and was left out")
+        elif held == frozenset():
+            self.notices.append(f"sound track {number} was left out: {self._label} hold none")
         elif held is None or codec in held:
             self._tracks[stream.index] = _Copied(stream, self._output, self._origin)
         else:
@@ -119,18 +127,22 @@ class SoundCopy:
             self._tracks[stream.index] = _Encoded(stream, self._output, self._origin, encoder)
             self.notices.append(
                 f"sound track {number} ({codec}) was encoded anew as {label}: "
-                f"{self._muxer} files do not hold {codec}"
+                f"{self._label} do not hold {codec}"
             )
 
     def _add_subtitles(self, stream: SubtitleStream, number: int) -> None:
         codec = _codec_name(stream)
-        if codec in _SUBTITLES[self._muxer]:
+        if codec in _SUBTITLES.get(self._muxer, frozenset()):
             self._tracks[stream.index] = _Copied(stream, self._output, self._origin)
         else:
             self.notices.append(
                 f"subtitle track {number} ({codec or 'unknown codec'}) was left out: "
-                f"{self._muxer} files do not hold it"
+                f"{self._label} do not hold it"
             )
+
+    @property
+    def _label(self) -> str:
+        return "image sequences" if self._muxer == "image2" else f"{self._muxer} files"
 
     def _read(self) -> Iterator[Packet[Any]]:
         """The packets between origin and until; a damaged file just ends."""

@@ -13,19 +13,23 @@ from typing import Any, Final, cast
 import av
 from av.container import OutputContainer
 from av.packet import Packet
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from autohair_video.errors import OptionError, OutputError
+from autohair_video.errors import OutputError
 from autohair_video.frames import FrameBatch, FrameFormat
-from autohair_video.media.colour import convert_format, from_rgb, quantise_alpha, round_planes
 from autohair_video.media.decode import check_input_file, reason
+from autohair_video.media.palette import Palette
 from autohair_video.media.planes import RANGE_FULL, RANGE_LIMITED, make_frame
 from autohair_video.media.presets import Preset, codec_format, codec_pixel_format
+from autohair_video.media.samples import encoder_planes, encoder_size
 from autohair_video.media.sound import SoundCopy
 from autohair_video.media.staging import StagedOutput, check_output
 
 _EDITED: Final = ("mp4", "mov")
+_GRID: Final = "avi"
+_PALETTED: Final = "pal8"
 _FAST_CLOCK: Final = 1_000_000
 
 
@@ -66,9 +70,7 @@ class ClipWriter:
         overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
-        if self.path.suffix.lower() not in preset.muxers:
-            extensions = ", ".join(preset.muxers)
-            raise OptionError(f"{path}: format {preset.name} is written to {extensions}")
+        preset.check_path(path)
         check_output(path, overwrite=overwrite, inputs=[] if copy_from is None else [copy_from])
         self._preset, self._format, self._time_base = preset, fmt, time_base
         self._target = codec_format(preset, fmt)
@@ -76,6 +78,10 @@ class ClipWriter:
         self._copy_from, self._origin, self._until = copy_from, origin, until
         self._rate = rate
         self._shift = round(origin / time_base)
+        # Colours are reduced to a palette after they have been drawn.
+        self._drawn_format = "bgra" if self._pixel_format == _PALETTED else self._pixel_format
+        self._palette: Palette | None = None
+        self._grid: _Grid | None = None
         self._lengths = _Lengths()
         self._stream: VideoStream | None = None
         self._sound: SoundCopy | None = None
@@ -97,19 +103,22 @@ class ClipWriter:
         """
         if batch.format != self._format:
             raise ValueError(f"frames of {batch.format} for a writer of {self._format}")
-        if (alpha is None) != (self._preset.role == "composite"):
+        if (alpha is None) == self._preset.needs_alpha:
             raise ValueError(f"alpha is {'missing' if alpha is None else 'out of place'}")
-        planes = [plane.cpu().numpy()[:, 0] for plane in self._codec_planes(batch, alpha)]
+        tensors = encoder_planes(self._preset, batch.planes, self._format, alpha)
+        planes = [plane.cpu().numpy()[:, 0] for plane in tensors]
         try:
             stream = self._stream or self._start(batch)
             for i, (pts, duration) in enumerate(zip(batch.pts, batch.durations, strict=True)):
-                frame = make_frame(self._pixel_format, [plane[i] for plane in planes])
+                frame = make_frame(self._drawn_format, [plane[i] for plane in planes])
                 frame.pts, frame.time_base = pts - self._shift, self._time_base
                 frame.colorspace, frame.color_range = self._target.matrix, self._range()
                 self._lengths.add(frame.pts, duration)
-                packets = stream.encode(frame)
-                self._lengths.stamp(packets)
-                self._mux(packets)
+                if self._grid is not None and not self._grid.holds(frame.pts):
+                    raise OutputError(
+                        f"cannot write {self.path}: AVI holds frames of one rate, and this clip's varies"
+                    )
+                self._encode(stream, frame)
         except (av.FFmpegError, OSError) as exc:
             raise OutputError(f"cannot write {self.path} ({reason(exc)})") from exc
 
@@ -160,7 +169,8 @@ class ClipWriter:
                 str(self._staged.work_path),
                 "w",
                 format=self._muxer,
-                container_options=_muxer_options(self._muxer, self._time_base.denominator),
+                container_options=_muxer_options(self._muxer, self._time_base.denominator)
+                | dict(self._preset.muxer_options),
             )
         except (av.FFmpegError, OSError, ValueError) as exc:
             self._staged.discard()
@@ -171,13 +181,19 @@ class ClipWriter:
         rate = self._rate or len(batch) / ((sum(batch.durations) or len(batch)) * self._time_base)
         stream = cast(VideoStream, self._output.add_stream(self._preset.codec, rate=rate))
         context, target = stream.codec_context, self._target
-        context.width, context.height = target.width, target.height
+        context.width, context.height = encoder_size(self._preset, target)
         context.pix_fmt = self._pixel_format
         context.time_base = stream.time_base = self._time_base
+        if self._muxer == _GRID:
+            stream.time_base, self._grid = 1 / Fraction(rate), _Grid(rate, self._time_base)
         context.colorspace, context.color_range = target.matrix, self._range()
         context.color_primaries, context.color_trc = target.primaries, target.transfer
         context.sample_aspect_ratio = target.sample_aspect_ratio
         context.options = dict(self._preset.options)
+        if self._preset.tag is not None and self._muxer in _EDITED:
+            context.codec_tag = self._preset.tag
+        if self._pixel_format == _PALETTED:
+            self._palette = Palette(target.width, target.height, self._time_base)
         if self._copy_from is not None:
             self._sound = SoundCopy(
                 self._copy_from,
@@ -190,8 +206,17 @@ class ClipWriter:
         self._stream = stream
         return stream
 
+    def _encode(self, stream: VideoStream, frame: VideoFrame) -> None:
+        for done in [frame] if self._palette is None else self._palette.push(frame):
+            packets = stream.encode(done)
+            self._lengths.stamp(packets)
+            self._mux(packets)
+
     def _finish(self, stream: VideoStream) -> None:
-        packets = stream.encode(None)
+        packets = []
+        if self._palette is not None:
+            packets += [packet for frame in self._palette.push(None) for packet in stream.encode(frame)]
+        packets += stream.encode(None)
         self._lengths.stamp(packets)
         if packets and self._muxer in _EDITED:
             self._lengths.complete(packets[-1])
@@ -205,22 +230,6 @@ class ClipWriter:
             if self._sound is not None and packet.dts is not None:
                 self._sound.advance(packet.dts * packet.time_base)
             self._output.mux(packet)
-
-    def _codec_planes(self, batch: FrameBatch, alpha: Tensor | None) -> Sequence[Tensor]:
-        """The planes that the codec takes, (N, 1, h, w) integers each."""
-        if self._preset.role == "matte":
-            assert alpha is not None
-            return self._matte_planes(alpha)
-        planes = convert_format(batch.planes, self._format, self._target)
-        if alpha is None:
-            return planes
-        return *planes, quantise_alpha(alpha, self._target.bit_depth)
-
-    def _matte_planes(self, alpha: Tensor) -> Sequence[Tensor]:
-        """Alpha as luma, with neutral chroma where the format has some."""
-        if self._preset.is_gray:
-            return [quantise_alpha(alpha, self._target.bit_depth)]
-        return round_planes(from_rgb(alpha.expand(-1, 3, -1, -1), self._target), self._target)
 
     def _range(self) -> int:
         return RANGE_FULL if self._target.full_range else RANGE_LIMITED
@@ -245,6 +254,22 @@ def _muxer_options(muxer: str, ticks_per_s: int) -> dict[str, str]:
         # The priming packet of copied AAC lies before zero; moving it there would move the video too.
         return {"avoid_negative_ts": "disabled"}
     return {}
+
+
+class _Grid:
+    """The times of a container that counts frames of one rate."""
+
+    def __init__(self, rate: Fraction, time_base: Fraction) -> None:
+        self._step = time_base * rate
+        self._begin: int | None = None
+        self._last = -1
+
+    def holds(self, pts: int) -> bool:
+        """Whether the next frame's time is a step of the grid, to a tenth."""
+        self._begin = pts if self._begin is None else self._begin
+        place = (pts - self._begin) * self._step
+        previous, self._last = self._last, round(place)
+        return previous < self._last and abs(place - self._last) <= Fraction(1, 10)
 
 
 class _Lengths:

@@ -1,0 +1,104 @@
+"""The outputs of a clip's job, in one pass: a batch is drawn once for all that can share it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from fractions import Fraction
+
+from torch import Tensor
+
+from autohair_video.frames import FrameBatch, FrameFormat, Matte
+from autohair_video.media.presets import codec_format
+from autohair_video.media.writer import ClipWriter
+from autohair_video.outputs import Scene, composite, cut_out, open_scene
+from autohair_video.request import Request, Target
+
+
+@dataclass(frozen=True)
+class Outlet:
+    """One output: its format, and what lies behind the subject; None for a cut-out or alpha itself."""
+
+    target: Target
+    format: FrameFormat
+    scene: Scene | None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One batch as one output shows it; ``alpha`` where that is written too, or instead."""
+
+    frames: FrameBatch
+    alpha: Tensor | None
+
+
+def plan_outlets(
+    request: Request, targets: Sequence[Target], source: FrameFormat, origin: Fraction, stack: ExitStack
+) -> list[Outlet]:
+    """What each output will be given, for frames of ``source``; scenes are open until ``stack`` closes.
+
+    Raises:
+        OptionError: an encoder does not take this size, or the background is none.
+        InputError: the background cannot be read.
+    """
+    scenes: dict[FrameFormat, Scene] = {}
+    outlets = []
+    for target in targets:
+        if target.preset.role == "matte":
+            codec_format(target.preset, source)
+            outlets.append(Outlet(target, source, None))
+            continue
+        fmt = codec_format(target.preset, source)
+        if target.content == "result" and request.background is not None and not request.is_cutout:
+            if fmt not in scenes:
+                scenes[fmt] = stack.enter_context(closing(open_scene(request.background, fmt, origin=origin)))
+            outlets.append(Outlet(target, fmt, scenes[fmt]))
+        else:
+            outlets.append(Outlet(target, fmt, None))
+    return outlets
+
+
+def draw(outlets: Sequence[Outlet], frames: FrameBatch, matte: Matte) -> list[Drawn]:
+    """What each output shows of one matted batch."""
+    made: dict[tuple[FrameFormat, bool], FrameBatch] = {}
+    drawn = []
+    for outlet in outlets:
+        target, fmt = outlet.target, outlet.format
+        if target.preset.role == "matte":
+            alpha = trimap_alpha(matte) if target.content == "trimap" else matte.alpha
+            drawn.append(Drawn(frames, alpha))
+            continue
+        key = fmt, outlet.scene is None
+        if key not in made:
+            made[key] = (
+                cut_out(frames, matte, fmt)
+                if outlet.scene is None
+                else composite(frames, matte, outlet.scene, fmt)
+            )
+        drawn.append(Drawn(made[key], matte.alpha if target.preset.needs_alpha else None))
+    return drawn
+
+
+class Writers:
+    """The open files of all outputs."""
+
+    def __init__(self, writers: Sequence[ClipWriter]) -> None:
+        self._writers = writers
+
+    def write(self, drawn: Sequence[Drawn]) -> None:
+        """Encode one batch for each output."""
+        for writer, part in zip(self._writers, drawn, strict=True):
+            writer.write(part.frames, part.alpha)
+
+    @property
+    def notices(self) -> list[str]:
+        """What could not be kept; said once though it holds for several outputs. Read it after the end."""
+        return list(dict.fromkeys(line for writer in self._writers for line in writer.notices))
+
+
+def trimap_alpha(matte: Matte) -> Tensor:
+    """The trimap as gray levels in 0..1, (N, 1, H, W) float32."""
+    if matte.trimap is None:
+        raise ValueError("a matte without a trimap has none to write")
+    return matte.trimap.float() / 255
