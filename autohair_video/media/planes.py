@@ -137,11 +137,15 @@ def _sample_type(fmt: VideoFormat) -> np.dtype[Any]:
     bits = fmt.components[0].bits
     if bits == 8:
         return np.dtype(np.uint8)
-    if bits == 32:
-        return np.dtype("<f4")
+    if _is_float(fmt):
+        return np.dtype(f"<f{bits // 8}")
     # torch has no arithmetic on unsigned 16-bit samples: below 16 bit the signed type does
     kind = "u2" if bits == 16 else "i2"
     return np.dtype(f"{'>' if fmt.is_big_endian else '<'}{kind}")
+
+
+def _is_float(fmt: VideoFormat) -> bool:
+    return "f16" in fmt.name or "f32" in fmt.name
 
 
 def _format_name(rgb: bool, subsampling: tuple[int, int], depth: int, *, alpha: bool = False) -> str:
@@ -152,3 +156,14 @@ def _format_name(rgb: bool, subsampling: tuple[int, int], depth: int, *, alpha: 
 
 def _depth_suffix(depth: int) -> str:
     return "" if depth == 8 else f"{depth}le"
+
+
+def view_alpha(frame: VideoFrame) -> NDArray[np.float32] | None:
+    """Alpha of a decoded frame, (h, w) float32 in 0..1; None where its format has none."""
+    if not frame.format.has_palette and not any(part.is_alpha for part in frame.format.components):
+        return None
+    if len(frame.planes) != 4:
+        frame = frame.reformat(format="rgba64le" if frame.format.components[0].bits > 8 else "rgba")
+    samples = _writable_views(frame)[3]
+    largest = 1 if _is_float(frame.format) else (1 << frame.format.components[3].bits) - 1
+    return samples.astype(np.float32) / np.float32(largest)
