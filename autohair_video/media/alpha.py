@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import av
 import cv2
 import numpy as np
 import torch
 from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from torch import Tensor
@@ -62,10 +64,9 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFr
     if name is None or stream.metadata.get("alpha_mode") != "1":
         yield from container.decode(stream)
         return
-    decoder = av.CodecContext.create(name, "r")
+    decoder = cast(VideoCodecContext, av.CodecContext.create(name, "r"))
     for packet in container.demux(stream):
-        frames = decoder.decode(packet) if packet.size else decoder.decode(None)
-        yield from (frame for frame in frames if isinstance(frame, VideoFrame))
+        yield from decoder.decode(packet if packet.size else None)
 
 
 def _webp_frames(path: Path) -> Iterator[StoredFrame]:

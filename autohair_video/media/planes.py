@@ -166,4 +166,5 @@ def view_alpha(frame: VideoFrame) -> NDArray[np.float32] | None:
         frame = frame.reformat(format="rgba64le" if frame.format.components[0].bits > 8 else "rgba")
     samples = _writable_views(frame)[3]
     largest = 1 if _is_float(frame.format) else (1 << frame.format.components[3].bits) - 1
-    return samples.astype(np.float32) / np.float32(largest)
+    alpha: NDArray[np.float32] = samples.astype(np.float32) / np.float32(largest)
+    return alpha
