@@ -33,6 +33,9 @@ def evaluate_command(
     region: Annotated[
         str | None, typer.Option(help="unknown or whole; unknown where trimaps are given.")
     ] = None,
+    nobody: Annotated[
+        bool, typer.Option("--nobody", help="The pictures show no people: alpha should be 0.")
+    ] = False,
     json_path: JsonOption = None,
     sheet: Annotated[
         Path | None, typer.Option("--sheet", metavar="PATH", help="Write a contact sheet (.png).")
@@ -62,6 +65,7 @@ def evaluate_command(
             folder,
             automatic(load),
             region=cast("RegionName | None", region),
+            nobody=nobody,
             json_path=json_path,
             sheet_path=sheet,
             progress=show,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
 train = typer.Typer(help="Train the networks; goes on where a run was left.")
 _Shared = Annotated[Path, typer.Option("--shared", help="Folder with data/ and init/.")]
+_SharedOrPacked = Annotated[Path | None, typer.Option("--shared", help="Folder with data/ and init/.")]
 _Cache = Annotated[Path, typer.Option("--cache", help="Folder for labels and rendered layers.")]
 _Out = Annotated[Path, typer.Option("--out", help="Folder of the run.")]
 _Steps = Annotated[int, typer.Option("--steps", help="Length of the whole run.")]
 _Start = Annotated[Path | None, typer.Option("--start", help="Weights to start from.")]
+_Layers = Annotated[int, typer.Option("--layers", help="Rendered foregrounds.")]
 _Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
 
 
@@ -38,20 +40,54 @@ def train_segmenter_command(
 
 @train.command("matter")
 def train_matter_command(
-    shared: _Shared,
     out: _Out,
     steps: _Steps,
+    shared: _SharedOrPacked = None,
+    packed: Annotated[Path | None, typer.Option("--packed", help="Folder made by train pack.")] = None,
     cache: _Cache = Path("runs/cache"),
     start: _Start = None,
     device: _Device = "cpu",
+    network: Annotated[str, typer.Option(help="mobile-dim, or dim-vgg16 as published.")] = "mobile-dim",
     crop: Annotated[int, typer.Option(help="Side of a crop in pixels.")] = 224,
     batch: Annotated[int, typer.Option(help="Crops in a step.")] = 8,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 5e-4,
-    layers: Annotated[int, typer.Option(help="Rendered foregrounds.")] = 2600,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 7e-4,
+    layers: _Layers = 2600,
+    workers: Annotated[int, typer.Option(help="Processes that prepare crops.")] = 0,
 ) -> None:
-    """Train the mobile DIM on rendered hair (needs the extra train)."""
+    """Train a matting network on rendered hair (needs the extra train)."""
+    from autohair_video.errors import OptionError
+    from autohair_video.training.data import MatteSource
     from autohair_video.training.loop import TrainOptions
-    from autohair_video.training.tasks import Materials, train_matter
+    from autohair_video.training.tasks import Materials, MatterName, matte_source, train_matter
 
-    options = TrainOptions(steps, batch=batch, crop_px=crop, learning_rate=rate, device=device)
-    print(train_matter(out, Materials(shared, cache), options, layers=layers, start=start))
+    if network not in get_args(MatterName):
+        raise OptionError(f"unknown network {network!r}: use {' or '.join(get_args(MatterName))}")
+    options = TrainOptions(
+        steps, batch=batch, crop_px=crop, learning_rate=rate, device=device, workers=workers
+    )
+    imagenet = None
+    if packed is not None:
+        source = MatteSource.unpack(packed)
+    elif shared is not None:
+        materials = Materials(shared, cache)
+        source = matte_source(materials, layers=layers)
+        imagenet = materials.initial("mobilenet_v2_imagenet.safetensors")
+    else:
+        raise OptionError("name the training data: --shared FOLDER, or --packed FOLDER made by train pack")
+    name = cast(MatterName, network)
+    print(train_matter(out, source, options, network=name, start=start, imagenet=imagenet))
+
+
+@train.command("pack")
+def train_pack_command(
+    shared: _Shared,
+    out: Annotated[Path, typer.Option("--out", help="Folder to be made.")],
+    cache: _Cache = Path("runs/cache"),
+    layers: _Layers = 1000,
+    photos: Annotated[int, typer.Option(help="Photos for backgrounds.")] = 400,
+) -> None:
+    """Make a small copy of the matter's training set, for a machine that is reached by copy."""
+    from autohair_video.training.tasks import Materials, matte_source
+
+    size = matte_source(Materials(shared, cache), layers=layers).pack(out, layers=layers, photos=photos)
+    print(f"{out}: {size / 1e6:.1f} MB")

@@ -21,6 +21,7 @@ from autohair_video.evaluate.folders import (
     Progress,
     RegionName,
     Solve,
+    evaluate_nobody_folder,
     evaluate_stills_folder,
     evaluate_trimap_folder,
     evaluate_video_folder,
@@ -34,6 +35,7 @@ __all__ = [
     "Evaluation",
     "ItemResult",
     "as_table",
+    "evaluate_nobody_folder",
     "evaluate_stills_folder",
     "evaluate_trimap_folder",
     "evaluate_video_folder",
@@ -58,12 +60,14 @@ def run_evaluation(
     engines: Engines,
     *,
     region: RegionName | None = None,
+    nobody: bool = False,
     json_path: Path | None = None,
     sheet_path: Path | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Mattes and measures every item of ``folder``, whose layout decides which engine is asked.
 
+    ``nobody``: the folder holds pictures without people, whose alpha should be 0.
     ``region`` is "unknown" (the default where trimaps are given) or "whole". ``json_path`` and
     ``sheet_path`` are written when given, over what is there.
 
@@ -76,7 +80,7 @@ def run_evaluation(
     for path in (json_path, sheet_path):
         if path is not None:
             check_output(path, overwrite=True)
-    layout = find_layout(folder)
+    layout = "nobody" if nobody else find_layout(folder)
     if region not in (None, "unknown", "whole"):
         raise OptionError(f"unknown region {region!r}: use unknown or whole")
     if layout != "trimap" and region == "unknown":
@@ -87,6 +91,8 @@ def run_evaluation(
         )
     elif layout == "video":
         evaluation = evaluate_video_folder(folder, engines.matte_clip, progress=progress)
+    elif layout == "nobody":
+        evaluation = evaluate_nobody_folder(folder, engines.matte_image, progress=progress)
     else:
         evaluation = evaluate_stills_folder(folder, engines.matte_image, progress=progress)
     if json_path is not None:

@@ -6,7 +6,8 @@ Three layouts are understood (NAME is free; the first that a folder holds is tak
     video    NAME.mp4 (or .mov, .mkv, .webm), NAME_alpha.mkv   fully automatic
     stills   NAME.png (or .jpg), NAME_alpha.png                fully automatic
 
-Alpha files are gray, 0 to 255; an alpha clip has the clip's frames, losslessly coded.
+Alpha files are gray, 0 to 255; an alpha clip has the clip's frames, losslessly coded. A fourth layout must be
+asked for: ``nobody``, pictures without people, NAME.png or NAME.jpg; their true alpha is 0 everywhere.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from autohair_video.media.image import read_gray, read_image
 from autohair_video.media.reader import ClipReader
 
 Picture = NDArray[np.uint8]
-Layout = Literal["trimap", "video", "stills"]
+Layout = Literal["trimap", "video", "stills", "nobody"]
 RegionName = Literal["unknown", "whole"]
 Solve = Callable[[Picture, Picture], Alpha]
 """(H, W, 3) RGB and (H, W) trimap of 0, 128, 255 -> (H, W) alpha in 0..1."""
@@ -144,6 +145,21 @@ def evaluate_stills_folder(
     return Evaluation(folder, "stills", "whole", tuple(items))
 
 
+def evaluate_nobody_folder(
+    folder: Path, matte_image: MatteImage, *, progress: Progress | None = None
+) -> Evaluation:
+    """Fully automatic mattes of pictures without people: SAD, and MAD, which here is the mean alpha."""
+    items = []
+    for name in _names(folder, "nobody", progress):
+        image = _picture(read_image(folder / name))
+        truth = np.zeros(image.shape[:2], np.float32)
+        (matte,) = _split([matte_image(folder / name)])
+        alpha = _checked(matte.alpha, truth, image, name)
+        scores = {"SAD": metrics.sad(alpha, truth), "MAD": metrics.mad(alpha, truth)}
+        items.append(ItemResult(name, scores, Panels(name, image, matte.trimap, truth, alpha)))
+    return Evaluation(folder, "nobody", "whole", tuple(items))
+
+
 def evaluate_video_folder(
     folder: Path, matte_clip: MatteClip, *, progress: Progress | None = None
 ) -> Evaluation:
@@ -225,7 +241,10 @@ def _in_step(
 
 
 def _item_names(folder: Path, layout: Layout) -> list[str]:
-    """Names whose files are all there, in order."""
+    """Names whose files are all there, in order; of pictures without people the files' own names."""
+    if layout == "nobody":
+        found = folder.iterdir() if folder.is_dir() else ()
+        return sorted(path.name for path in found if path.suffix.lower() in _STILL_EXTENSIONS)
     suffix = "_alpha.mkv" if layout == "video" else "_alpha.png"
     names = sorted(path.name.removesuffix(suffix) for path in folder.glob(f"*{suffix}"))
     if layout == "trimap":

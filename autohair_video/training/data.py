@@ -1,10 +1,12 @@
 """Training crops for the matter: rendered layers over backdrops, degraded, with a trimap.
 
 render_layers -> MatteSource.load -> sample (pure in its generator) -> MatteCrops (endless batches)
+                 MatteSource.pack, for a machine that is reached by copy -> MatteSource.unpack there
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,12 +20,14 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from autohair_video.errors import InputError
-from autohair_video.training.backdrops import Photo, backdrop, load_photos
+from autohair_video.training.backdrops import Photo, backdrop, load_photos, read_rgb
 from autohair_video.training.degrade import degrade, jitter
 from autohair_video.training.layer import Floats, disc_kernel, motion_kernel
 from autohair_video.training.layers import PATTERN, read_layer
 from autohair_video.training.shapes import between
 from autohair_video.training.trimaps import random_trimap
+
+_PACKED_PHOTO_PX = 480
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,28 @@ class MatteSource:
             raise InputError(f"{cache_dir}: no rendered layers; run render_layers into it first")
         return cls(layers, load_photos(shared_data, rng=np.random.default_rng(seed), people=people))
 
+    def pack(self, folder: Path, *, layers: int, photos: int, seed: int = 0) -> int:
+        """Copy some layers and photos, these made smaller, into ``folder``; returns the bytes written."""
+        rng = np.random.default_rng(seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in self.layers[:layers]:
+            shutil.copy(path, folder)
+        for i in rng.permutation(len(self.photos))[:photos]:
+            _save_photo(folder / f"photo_{i:05d}.jpg", self.photos[i])
+        return sum(path.stat().st_size for path in folder.iterdir())
+
+    @classmethod
+    def unpack(cls, folder: Path) -> MatteSource:
+        """What `pack` wrote.
+
+        Raises:
+            InputError: there is no layer.
+        """
+        layers = sorted(folder.glob(PATTERN))
+        if not layers:
+            raise InputError(f"{folder}: no packed training set; make one by `train pack`")
+        return cls(layers, [read_rgb(path) for path in sorted(folder.glob("photo_?????.jpg"))])
+
 
 def sample(source: MatteSource, rng: np.random.Generator, *, size: int = 256) -> MatteSample:
     """Draw one crop of ``size`` px; the same state of ``rng`` gives the same crop."""
@@ -82,6 +108,12 @@ def sample(source: MatteSource, rng: np.random.Generator, *, size: int = 256) ->
         _planes(foreground),
         _planes(background),
     )
+
+
+def _save_photo(path: Path, photo: Photo) -> None:
+    scale = min(1.0, _PACKED_PHOTO_PX / max(photo.shape[:2]))
+    small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(path), small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
 
 
 def collate(samples: Sequence[MatteSample]) -> MatteSample:

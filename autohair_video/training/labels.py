@@ -2,7 +2,8 @@
 
 Every photo becomes ``NAME.jpg`` (long side at most 720 px) and ``NAME.png`` with three channels of the
 same size: person 0..255 (hair included), hair 0..255, and weight: 255 where the label is to be trusted.
-Street photos keep their drawn labels; portraits and clips are labelled by the teachers.
+Street photos keep their drawn labels; portraits and clips are labelled by the teachers. Names that begin
+with ``crowd`` are street photos with passers-by who have no label: good for what is cut out of them only.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from autohair_video.training.backdrops import read_rgb
 from autohair_video.training.teachers import Picture, Teachers
 
 _LONG_SIDE_PX = 720
-_CLIP_FRAMES = {"asl": 6, "sam2": 14, "one": 60}
+_CLIP_FRAMES = {"asl": 16, "sam2": 24, "one": 60}
+CROWD = "crowd"
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,10 @@ def _sources(shared: Path) -> Iterator[tuple[str, Picture, NDArray[np.uint8] | N
             wanted = _CLIP_FRAMES[re.split(r"[_-]", path.stem)[0]]
             yield from _clip_frames(path, wanted)
     for path in sorted((shared / "people/ccp/image").glob("*.jpg")):
-        if path.stem not in crowded | {"0868"}:
+        if path.stem != "0868":
             label = cv2.imread(str(shared / f"people/ccp/label/{path.stem}.png"), 0)
-            yield f"ccp_{path.stem}", read_rgb(path), np.asarray(label, np.uint8)
+            kind = CROWD if path.stem in crowded else "ccp"
+            yield f"{kind}_{path.stem}", read_rgb(path), np.asarray(label, np.uint8)
 
 
 def _clip_frames(path: Path, wanted: int) -> Iterator[tuple[str, Picture, None]]:

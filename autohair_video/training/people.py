@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from autohair_video.training.backdrops import Photo, backdrop
 from autohair_video.training.degrade import degrade
-from autohair_video.training.labels import Labelled, load
+from autohair_video.training.labels import CROWD, Labelled, load
 from autohair_video.training.loop import Batch
 
 Floats = NDArray[np.float32]
@@ -62,7 +62,7 @@ class PeopleSamples:
         return _photographed(picture, self._rng), truth, weight
 
     def _photo(self) -> tuple[Floats, Floats, Floats]:
-        item, knows_hair = self._pick()
+        item, knows_hair = self._pick(whole=True)
         view = self._view(item)
         weight = view[..., 5:6] * np.array([1, knows_hair], np.float32)
         return view[..., :3], view[..., 3:5], weight
@@ -73,7 +73,7 @@ class PeopleSamples:
         weight = np.ones_like(truth)
         gain = _light(self._rng)
         for _ in range(1 if self._rng.random() < 0.8 else 2):
-            item, knows_hair = self._pick()
+            item, knows_hair = self._pick(whole=False)
             view = self._view(item)
             alpha = np.clip((view[..., 3:4] - 0.35) / 0.5, 0, 1)
             scene = alpha * np.clip(view[..., :3] * gain, 0, 1) + (1 - alpha) * scene
@@ -84,9 +84,11 @@ class PeopleSamples:
             weight = np.where(alpha > 0.05, known, weight)
         return scene.astype(np.float32), truth.astype(np.float32), weight.astype(np.float32)
 
-    def _pick(self) -> tuple[Labelled, float]:
-        shares = np.array([share for _, share in self._groups])
-        group = self._groups[int(self._rng.choice(len(shares), p=shares / shares.sum()))][0]
+    def _pick(self, *, whole: bool) -> tuple[Labelled, float]:
+        """A picture, and 1 if its label knows hair; ``whole``: one in which everybody has a label."""
+        groups = [(g, share) for g, share in self._groups if not (whole and g[0].name.startswith(CROWD))]
+        shares = np.array([share for _, share in groups])
+        group = groups[int(self._rng.choice(len(shares), p=shares / shares.sum()))][0]
         stem = group[int(self._rng.integers(len(group)))]
         if stem not in self._items:
             self._items[stem] = load(stem)
@@ -111,15 +113,16 @@ class PeopleSamples:
 
 # how often each source is drawn, by the beginning of the label's name
 _GROUPS = {
-    "interfaces": 0.27,
-    "pixabay": 0.2,
-    "ccp": 0.35,
-    "asl": 0.1,
+    "interfaces": 0.2,
+    "pixabay": 0.13,
+    "ccp": 0.26,
+    CROWD: 0.19,
+    "asl": 0.14,
     "sam2": 0.06,
     "one-by-one": 0.02,
 }
 # the hair teacher needs the head large in the picture, which clips do not give it
-_KNOW_HAIR = ("interfaces", "pixabay", "ccp")
+_KNOW_HAIR = ("interfaces", "pixabay", "ccp", CROWD)
 
 
 def _random_square(

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from autohair_video.errors import InputError
 from autohair_video.models.deeplab import DeepLabV3Plus
-from autohair_video.models.dim import MobileDIM
+from autohair_video.models.dim import DeepImageMatting, MobileDIM
 from autohair_video.training.backdrops import load_photos
-from autohair_video.training.data import MatteSource, collate, sample
+from autohair_video.training.data import MatteCrops, MatteSource, collate
 from autohair_video.training.init import start_matter, start_segmenter
 from autohair_video.training.labels import prepare_labels
 from autohair_video.training.layers import render_layers
@@ -30,6 +31,8 @@ from autohair_video.training.losses import (
 )
 from autohair_video.training.people import PeopleSamples
 from autohair_video.training.teachers import Teachers
+
+MatterName = Literal["mobile-dim", "dim-vgg16"]
 
 _MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 _DEVIATION = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
@@ -90,25 +93,46 @@ def train_segmenter(
 
 
 def train_matter(
-    folder: Path, materials: Materials, options: TrainOptions, *, layers: int, start: Path | None = None
+    folder: Path,
+    source: MatteSource,
+    options: TrainOptions,
+    *,
+    network: MatterName = "mobile-dim",
+    start: Path | None = None,
+    imagenet: Path | None = None,
 ) -> Path:
-    """Train the mobile DIM; of ``layers`` foregrounds those that are not in the cache are rendered first.
+    """Train a matting network on crops of ``source``.
 
-    Otherwise as `train_segmenter`; the encoder starts from ImageNet without ``start``.
+    Args:
+        folder: the run's folder; a run that is in it already goes on.
+        source: layers and photos, from `matte_source` or `MatteSource.unpack`.
+        options: length and pace.
+        network: ``mobile-dim``, or ``dim-vgg16``, the published network, on a GPU.
+        start: weights to start from; layers that do not fit begin anew.
+        imagenet: MobileNetV2 weights for the mobile network's deep stages, where ``start`` is None.
+
+    Returns:
+        The path of the weights.
     """
     _seed(options.seed)
+    model: nn.Module = MobileDIM() if network == "mobile-dim" else DeepImageMatting(skip=True)
+    if start:
+        _load_start(model, start)
+    elif imagenet and isinstance(model, MobileDIM):
+        start_matter(model, imagenet)
+    run = Run(model, options, folder, "matter")
+    crops = MatteCrops(source, seed=options.seed + run.step, size=options.crop_px)
+    loader = DataLoader(crops, options.batch, collate_fn=collate, num_workers=options.workers)
+    run.go((vars(batch) for batch in loader), matter_loss)
+    return run.weights
+
+
+def matte_source(materials: Materials, *, layers: int, seed: int = 0) -> MatteSource:
+    """The training set of the matter: of ``layers`` foregrounds those not in the cache are rendered first."""
     rendered = materials.cache / "layers"
     teachers = materials.shared / "init" / "teachers"
     render_layers(rendered, shared_data=materials.data, teachers=teachers, count=layers, seed=1)
-    model = MobileDIM()
-    if start:
-        _load_start(model, start)
-    else:
-        start_matter(model, materials.initial("mobilenet_v2_imagenet.safetensors"))
-    run = Run(model, options, folder, "matter")
-    source = MatteSource.load(rendered, shared_data=materials.data, seed=options.seed)
-    run.go(_matte_batches(source, options, options.seed + run.step), matter_loss)
-    return run.weights
+    return MatteSource.load(rendered, shared_data=materials.data, seed=seed)
 
 
 def segmenter_loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -120,7 +144,7 @@ def matter_loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
     """DIM's two losses over the unknown band, a Laplacian pyramid and gradients."""
     truth, unknown = batch["alpha"], (batch["trimap"] == 0.5).float()
     mean, deviation = _MEAN.to(truth.device), _DEVIATION.to(truth.device)
-    solved = model((batch["image"] - mean) / deviation, batch["trimap"])
+    solved = model((batch["image"] - mean) / deviation, batch["trimap"]).float()
     alpha = torch.where(unknown > 0, solved, truth)
     colours = batch["foreground"], batch["background"]
     return {
@@ -131,15 +155,11 @@ def matter_loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
     }
 
 
-def _matte_batches(source: MatteSource, options: TrainOptions, seed: int) -> Iterator[Batch]:
-    rng = np.random.default_rng(seed)
-    while True:
-        crops = collate([sample(source, rng, size=options.crop_px) for _ in range(options.batch)])
-        yield vars(crops)
-
-
 def _load_start(model: nn.Module, start: Path) -> None:
-    model.load_state_dict({name: tensor.float() for name, tensor in load_file(start).items()})
+    """Take what fits from a weights file: a layer of another shape, or not in it, keeps its random start."""
+    own = model.state_dict()
+    given = {name: tensor.float() for name, tensor in load_file(start).items()}
+    model.load_state_dict(own | {n: t for n, t in given.items() if n in own and t.shape == own[n].shape})
 
 
 def _seed(seed: int) -> None:

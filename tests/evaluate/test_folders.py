@@ -179,6 +179,18 @@ def test_stills(stills: Path) -> None:
     assert "dtSSD" not in scores
 
 
+def test_pictures_of_nobody_are_measured_by_their_mean_alpha(tmp_path: Path) -> None:
+    for index, name in enumerate(("hall.png", "street.JPG")):
+        cv2.imwrite(str(tmp_path / name), picture_of(index))
+    ghost = np.zeros(SIZE[::-1])
+    ghost[:24] = 0.25
+    made = {"hall.png": np.zeros(SIZE[::-1]), "street.JPG": ghost}
+    result = run_evaluation(
+        tmp_path, engines(matte_image=lambda path: as_matte(made[path.name])), nobody=True
+    )
+    assert {item.name: item.scores["MAD"] for item in result.items} == {"hall.png": 0, "street.JPG": 125}
+
+
 def test_report_files(clips: Path, tmp_path: Path) -> None:
     """JSON that any parser reads, and a sheet with a heading and five panels for each clip."""
 

@@ -7,15 +7,20 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 
 from autohair_video.errors import InputError
+from autohair_video.models.dim import MobileDIM
 from autohair_video.training import data, degrade, trimaps
 from autohair_video.training.backdrops import backdrop, load_photos, view
 from autohair_video.training.data import MatteCrops, MatteSample, MatteSource, collate, sample
-from autohair_video.training.layers import read_layer, render_layers
-from autohair_video.training.recipes import RECIPES
+from autohair_video.training.layers import SIZE, read_layer, render_layers
+from autohair_video.training.loop import TrainOptions
+from autohair_video.training.recipes import RECIPES, random_foreground
 from autohair_video.training.sources import Sources
+from autohair_video.training.tasks import train_matter
+from autohair_video.weights import read_state, recognise
 
 COUNT = 8
 
@@ -112,9 +117,9 @@ def test_a_broken_off_render_goes_on_and_gives_the_same_layers(
     photos: Path, cache: Path, tmp_path: Path
 ) -> None:
     render_layers(tmp_path, shared_data=photos, teachers=None, count=1, seed=1)
-    first = tmp_path / "layer_00000.npy"
+    first = tmp_path / "layer_00000.webp"
     written = first.stat().st_mtime_ns
-    (tmp_path / "layer_00001.part.npy").write_bytes(b"half a layer")
+    (tmp_path / "layer_00001.part.webp").write_bytes(b"half a layer")
 
     paths = render_layers(tmp_path, shared_data=photos, teachers=None, count=3, seed=1)
 
@@ -122,6 +127,42 @@ def test_a_broken_off_render_goes_on_and_gives_the_same_layers(
     for path in paths:
         np.testing.assert_array_equal(read_layer(path), read_layer(cache / path.name))
     assert len(MatteSource.load(tmp_path, shared_data=photos).layers) == 3
+
+
+def test_a_kept_layer_has_its_exact_alpha(photos: Path, cache: Path, tmp_path: Path) -> None:
+    sources = Sources.find(photos, teachers=None, masks=tmp_path, size=SIZE)
+    layer = random_foreground(sources, np.random.default_rng([1, 2]))
+    kept = read_layer(cache / "layer_00002.webp")
+    np.testing.assert_array_equal(kept[..., 3], np.round(layer.alpha * 255))
+    seen = layer.alpha > 0.5
+    assert np.abs(kept[..., :3] / 255 - layer.colour)[seen].mean() < 0.06
+
+
+def test_a_packed_set_trains_either_network(source: MatteSource, tmp_path: Path) -> None:
+    written = source.pack(tmp_path / "packed", layers=5, photos=4)
+    packed = MatteSource.unpack(tmp_path / "packed")
+    assert (len(packed.layers), len(packed.photos)) == (5, 4)
+    assert written == sum(path.stat().st_size for path in (tmp_path / "packed").iterdir())
+    options = TrainOptions(steps=1, batch=1, crop_px=64)
+    for name, architecture in (("mobile-dim", "mobile-dim"), ("dim-vgg16", "dim-vgg16")):
+        weights = train_matter(tmp_path / name, packed, options, network=name)
+        assert recognise(read_state(weights)).name == architecture
+
+
+def test_training_starts_from_whatever_fits(source: MatteSource, tmp_path: Path) -> None:
+    state = MobileDIM().state_dict()
+    given = {"alpha.bias": torch.full((4,), 3.0), "up4.0.bias": torch.zeros(7)}
+    save_file({**state, **given}, tmp_path / "start.safetensors")
+    options = TrainOptions(steps=1, batch=1, crop_px=64, learning_rate=1e-9)
+    weights = train_matter(tmp_path, source, options, start=tmp_path / "start.safetensors")
+    trained = load_file(weights)
+    torch.testing.assert_close(trained["alpha.bias"].float(), given["alpha.bias"], atol=0.01, rtol=0)
+    assert trained["up4.0.bias"].shape == state["up4.0.bias"].shape
+
+
+def test_a_folder_that_is_no_packed_set_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no packed training set"):
+        MatteSource.unpack(tmp_path)
 
 
 @pytest.mark.parametrize("recipe", [recipe for recipe, _ in RECIPES], ids=lambda r: r.__name__)
