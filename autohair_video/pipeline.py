@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,17 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+@dataclass
+class Carry:
+    """State in time that outlives one call of `Matter.frames`, where a clip is matted in parts.
+
+    ``state`` is that after the last frame of a part: dataclasses of tensors and plain values only, so
+    that it can be saved. None at the beginning of a clip.
+    """
+
+    state: TemporalState | None = None
+
+
 class Matter:
     """Mattes images and frames. Made once: it loads the networks and holds no state between clips.
 
@@ -88,11 +100,15 @@ class Matter:
             network.half()
         return network
 
-    def frames(self, batches: Iterable[FrameBatch]) -> Iterator[tuple[FrameBatch, Matte]]:
+    def frames(
+        self, batches: Iterable[FrameBatch], *, carry: Carry | None = None
+    ) -> Iterator[tuple[FrameBatch, Matte]]:
         """Matte a clip: consecutive frames in time order.
 
         Args:
             batches: the frames, on any device.
+            carry: where the batches are a part of a clip, what the part before it left; when they are
+                used up, it holds what this one leaves.
 
         Yields:
             Each batch on the Matter's device, and its matte. Where the device's memory was too small
@@ -101,12 +117,14 @@ class Matter:
         Raises:
             DeviceError: a single frame needs more memory than the device has.
         """
-        state: TemporalState | None = None
+        state = carry.state if carry else None
         for batch in batches:
             with self.watch("upload"):
                 batch = batch.to(self.device)
             done, state = self._step(batch, state)
             yield from done
+        if carry is not None:
+            carry.state = state
 
     def image(
         self, image: NDArray[np.uint8] | Tensor, trimap: NDArray[np.uint8] | Tensor | None = None
