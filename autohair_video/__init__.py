@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         JobError,
         OptionError,
         OutputError,
+        StoppedError,
         WeightsError,
     )
     from autohair_video.frames import FrameBatch, FrameFormat, Matte
@@ -56,6 +57,7 @@ _HOMES = {
     "Progress": "stream",
     "Report": "stream",
     "SegmentOptions": "options",
+    "StoppedError": "errors",
     "TemporalOptions": "options",
     "TileOptions": "options",
     "TrimapOptions": "options",
@@ -77,6 +79,7 @@ __all__ = [
     "Progress",
     "Report",
     "SegmentOptions",
+    "StoppedError",
     "TemporalOptions",
     "TileOptions",
     "TrimapOptions",

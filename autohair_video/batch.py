@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
-from autohair_video.errors import OptionError
+from autohair_video.errors import OptionError, StoppedError
 from autohair_video.media.source import Source, find_sources, parse_rate
 from autohair_video.pipeline import Matter
 from autohair_video.request import Request, StrPath
@@ -48,6 +49,7 @@ def run_batch(
     matter: LoadMatter,
     skip_existing: bool = False,
     on_start: Callable[[int, Request], OnProgress],
+    stop: Event | None = None,
 ) -> Iterator[Outcome]:
     """Does one request after the other; one that fails does not stop the others.
 
@@ -57,6 +59,7 @@ def run_batch(
         skip_existing: pass over requests whose outputs are all there.
         on_start: called with the number, from 0, and the request that begins; what it returns is told
             the job's progress.
+        stop: when it is set, the job under way is stopped and no other is begun.
 
     Yields:
         What became of each, in order.
@@ -64,6 +67,7 @@ def run_batch(
     Raises:
         OptionError: a request is contradictory, or two write the same file.
         AutohairError: the networks cannot be loaded, so that no job can be done.
+        StoppedError: ``stop`` was set.
     """
     check_together(requests)
     networks = _Once(matter)
@@ -72,7 +76,9 @@ def run_batch(
             yield Outcome(request)
             continue
         try:
-            report = run_request(request, matter=networks, on_progress=on_start(number, request))
+            report = run_request(request, matter=networks, on_progress=on_start(number, request), stop=stop)
+        except StoppedError:
+            raise
         except Exception as exc:
             if exc is networks.error:
                 raise

@@ -6,7 +6,8 @@ AutohairError                 root; its message is one line: what, where, how to
 ├── InputError            an input is missing, unreadable or of the wrong kind
 ├── OutputError           an output cannot be written
 ├── WeightsError          weights are missing, altered or of the wrong shape
-└── DeviceError           the device is absent or out of memory
+├── DeviceError           the device is absent or out of memory
+└── StoppedError          the user stopped it (exit code 130)
 """
 
 
@@ -40,3 +41,9 @@ class WeightsError(JobError):
 
 class DeviceError(JobError):
     """The device asked for is absent, or has too little memory."""
+
+
+class StoppedError(JobError):
+    """The user stopped the job before its end."""
+
+    exit_code = 130

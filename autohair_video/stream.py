@@ -15,12 +15,15 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from threading import Event
+from types import TracebackType
 
 import torch
 from torch import Tensor
 
-from autohair_video.errors import InputError
+from autohair_video.errors import InputError, JobError, StoppedError
 from autohair_video.frames import FrameBatch, FrameFormat, Matte
 from autohair_video.matting.trimap import quantise_trimap
 from autohair_video.media.colour import quantise_alpha, to_rgb
@@ -78,6 +81,7 @@ def process(
     rate: Fraction | None = None,
     matter: Matter | LoadMatter = Matter,
     on_progress: OnProgress | None = None,
+    stop: Event | None = None,
 ) -> Report:
     """Matte one clip or one picture.
 
@@ -105,14 +109,17 @@ def process(
         rate: frames per second of numbered stills, 24 without it.
         matter: networks already loaded, or what loads them once the inputs have proved good.
         on_progress: called after each batch.
+        stop: when it is set, a clip's job ends after the batch it is at.
 
     Returns:
         The files written, and notices.
 
     Raises:
         OptionError: the call is contradictory.
-        InputError, OutputError, WeightsError, DeviceError: the job cannot be done; nothing half
-            written is left under the outputs' names or beside them.
+        InputError, OutputError, WeightsError, DeviceError: the job cannot be done. Nothing half
+            written is left under the outputs' names; what plays is kept as ``name.partial.ext``, and
+            the error says so.
+        StoppedError: ``stop`` was set, likewise.
     """
     request = make_request(
         input,
@@ -131,18 +138,28 @@ def process(
         output_dir=output_dir,
         rate=rate,
     )
-    return run_request(request, matter=matter, on_progress=on_progress)
+    return run_request(request, matter=matter, on_progress=on_progress, stop=stop)
 
 
 def run_request(
-    request: Request, *, matter: Matter | LoadMatter = Matter, on_progress: OnProgress | None = None
+    request: Request,
+    *,
+    matter: Matter | LoadMatter = Matter,
+    on_progress: OnProgress | None = None,
+    stop: Event | None = None,
 ) -> Report:
     """`process` for arguments that are already put together."""
     if request.source.is_stdin:
         with from_stdin() as source:
-            return run_request(replace(request, source=source), matter=matter, on_progress=on_progress)
-    job = _process_picture if request.is_picture else _process_clip
-    return job(request, matter, on_progress)
+            spooled = replace(request, source=source)
+            return run_request(spooled, matter=matter, on_progress=on_progress, stop=stop)
+    if request.is_picture:
+        return _process_picture(request, matter, on_progress)
+    return _process_clip(request, matter, on_progress or _unseen, stop or Event())
+
+
+def _unseen(progress: Progress) -> None:
+    """Who asks for no progress gets none."""
 
 
 def _process_picture(request: Request, matter: Matter | LoadMatter, on_progress: OnProgress | None) -> Report:
@@ -202,7 +219,9 @@ def _write_picture(path: Path, samples: Tensor, fmt: FrameFormat, *, overwrite: 
     write_image(path, samples, overwrite=overwrite)
 
 
-def _process_clip(request: Request, matter: Matter | LoadMatter, on_progress: OnProgress | None) -> Report:
+def _process_clip(
+    request: Request, matter: Matter | LoadMatter, on_progress: OnProgress, stop: Event
+) -> Report:
     targets = request.clip_targets()
     frames = 0
     with ExitStack() as stack:
@@ -212,17 +231,35 @@ def _process_clip(request: Request, matter: Matter | LoadMatter, on_progress: On
         network = _loaded(matter)
         reader = stack.enter_context(_reader(request, BATCH_FRAMES[network.device.type]))
         expected = _expected_frames(reader, request)
-        writers = Writers([stack.enter_context(_writer(outlet, reader, request)) for outlet in outlets])
+        opened: list[ClipWriter] = []
+        stack.push(partial(_tell_kept, opened))
+        for outlet in outlets:
+            opened.append(stack.enter_context(_writer(outlet, reader, request)))
+        writers = Writers(opened)
         mattes = network.frames(stack.enter_context(closing(ahead(reader))))
         with Behind(writers.write) as encoder:
             for batch, matte in mattes:
                 encoder.put(draw(outlets, batch, matte))
                 frames += len(batch)
-                if on_progress is not None:
-                    on_progress(Progress(frames, expected))
+                on_progress(Progress(frames, expected))
+                if stop.is_set():
+                    break
+        if stop.is_set():
+            raise StoppedError(f"stopped after {frames}{f' of {expected}' if expected else ''} frames")
     # The sound's end, and what is wrong with it, is known only when the outputs are closed.
-    notices = writers.notices + ([reader.truncated] if reader.truncated else [])
-    return Report(outputs, frames, tuple(notices))
+    return Report(outputs, frames, (*writers.notices, *reader.notices))
+
+
+def _tell_kept(
+    writers: Sequence[ClipWriter],
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    trace: TracebackType | None,
+) -> None:
+    """Adds to the error of a job what is left of its outputs, once they are closed."""
+    kept = [str(writer.kept) for writer in writers if writer.kept]
+    if isinstance(error, JobError) and kept:
+        raise type(error)(f"{error}; kept so far: {', '.join(kept)}") from error
 
 
 def _loaded(matter: Matter | LoadMatter) -> Matter:

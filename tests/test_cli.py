@@ -179,22 +179,81 @@ def test_debug_shows_where_and_keeps_the_exit_code(folder: Path, capfd: pytest.C
     assert "Traceback" in capfd.readouterr().err
 
 
-def test_ctrl_c_says_one_line_and_leaves_nothing(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def _interrupt_after_a_batch(monkeypatch: pytest.MonkeyPatch, signals: list[signal.Signals]) -> None:
     from autohair_video import stream
 
     class Interrupting(stream.Progress):
         def __init__(self, frames: int, expected: int | None) -> None:
-            assert any(path.name.endswith(".part.mp4") for path in folder.iterdir())
-            signal.raise_signal(signal.SIGINT)
+            for number in signals:
+                signal.raise_signal(number)
             super().__init__(frames, expected)
 
     monkeypatch.setattr(stream, "Progress", Interrupting)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_what_is_done_and_ends_the_call(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    number: signal.Signals,
+) -> None:
+    make_clip(Path("b.mp4"), pts=range(40), sound="aac")
+    _interrupt_after_a_batch(monkeypatch, [number])
+    before = _contents(folder)
+    assert run(["b.mp4", "a.mp4", "--bg", "red", *HARD]) == 130
+    line = "autohair-video: stopped after 4 of 40 frames; kept so far: b_red.partial.mp4\n"
+    assert capfd.readouterr() == ("", line)
+    assert set(_contents(folder)) - set(before) == {"b_red.partial.mp4"}
+    assert timeline(Path("b_red.partial.mp4")) == timeline(Path("b.mp4"))[:4]
+    # no longer than the picture but for the packet that spans its end
+    assert 0.1 < sound_packets(Path("b_red.partial.mp4"))[-1][0] < 0.16
+
+
+def test_ctrl_c_twice_stops_at_once_and_leaves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _interrupt_after_a_batch(monkeypatch, [signal.SIGINT] * 2)
     before = _contents(folder)
     assert run(["a.mp4", "--bg", "red", *HARD]) == 130
     assert capfd.readouterr() == ("", "autohair-video: interrupted\n")
     assert _contents(folder) == before
+
+
+FULL = """
+import resource, sys
+from autohair_video.cli import run
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), -1))
+sys.exit(run(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "kept"),
+    [
+        ("o.mp4", "10000", []),
+        ("o.mkv", "10000", ["o.partial.mkv"]),
+    ],
+)
+def test_a_full_disk_is_told_in_one_line(folder: Path, name: str, limit: str, kept: list[str]) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (12, 96, 128, 3), np.uint8)
+    for number, pixels in enumerate(noise):
+        cv2.imwrite(f"n.{number}.png", pixels)
+    before = _contents(folder)
+    call = ["n.#.png", "--bg", "samples.png", "-o", name, *HARD]
+    cv2.imwrite("samples.png", noise[0])
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, limit, *call], capture_output=True, text=True, check=False
+    )
+    (folder / "samples.png").unlink()
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"autohair-video: cannot finish {name}")
+    assert "File too large" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert set(_contents(folder)) - set(before) == set(kept)
+    for path in kept:
+        assert 0 < len(timeline(Path(path))) < 12
 
 
 # Good input

@@ -24,6 +24,7 @@ NAMES = [
     "Progress",
     "Report",
     "SegmentOptions",
+    "StoppedError",
     "TemporalOptions",
     "TileOptions",
     "TrimapOptions",
@@ -52,6 +53,7 @@ def test_the_arguments_of_the_two_entrances_are_these() -> None:
         "rate",
         "matter",
         "on_progress",
+        "stop",
     ]
     assert list(inspect.signature(Matter).parameters) == ["tier", "device", "options", "segmenter", "matter"]
     assert {"image", "frames", "still"} <= set(dir(Matter))

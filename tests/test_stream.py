@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -513,3 +514,40 @@ def _assert_same_times(
     for (begin, length), (other, long) in zip(ours, given, strict=True):
         assert abs(begin - other) <= slack
         assert abs(length - long) <= slack
+
+
+# Interrupted, but not in vain
+
+
+def test_a_job_that_fails_half_way_keeps_what_is_done(tmp_path: Path, matter: Matter) -> None:
+    clip = make_clip(tmp_path / "a.mp4", pts=range(40), sound="aac")
+    before = _files(tmp_path)
+
+    def fail_half_way(progress: Progress) -> None:
+        if progress.frames >= 20:
+            raise InputError("the background breaks off")
+
+    with pytest.raises(InputError, match=r"breaks off; kept so far: .*o\.partial\.mp4"):
+        process(
+            clip,
+            tmp_path / "o.mp4",
+            background="red",
+            matte=tmp_path / "m.%02d.png",
+            matter=matter,
+            on_progress=fail_half_way,
+        )
+    stills = [name for name in _files(tmp_path) if name.startswith("m.")]
+    assert _files(tmp_path) == sorted([*before, *stills, "o.partial.mp4"])
+    # what still waited for the encoder is given up
+    assert 12 <= len(stills) <= 20
+    assert stills[0] == "m.01.partial.png"
+    assert timeline(tmp_path / "o.partial.mp4") == timeline(clip)[: len(stills)]
+
+
+def test_a_clip_that_changes_size_is_told(tmp_path: Path, matter: Matter) -> None:
+    parts = [make_clip(tmp_path / f"{w}.ts", size=(w, 48), container={}) for w in (64, 96)]
+    clip = tmp_path / "joined.ts"
+    clip.write_bytes(b"".join(part.read_bytes() for part in parts))
+    report = process(clip, tmp_path / "o.mp4", background="red", matter=matter)
+    assert len(report.notices) == 1
+    assert re.search(r"joined\.ts changes from 64x48 to 96x48 at 0\.\d+ s", report.notices[0])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event
 from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from autohair_video.stream import Progress as JobProgress
 
 _WIDE = 160
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 _errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -66,6 +69,24 @@ def progress_lines(count: int, *, quiet: bool) -> Iterator[Callable[[int, str], 
 
     with bar:
         yield begin
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[Event]:
+    """An event that the first Ctrl-C, or SIGTERM, sets; the next one interrupts at once."""
+    stop = Event()
+
+    def ask(number: int, frame: object) -> None:
+        stop.set()
+        for signal_number in _STOPPING:
+            signal.signal(signal_number, signal.default_int_handler)
+
+    before = {number: signal.signal(number, ask) for number in _STOPPING}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from autohair_video.cli.console import progress_lines, say
+from autohair_video.cli.console import progress_lines, say, stop_on_signal
 from autohair_video.errors import AutohairError
 
 if TYPE_CHECKING:
@@ -27,17 +27,18 @@ def run_jobs(
     """Run the jobs: outputs on stdout as they are done, notes and failures on stderr.
 
     A job that is alone raises its error; of several, each that fails has its line, and at the end the
-    call fails with exit code 1.
+    call fails with exit code 1. Ctrl-C stops after the batch under way; the second one at once.
     """
     from autohair_video.batch import run_batch
 
     outcomes = []
-    with progress_lines(len(requests), quiet=quiet) as begin:
+    with progress_lines(len(requests), quiet=quiet) as begin, stop_on_signal() as stop:
         jobs = run_batch(
             requests,
             matter=load,
             skip_existing=skip_existing,
             on_start=lambda number, request: begin(number, str(request.source)),
+            stop=stop,
         )
         for outcome in jobs:
             if outcome.error is not None and len(requests) == 1:

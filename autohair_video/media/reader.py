@@ -51,6 +51,7 @@ class ClipReader:
     clock begins anywhere (MPEG transport and program streams).
     ``until``: the stream time in seconds where ``end_s`` cuts, or None.
     ``truncated``: after the last batch, one line about what could not be read, or None.
+    ``notices``: after the last batch, that line and others about the clip.
 
     Raises:
         InputError: as `probe`, or no frame lies between ``start_s`` and ``end_s``.
@@ -70,6 +71,7 @@ class ClipReader:
         self._batch_size = batch_size
         self._damage: list[str] = []
         self.truncated: str | None = None
+        self._resized: str | None = None
         self._container, self._stream = open_clip(self._path)
         try:
             self._prepare(start_s or 0, end_s)
@@ -131,6 +133,11 @@ class ClipReader:
             return dropwhile(lambda frame: frame.pts < tick, self._decode())
         return dropwhile(lambda frame: frame.pts < tick, chain([head], frames))
 
+    @property
+    def notices(self) -> list[str]:
+        """One line for each thing about the clip that should be known."""
+        return [line for line in (self._resized, self.truncated) if line]
+
     def __enter__(self) -> ClipReader:
         return self
 
@@ -170,8 +177,21 @@ class ClipReader:
 
     def _planes(self, image: VideoFrame) -> list[Samples]:
         rotation = self.info.rotation
+        self._resized = self._resized or self._changed_size(image)
         native = to_native(image, self.format, self.info.native_format, rotation=rotation)
         return [np.rot90(plane, rotation // 90) for plane in view_planes(native)]
+
+    def _changed_size(self, image: VideoFrame) -> str | None:
+        width, height = self.format.width, self.format.height
+        if self.info.rotation % 180 == 90:
+            width, height = height, width
+        if (image.width, image.height) == (width, height):
+            return None
+        at_s = float((image.pts or 0) * self.time_base - self.origin)
+        return (
+            f"{self._path} changes from {width}x{height} to {image.width}x{image.height} at {at_s:.2f} s: "
+            "what follows was scaled to the first size"
+        )
 
     def _neutral_chroma(self, count: int) -> list[Tensor]:
         shape = (count, 1, *self.format.chroma_size)

@@ -102,9 +102,9 @@ class SoundCopy:
             self._output.mux(self._tracks[self._next.stream.index].packets(self._next))
             self._next = next(self._waiting, None)
 
-    def finish(self) -> None:
-        """Writes all that is left."""
-        while self._next is not None:
+    def finish(self, end_s: Fraction | None = None) -> None:
+        """Writes all that is left, or all that begins before ``end_s`` seconds of the output."""
+        while self._next is not None and (end_s is None or _begin_s(self._next) - self._origin < end_s):
             self.advance(_begin_s(self._next) - self._origin)
         for track in self._tracks.values():
             self._output.mux(track.flush())

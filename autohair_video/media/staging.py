@@ -79,6 +79,15 @@ class StagedOutput:
         except OSError as exc:
             raise OutputError(f"cannot write to {self.path.parent} ({exc.strerror})") from exc
 
+    def commit_partial(self) -> Path:
+        """Gives what there is a name that tells that the rest is missing, and returns that."""
+        self.path = partial_path(self.path)
+        if self._aside.is_dir():
+            for image in list(self._aside.iterdir()):
+                image.replace(partial_path(image))
+        self.commit()
+        return self.path
+
     def commit(self) -> None:
         """Gives the output its name, in place of a file that had it."""
         try:
@@ -113,6 +122,15 @@ def write_text(path: Path, text: str) -> None:
         staged.discard()
         raise OutputError(f"cannot write {path} ({exc.strerror})") from exc
     staged.commit()
+
+
+def partial_path(path: Path) -> Path:
+    """The name of an output that lacks its end.
+
+    >>> partial_path(Path("out.mov")).name
+    'out.partial.mov'
+    """
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
 
 
 def present_files(path: Path) -> list[Path]:

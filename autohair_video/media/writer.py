@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from autohair_video.errors import OutputError
+from autohair_video.errors import JobError, OutputError
 from autohair_video.frames import FrameBatch, FrameFormat
 from autohair_video.media.decode import check_input_file, reason
 from autohair_video.media.palette import Palette
@@ -31,10 +31,14 @@ _EDITED: Final = ("mp4", "mov")
 _GRID: Final = "avi"
 _PALETTED: Final = "pal8"
 _FAST_CLOCK: Final = 1_000_000
+_PLAYS_CUT_OFF: Final = ("matroska", "webm")
 
 
 class ClipWriter:
-    """Writes one clip, as a context manager that finishes it, or removes it after an error.
+    """Writes one clip, as a context manager that finishes it.
+
+    After a `JobError` what was written is finished as far as it goes, as ``name.partial.ext``, which
+    ``kept`` then names; after other errors it is removed.
 
     Every frame keeps its pts and duration to the tick where the container's clock allows it (MP4,
     MOV); Matroska and WebM count in milliseconds. Colour tags and the sample aspect ratio go into
@@ -86,6 +90,7 @@ class ClipWriter:
         self._stream: VideoStream | None = None
         self._sound: SoundCopy | None = None
         self.notices: list[str] = []
+        self.kept: Path | None = None
         if copy_from is not None:
             check_input_file(copy_from, "clip")
         self._staged = StagedOutput(path)
@@ -134,13 +139,38 @@ class ClipWriter:
         try:
             self._finish(self._stream)
         except (av.FFmpegError, OSError) as exc:
-            self.abort()
+            self._keep_cut_off()
             raise OutputError(f"cannot finish {self.path} ({reason(exc)})") from exc
         except BaseException:
             self.abort()
             raise
         self._close_sound()
         self._staged.commit()
+
+    def close_partial(self) -> None:
+        """Finishes what there is as ``name.partial.ext``, its sound cut to the video; see ``kept``.
+
+        On a full disk MP4 and MOV cannot be finished, and nothing is kept; Matroska plays without its end.
+        """
+        if self._stream is None:
+            self.abort()
+            return
+        try:
+            self._finish(self._stream, whole=False)
+        except (av.FFmpegError, OSError):
+            self._keep_cut_off()
+        else:
+            self._close_sound()
+            self.kept = self._staged.commit_partial()
+
+    def _keep_cut_off(self) -> None:
+        if self._muxer not in _PLAYS_CUT_OFF:
+            self.abort()
+            return
+        self._close_sound()
+        with suppress(av.FFmpegError, OSError):
+            self._output.close()
+        self.kept = self._staged.commit_partial()
 
     def abort(self) -> None:
         """Gives up: what was written is removed, an older file of that name stays as it was."""
@@ -160,6 +190,8 @@ class ClipWriter:
     ) -> None:
         if kind is None:
             self.close()
+        elif isinstance(error, JobError):
+            self.close_partial()
         else:
             self.abort()
 
@@ -212,7 +244,7 @@ class ClipWriter:
             self._lengths.stamp(packets)
             self._mux(packets)
 
-    def _finish(self, stream: VideoStream) -> None:
+    def _finish(self, stream: VideoStream, *, whole: bool = True) -> None:
         packets = []
         if self._palette is not None:
             packets += [packet for frame in self._palette.push(None) for packet in stream.encode(frame)]
@@ -222,7 +254,7 @@ class ClipWriter:
             self._lengths.complete(packets[-1])
         self._mux(packets)
         if self._sound is not None:
-            self._sound.finish()
+            self._sound.finish(None if whole else self._lengths.end * self._time_base)
         self._output.close()
 
     def _mux(self, packets: Iterable[Packet[Any]]) -> None:
@@ -278,12 +310,12 @@ class _Lengths:
     def __init__(self) -> None:
         self._pending: dict[int, int] = {}
         self._begin: int | None = None
-        self._end = 0
+        self.end = 0
         self._first_dts: int | None = None
 
     def add(self, pts: int, duration: int) -> None:
         self._begin = pts if self._begin is None else self._begin
-        self._end = pts + duration
+        self.end = pts + duration
         self._pending[pts] = duration
 
     def stamp(self, packets: Sequence[Packet[Any]]) -> None:
@@ -300,5 +332,5 @@ class _Lengths:
         than on the screen. After a long first frame it lacks nothing: then the packet's own stands.
         """
         if self._begin is not None and self._first_dts is not None and last.dts is not None:
-            lacking = self._end - self._begin - (last.dts - self._first_dts)
+            lacking = self.end - self._begin - (last.dts - self._first_dts)
             last.duration = lacking if lacking > 0 else last.duration
