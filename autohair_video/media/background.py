@@ -17,8 +17,9 @@ from torch import Tensor
 from autohair_video.errors import OptionError
 from autohair_video.frames import FrameBatch
 from autohair_video.media.colour import to_rgb
-from autohair_video.media.image import is_image, read_image
+from autohair_video.media.image import read_image
 from autohair_video.media.reader import ClipReader
+from autohair_video.media.source import Source
 
 Seconds = float | Fraction
 
@@ -88,7 +89,8 @@ class Background(Protocol):
 def open_background(spec: str, width: int, height: int) -> Background:
     """The background that ``spec`` names, fitted to ``width`` x ``height`` pixels.
 
-    ``spec``: the path of an image or a video, ``#rgb``, ``#rrggbb`` or a colour name of CSS.
+    ``spec``: the path of an image, a video or numbered stills, a URL, ``#rgb``, ``#rrggbb`` or a colour
+    name of CSS.
     Pictures cover the frame: scaled with their aspect kept, and cut evenly where they stand over. A
     video starts over at its end and keeps its own rate.
 
@@ -105,9 +107,10 @@ def open_background(spec: str, width: int, height: int) -> Background:
             f"background {spec!r} is no colour and no file: give an image, a video, #rrggbb or a "
             "CSS name such as white, green or skyblue"
         )
-    if is_image(path):
+    source = Source.of(spec)
+    if source.is_still:
         return StillBackground(_cover(to_rgb(read_image(path)), width, height))
-    return VideoBackground(path, width, height)
+    return VideoBackground(source, width, height)
 
 
 class StillBackground:
@@ -133,8 +136,8 @@ class _Shown(NamedTuple):
 class VideoBackground:
     """A looped video: at each time the frame that covers it. One frame is held."""
 
-    def __init__(self, path: Path, width: int, height: int) -> None:
-        self._path, self._size = path, (width, height)
+    def __init__(self, source: Source, width: int, height: int) -> None:
+        self._source, self._size = source, (width, height)
         self._length_s: Fraction | None = None
         self._picture: Tensor | None = None
         self._open()
@@ -173,7 +176,7 @@ class VideoBackground:
         self._shown, self._picture = frame, None
 
     def _open(self) -> None:
-        self._reader = ClipReader(self._path, batch_size=1)
+        self._reader = ClipReader(self._source, batch_size=1)
         self._frames = _timed(self._reader)
         self._show(next(self._frames))
 
