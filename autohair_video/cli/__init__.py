@@ -4,6 +4,7 @@
     matte      the bare call
     jobs       runs what it asks for, and says what became of it
     formats    the table of outputs
+    verify     an output compared with its input
     measure    evaluate, compare, bench
     weights    weights list, verify, add
     train      train segmenter, matter

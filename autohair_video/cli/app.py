@@ -17,6 +17,7 @@ from autohair_video.cli.formats import formats_command
 from autohair_video.cli.matte import matte_command
 from autohair_video.cli.measure import bench_command, compare_command, evaluate_command
 from autohair_video.cli.train import train
+from autohair_video.cli.verify import verify_command
 from autohair_video.cli.weights import weights
 from autohair_video.errors import AutohairError
 
@@ -50,6 +51,7 @@ app = typer.Typer(
 )
 app.command(_BARE)(matte_command)
 app.command("formats")(formats_command)
+app.command("verify")(verify_command)
 app.command("evaluate")(evaluate_command)
 app.command("compare")(compare_command)
 app.command("bench")(bench_command)

@@ -21,17 +21,19 @@ def run_jobs(
     load: Callable[[], Matter],
     *,
     skip_existing: bool,
+    check: bool,
     notices: Sequence[str],
     quiet: bool,
 ) -> None:
     """Run the jobs: outputs on stdout as they are done, notes and failures on stderr.
 
     A job that is alone raises its error; of several, each that fails has its line, and at the end the
-    call fails with exit code 1. Ctrl-C stops after the batch under way; the second one at once.
+    call fails with exit code 1. It also fails if ``check`` finds an output that is not as promised. Ctrl-C
+    stops after the batch under way; the second one at once.
     """
     from autohair_video.batch import run_batch
 
-    outcomes = []
+    outcomes, sound = [], True
     with progress_lines(len(requests), quiet=quiet) as begin, stop_on_signal() as stop:
         jobs = run_batch(
             requests,
@@ -45,11 +47,28 @@ def run_jobs(
                 raise outcome.error
             outcomes.append(outcome)
             _tell(outcome, several=len(requests) > 1, quiet=quiet)
+            if check and outcome.report is not None:
+                sound = _verified(outcome.request, quiet=quiet) and sound
     if not quiet:
         for notice in notices:
             say(f"note: {notice}")
     if len(requests) > 1:
         _sum_up(outcomes, quiet=quiet)
+    if not sound:
+        raise typer.Exit(1)
+
+
+def _verified(request: Request, *, quiet: bool) -> bool:
+    """Whether all outputs of a job are as promised; says so, and what is wrong with those that are not."""
+    from autohair_video.verify import verify_request
+
+    results = verify_request(request)
+    for result in results:
+        for check in result.failures:
+            say(f"failed: {result.output}: {check.name}: expected {check.expected}, found {check.found}")
+        if result.passed and not quiet:
+            say(f"verified: {result.output}: {len(result.checks)} checks")
+    return all(result.passed for result in results)
 
 
 def _tell(outcome: Outcome, *, several: bool, quiet: bool) -> None:

@@ -106,6 +106,9 @@ def matte_command(
     matter: MatterOption = None,
     start: Annotated[float | None, typer.Option("--start", help="Second of the clip to begin at.")] = None,
     end: Annotated[float | None, typer.Option("--end", help="Second to end at.")] = None,
+    check: Annotated[
+        bool, typer.Option("--verify", help="Decode the outputs and compare them with the input.")
+    ] = False,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
     # taken out of every command's arguments before they are parsed; here for the help
@@ -148,7 +151,7 @@ def matte_command(
         for source in expand_inputs(inputs, rate=rate)
     ]
     notices = _tier_notices(tier, segmenter, matter)
-    run_jobs(requests, load, skip_existing=skip_existing, notices=notices, quiet=quiet)
+    run_jobs(requests, load, skip_existing=skip_existing, check=check, notices=notices, quiet=quiet)
 
 
 def _tier_notices(tier: str, segmenter: str | None, matter: str | None) -> list[str]:

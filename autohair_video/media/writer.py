@@ -117,6 +117,8 @@ class ClipWriter:
             for i, (pts, duration) in enumerate(zip(batch.pts, batch.durations, strict=True)):
                 frame = make_frame(self._drawn_format, [plane[i] for plane in planes])
                 frame.pts, frame.time_base = pts - self._shift, self._time_base
+                # ProRes tells in every frame what others tell in their headers.
+                frame.color_primaries, frame.color_trc = self._target.primaries, self._target.transfer
                 frame.colorspace, frame.color_range = self._target.matrix, self._range()
                 self._lengths.add(frame.pts, duration)
                 if self._grid is not None and not self._grid.holds(frame.pts):

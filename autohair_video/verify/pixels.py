@@ -1,0 +1,121 @@
+"""What an output's samples prove: alpha is there, straight or premultiplied, and the subject is itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from autohair_video.frames import FrameFormat
+from autohair_video.media.alpha import StoredFrame
+from autohair_video.media.presets import Preset
+from autohair_video.media.transfer import to_linear
+from autohair_video.verify.checks import Check
+
+# Frames that are looked at closely, spread over the clip as it goes by.
+_EVERY: Final = 8
+_NEIGHBOURHOOD_PX: Final = 31
+_OPAQUE: Final = 0.99
+_EDGE: Final = (0.1, 0.9)
+_FEWEST: Final = 40
+# Colours darker than this look alike, multiplied or not.
+_DARK: Final = 0.08
+_FAITHFUL: Final = 0.03
+
+
+@dataclass
+class Evidence:
+    """Gathers over an output's frames what can be said of its colours and its alpha."""
+
+    preset: Preset
+    format: FrameFormat
+    count: int = 0
+    lowest: float = 1.0
+    highest: float = 0.0
+    missing: int = 0
+    straight_error: float = 0.0
+    premultiplied_error: float = 0.0
+    edge_pixels: int = 0
+    opaque_errors: list[float] = field(default_factory=list)
+
+    def add(self, given: Tensor | None, stored: StoredFrame | None) -> None:
+        """The next frame of the input, (3, H, W) R'G'B' in 0..1, and of the output; None past its end."""
+        if stored is None:
+            return
+        self.count += 1
+        if self.preset.role != "alpha":
+            self.missing += stored.alpha is None
+            return
+        rgb, alpha = self._parts(stored)
+        if alpha is None:
+            self.missing += 1
+            return
+        self.lowest, self.highest = (
+            min(self.lowest, float(alpha.min())),
+            max(self.highest, float(alpha.max())),
+        )
+        if self.count % _EVERY == 1:
+            self._look_closely(given, rgb, alpha)
+
+    def checks(self) -> list[Check]:
+        """What was found."""
+        if self.preset.role != "alpha":
+            there = self.count - self.missing
+            return [Check("alpha", there == 0, "none", "none" if not there else f"in {there} frames")]
+        found = f"missing in {self.missing}" if self.missing else f"{self.lowest:.3f} to {self.highest:.3f}"
+        checks = [Check("alpha", self.count > 0 and not self.missing, "in every frame", found)]
+        if not self.missing:
+            checks += [self._kind(), self._faithfulness()]
+        return checks
+
+    def _parts(self, stored: StoredFrame) -> tuple[Tensor, Tensor | None]:
+        """Colours and alpha, wherever the preset puts them."""
+        if self.preset.arrangement == "single":
+            return stored.rgb, stored.alpha
+        dim = 1 if self.preset.arrangement == "stacked" else 2
+        rgb, gray = stored.rgb.chunk(2, dim=dim)
+        return rgb, gray.mean(dim=0).clamp(0, 1)
+
+    def _look_closely(self, given: Tensor | None, rgb: Tensor, alpha: Tensor) -> None:
+        opaque = alpha >= _OPAQUE
+        if given is not None and given.shape == rgb.shape and opaque.any():
+            wanted = to_linear(given, self.format) if self.preset.is_linear else given
+            self.opaque_errors.append(float((rgb - wanted).abs()[:, opaque].mean()))
+        nearby, weight = _mean_of_opaque(rgb, opaque)
+        edge = (alpha > _EDGE[0]) & (alpha < _EDGE[1]) & (weight > 0) & (nearby.amax(0) > _DARK)
+        if edge.any():
+            colours, near, share = rgb[:, edge], nearby[:, edge], alpha[edge]
+            self.straight_error += float((colours - near).abs().mean(0).sum())
+            self.premultiplied_error += float((colours - near * share).abs().mean(0).sum())
+            self.edge_pixels += int(edge.sum())
+
+    def _kind(self) -> Check:
+        promised = "straight" if self.preset.alpha != "premultiplied" else "premultiplied"
+        if self.edge_pixels < _FEWEST:
+            return Check("colours", None, promised, "too few bright edge pixels to tell")
+        straight = self.straight_error < self.premultiplied_error
+        found = "straight" if straight else "premultiplied"
+        return Check("colours", found == promised, promised, f"{found}, by {self.edge_pixels} edge pixels")
+
+    def _faithfulness(self) -> Check:
+        if not self.opaque_errors:
+            return Check("opaque pixels", None, "the input's own", "none are opaque")
+        worst = max(self.opaque_errors)
+        return Check(
+            "opaque pixels", worst <= _FAITHFUL, "the input's own", f"off by {255 * worst:.2f} of 255"
+        )
+
+
+def _mean_of_opaque(rgb: Tensor, opaque: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean colour (3, H, W) of the opaque pixels around each, and how many there are of them (share)."""
+    size = min(_NEIGHBOURHOOD_PX, 2 * ((min(opaque.shape) - 1) // 2) + 1)
+
+    def blurred(planes: Tensor) -> Tensor:
+        return avg_pool2d(planes[None], size, stride=1, padding=size // 2)[0]
+
+    weight = blurred(opaque[None].float())
+    colours = blurred(rgb * opaque)
+    return colours / weight.clamp_min(1e-6), torch.where(weight[0] > 1e-4, weight[0], 0)

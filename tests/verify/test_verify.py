@@ -1,0 +1,121 @@
+"""Outputs that are as promised pass; each thing that can go wrong with one is found."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from clips import make_clip
+from torch import Tensor
+
+from autohair_video.cli import run
+from autohair_video.errors import OptionError
+from autohair_video.media import PRESETS, ClipReader, ClipWriter, Preset, codec_format
+from autohair_video.media.colour import convert_format
+from autohair_video.media.presets import premultiplied
+from autohair_video.verify import recognise, verify
+
+
+def disc(width: int, height: int) -> Tensor:
+    """Alpha of a soft disc, (1, 1, H, W): clear, opaque, and every level in between."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    distance = ((x - width / 2) ** 2 + (y - height / 2) ** 2).sqrt()
+    return ((0.4 * min(width, height) - distance) / 8 + 0.5).clamp(0, 1)[None, None]
+
+
+def write(source: Path, target: Path, preset: Preset, *, sound: bool = True, delay: int = 0) -> Path:
+    """A clip as ``preset`` writes it, with the alpha of `disc`; the frames come ``delay`` ticks late."""
+    with ClipReader(source) as reader:
+        fmt = codec_format(preset, reader.format)
+        fmt = reader.format if preset.role == "matte" else fmt
+        with ClipWriter(
+            target,
+            preset,
+            fmt,
+            reader.time_base,
+            copy_from=source if sound and preset.role != "matte" else None,
+            origin=reader.origin,
+            rate=reader.info.rate,
+        ) as writer:
+            for batch in reader:
+                planes = convert_format(batch.planes, reader.format, fmt)
+                late = replace(batch, planes=planes, format=fmt, pts=tuple(pts + delay for pts in batch.pts))
+                alpha = disc(fmt.width, fmt.height).expand(len(batch), -1, -1, -1)
+                writer.write(late, alpha if preset.needs_alpha else None)
+    return target
+
+
+def failures(source: Path, target: Path, preset: Preset | None = None) -> list[str]:
+    name = None if preset is None else preset.name
+    return [check.name for check in verify(source, target, preset=name).failures]
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_clip(tmp_path / "in.mp4", pts=range(4), size=(96, 64), sound="aac")
+
+
+def test_a_premultiplied_file_is_no_straight_one(tmp_path: Path, clip: Path) -> None:
+    target = write(clip, tmp_path / "out.mov", premultiplied(PRESETS["prores4444"]))
+    assert failures(clip, target) == ["colours"]
+    assert verify(clip, target, is_premultiplied=True).passed
+    straight = write(clip, tmp_path / "straight.mov", PRESETS["prores4444"])
+    assert not verify(clip, straight, is_premultiplied=True).passed
+
+
+def test_alpha_that_is_not_there_is_missed(tmp_path: Path, clip: Path) -> None:
+    target = write(clip, tmp_path / "out.mov", PRESETS["prores422"])
+    assert "alpha" in failures(clip, target, PRESETS["prores4444"])
+    assert failures(clip, target) == []
+
+
+def test_lost_late_and_other_frames_are_found(tmp_path: Path, clip: Path) -> None:
+    row = PRESETS["ffv1-alpha"]
+    late = write(clip, tmp_path / "late.mkv", row, delay=1)
+    assert {"pts", "sound 1 begins"} & set(failures(clip, late))
+    short = make_clip(tmp_path / "short.mp4", pts=range(3), size=(96, 64), sound="aac")
+    assert {"frames", "duration"} <= set(failures(clip, write(short, tmp_path / "short.mkv", row)))
+    other = make_clip(tmp_path / "other.mkv", pts=range(4), size=(96, 64), codec="ffv1")
+    assert "opaque pixels" not in failures(other, write(other, tmp_path / "o.mkv", row))
+    small = make_clip(tmp_path / "small.mp4", pts=range(4), sound="aac")
+    assert "size" in failures(clip, write(small, tmp_path / "small.mkv", row))
+
+
+def test_lost_sound_and_altered_colours_are_found(tmp_path: Path, clip: Path) -> None:
+    row = PRESETS["prores4444"]
+    assert failures(clip, write(clip, tmp_path / "silent.mov", row, sound=False)) == ["sound tracks"]
+    tags = {"colorspace": 9, "color_primaries": 9, "color_trc": 16}
+    wide = make_clip(tmp_path / "wide.mp4", pts=range(4), size=(96, 64), sound="aac", tags=tags)
+    found = failures(wide, write(clip, tmp_path / "narrow.mov", row))
+    assert {"matrix", "primaries", "transfer"} <= set(found)
+
+
+def test_a_file_that_breaks_off_is_found(tmp_path: Path, clip: Path) -> None:
+    target = write(clip, tmp_path / "out.mkv", PRESETS["ffv1-alpha"])
+    target.write_bytes(target.read_bytes()[: target.stat().st_size // 2])
+    assert "frames" in failures(clip, target)
+
+
+def test_formats_are_recognised(tmp_path: Path, clip: Path) -> None:
+    assert recognise(write(clip, tmp_path / "a.mov", PRESETS["animation"])).name == "animation"
+    assert recognise(write(clip, tmp_path / "a.mkv", PRESETS["ffv1-matte"])).name == "ffv1-matte"
+    odd = make_clip(tmp_path / "odd.mkv", codec="mpeg4")
+    with pytest.raises(OptionError, match="--format"):
+        recognise(odd)
+
+
+def test_the_command_prints_a_table_or_json_and_fails_with_its_output(
+    tmp_path: Path, clip: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    target = write(clip, tmp_path / "out.mov", premultiplied(PRESETS["prores4444"]))
+    assert run(["verify", str(clip), str(target), "--json"]) == 1
+    report = json.loads(capfd.readouterr().out)
+    assert report["passed"] is False
+    assert [c["name"] for c in report["checks"] if c["passed"] is False] == ["colours"]
+    assert run(["verify", str(clip), str(target), "--premultiplied"]) == 0
+    out = capfd.readouterr().out
+    assert "premultiplied, by" in out
+    assert "FAILED" not in out
