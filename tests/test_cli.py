@@ -472,7 +472,7 @@ def test_help_names_the_bare_call_and_the_commands(capfd: pytest.CaptureFixture[
     assert run(["--help"]) == 0
     out, err = capfd.readouterr()
     assert err == ""
-    for text in ("INPUT [OPTIONS]", "--bg", "--matte", "--debug", "evaluate", "compare", "weights", "train"):
+    for text in ("INPUT... [OPTIONS]", "--bg", "--matte", "--debug", "evaluate", "compare", "weights", "train"):
         assert text in out
     assert run([]) == 2
     assert capfd.readouterr().out == out
