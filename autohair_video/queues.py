@@ -82,6 +82,15 @@ class Behind(Generic[T]):
         self._raise()
         self._waiting.put(item)
 
+    def offer(self, item: T) -> bool:
+        """Queue one item unless ``depth`` are waiting; whether it was queued."""
+        self._raise()
+        try:
+            self._waiting.put_nowait(item)
+        except queue.Full:
+            return False
+        return True
+
     def __enter__(self) -> Behind[T]:
         self._thread.start()
         return self
@@ -109,3 +118,31 @@ class Behind(Generic[T]):
                     self._work(item)
                 except BaseException as exc:  # raised again by the producer
                     self._error = exc
+
+
+class Newest(Generic[T]):
+    """A place for one item between two threads: a new one takes the place of one not yet taken."""
+
+    def __init__(self) -> None:
+        self._item: T | None = None
+        self._changed = threading.Condition()
+
+    def put(self, item: T) -> None:
+        """Leave an item; never waits."""
+        with self._changed:
+            self._item = item
+            self._changed.notify()
+
+    def take(self, timeout_s: float) -> T | None:
+        """The newest item, once; None if there is none within that time.
+
+        >>> place = Newest[int]()
+        >>> place.put(1)
+        >>> place.put(2)
+        >>> place.take(0), place.take(0)
+        (2, None)
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._item is not None, timeout_s)
+            item, self._item = self._item, None
+            return item

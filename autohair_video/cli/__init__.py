@@ -5,6 +5,7 @@
     jobs       runs what it asks for, and says what became of it
     formats    the table of outputs
     verify     an output compared with its input
+    live       a camera as it runs
     measure    evaluate, compare, bench
     weights    weights list, verify, add
     train      train segmenter, matter

@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from autohair_video.cli.console import say
 from autohair_video.cli.formats import formats_command
+from autohair_video.cli.live import live_command
 from autohair_video.cli.matte import matte_command
 from autohair_video.cli.measure import bench_command, compare_command, evaluate_command
 from autohair_video.cli.train import train
@@ -52,6 +53,7 @@ app = typer.Typer(
 app.command(_BARE)(matte_command)
 app.command("formats")(formats_command)
 app.command("verify")(verify_command)
+app.command("live")(live_command)
 app.command("evaluate")(evaluate_command)
 app.command("compare")(compare_command)
 app.command("bench")(bench_command)

@@ -21,6 +21,10 @@ class BandSolver:
         self._network = network
         self._options = options
 
+    def at(self, options: TileOptions) -> BandSolver:
+        """The same network with other options."""
+        return BandSolver(self._network, options)
+
     @torch.inference_mode()
     def __call__(self, rgb: Tensor, trimap: Tensor) -> Tensor:
         """Alpha of frames with a trimap.

@@ -28,6 +28,10 @@ class Segmenter:
         self._network = network
         self._options = options
 
+    def at(self, options: SegmentOptions) -> Segmenter:
+        """The same network with other options."""
+        return Segmenter(self._network, options)
+
     @torch.inference_mode()
     def __call__(self, rgb: Tensor) -> Tensor:
         """Person and hair probabilities of frames.

@@ -7,6 +7,7 @@ In the order in which a frame meets them:
     probe       what a clip holds: streams, times, rotation, colour
     planes      FFmpeg's frames <-> sample planes; which pixel formats are native
     reader      clip -> batches of planes with pts and durations
+    camera      webcam, stream or looped file -> the newest picture
     image       still image <-> planes
     colour      Y'CbCr <-> R'G'B', and from one format to another, on the device
     background  image, video or colour -> pictures of the frame's size

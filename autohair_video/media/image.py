@@ -138,7 +138,7 @@ def _load(path: Path, flags: int) -> NDArray[Any]:
         data = np.fromfile(path, np.uint8)
         if data[:8].tobytes() == _PNG_START and _PNG_END not in data[-4096:].tobytes():
             raise InputError(f"{path} is cut short: its end is missing")
-        with _silenced_opencv():
+        with silenced_opencv():
             pixels = cv2.imdecode(data, flags)
     except (OSError, cv2.error) as exc:
         raise InputError(f"{path} cannot be read as an image") from exc
@@ -150,7 +150,7 @@ def _load(path: Path, flags: int) -> NDArray[Any]:
 
 
 @contextmanager
-def _silenced_opencv() -> Iterator[None]:
+def silenced_opencv() -> Iterator[None]:
     """OpenCV prints on stderr what is said better by an error."""
     logging = cv2.utils.logging
     before = logging.setLogLevel(logging.LOG_LEVEL_SILENT)

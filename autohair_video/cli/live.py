@@ -1,0 +1,90 @@
+"""A camera matted as it runs: in a window, in the browser, or as another camera."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autohair_video.cli.choices import (
+    DeviceOption,
+    MatterOption,
+    QuietOption,
+    SegmenterOption,
+    TierOption,
+    matter_loader,
+    parse_trimap,
+)
+from autohair_video.cli.console import print_table, say
+from autohair_video.errors import OptionError
+
+_SIZE = re.compile(r"(\d+)x(\d+)")
+
+
+def live_command(
+    camera: Annotated[
+        str, typer.Option(help="A camera's number, /dev/video0, a URL, or a file that plays as one.")
+    ] = "0",
+    background: Annotated[
+        list[str] | None,
+        typer.Option("--bg", metavar="BACKGROUND", help="As in the bare call; several, to go through."),
+    ] = None,
+    size: Annotated[str, typer.Option(help="Width and height of what is shown, in pixels.")] = "640x360",
+    fps: Annotated[float, typer.Option(help="Rate to ask of the camera and to aim at.")] = 30,
+    preset: Annotated[str, typer.Option("--format", help="What r records: as in the bare call.")] = "h264",
+    folder: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where snapshots and clips go.")
+    ] = Path(),
+    virtual_camera: Annotated[
+        bool, typer.Option("--virtual-camera", help="Send the result to OBS, Zoom or Teams as a camera.")
+    ] = False,
+    window: Annotated[
+        bool | None, typer.Option("--window/--no-window", help="Open a window; the default without --serve.")
+    ] = None,
+    adapt: Annotated[
+        bool, typer.Option("--adapt/--no-adapt", help="Whether quality gives way to the rate.")
+    ] = True,
+    seconds: Annotated[
+        float | None, typer.Option("--measure", metavar="SECONDS", help="Run so long, then print figures.")
+    ] = None,
+    trimap: Annotated[str, typer.Option(help="adaptive or fixed:EROSION,SIZE.")] = "adaptive",
+    tier: TierOption = "fast",
+    device: DeviceOption = "auto",
+    segmenter: SegmenterOption = None,
+    matter: MatterOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Matte a camera as it runs; h in the window lists its keys."""
+    width, height = _parse_size(size)
+    load = matter_loader(tier=tier, device=device, segmenter=segmenter, matter=matter)
+    from autohair_video.live.run import Outlets, as_table, run_live
+    from autohair_video.live.settings import LiveOptions
+
+    measured = run_live(
+        camera,
+        load=load,
+        options=LiveOptions(
+            width=width,
+            height=height,
+            rate=fps,
+            adapt=adapt,
+            backgrounds=tuple(background or ("blur", "#00b140")),
+            folder=folder,
+            preset=preset,
+            trimap=parse_trimap(trimap),
+        ),
+        outlets=Outlets(window=window is not False, virtual_camera=virtual_camera),
+        say=(lambda _: None) if quiet else say,
+        seconds=seconds,
+    )
+    if seconds is not None:
+        print_table(as_table(measured))
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    found = _SIZE.fullmatch(text.lower())
+    if found is None:
+        raise OptionError(f"size {text!r} is not WIDTHxHEIGHT, like 640x360")
+    return int(found[1]), int(found[2])

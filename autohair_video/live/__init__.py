@@ -1,0 +1,17 @@
+"""A camera's pictures matted as they come, in a window, a browser or another program's camera.
+
+In the order in which a picture meets them:
+
+    settings    what the viewer can change while it runs, and the keys that do
+    quality     how finely to look, so that the wanted rate is held
+    matting     one picture and what the last one left -> its matte
+    view        matte and picture -> what is shown, with the status line and the help
+    record      snapshots with alpha, and clips
+    loop        the threads: camera -> mattes -> whoever shows them
+    window      OpenCV's window and its keys
+    virtual     a camera that other programs see
+    server      a page in the browser
+    run         all of it, for the command line
+
+Latency goes before completeness everywhere: whoever is slow gets the newest picture, never the next.
+"""

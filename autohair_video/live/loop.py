@@ -1,0 +1,357 @@
+"""A session: one thread reads the camera, one mattes, and whoever shows takes the newest picture.
+
+camera thread -> Newest -> matting thread -> each viewer
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from statistics import median
+from types import TracebackType
+from typing import Final
+
+from autohair_video.errors import AutohairError
+from autohair_video.frames import FrameBatch
+from autohair_video.live.matting import (
+    LiveMatter,
+    Matted,
+    Picture,
+    as_frames,
+    as_picture,
+    fitted,
+    frame_format,
+)
+from autohair_video.live.quality import Ladder
+from autohair_video.live.record import Recording, recording_preset, write_snapshot
+from autohair_video.live.settings import LiveOptions, Settings, following
+from autohair_video.live.view import draw_view
+from autohair_video.media.camera import Camera, Shot
+from autohair_video.outputs import Scene, composite, open_scene
+from autohair_video.pipeline import Matter
+
+_PATIENCE_S: Final = 0.1
+_COUNTED_PICTURES: Final = 30
+_KEPT_LATENCIES: Final = 100_000
+# After so long without a picture the rate is nought, and so long a notice stands.
+_STALE_S: Final = 2.0
+_NOTICE_S: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One picture as it is shown; ``composite`` is there where someone needs it besides."""
+
+    picture: Picture
+    composite: Picture | None
+    number: int
+    taken_s: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How a session does.
+
+    ``fps``: pictures matted per second of late. ``latency_s``: median time from the camera to the
+    display of late; None before the first display. ``dropped``: pictures of the camera passed over.
+    ``level``: 0 is the best quality. ``recorded_s``: length of the clip being recorded. ``trouble``:
+    what is wrong with the camera. ``notice``: what has happened just now.
+    """
+
+    fps: float
+    latency_s: float | None
+    dropped: int
+    level: int
+    recorded_s: int | None
+    trouble: str | None
+    notice: str | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A session in figures: its length, the pictures matted, and camera-to-display times of those shown."""
+
+    seconds: float
+    pictures: int
+    latencies_s: tuple[float, ...]
+    last: Figures
+
+
+class Live:
+    """A session, from ``with`` to its end; its public methods may be called from any thread.
+
+    ``viewers`` get every picture on the matting thread, and must not keep it waiting.
+    ``needs_composite``: viewers want the composite whatever view is chosen.
+
+    Raises:
+        OptionError: the recording preset or the first background is unknown.
+        InputError: the first background cannot be read.
+    """
+
+    def __init__(self, camera: Camera, matter: Matter, options: LiveOptions) -> None:
+        self.options, self.preset = options, recording_preset(options.preset)
+        self.viewers: list[Callable[[Shown], None]] = []
+        self.needs_composite = False
+        self.ladder = Ladder(options.rate)
+        self._camera, self._live_matter = camera, LiveMatter(matter, options)
+        self._settings = Settings(options.backgrounds[0])
+        self._backgrounds = options.backgrounds
+        self._began_s = time.monotonic()
+        self._scene = self._open(self._settings.background)
+        self._behind = self._settings.background
+        self._matted: Matted | None = None
+        self._recording: Recording | None = None
+        self._pace = _Pace()
+        self._last_displayed = 0
+        self._notice = ("", 0.0)
+        self._lock = threading.Lock()
+        self._quit = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="matting", daemon=True)
+
+    def __enter__(self) -> Live:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.quit()
+        self._thread.join()
+        self._scene.close()
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            recording.finish()
+
+    @property
+    def settings(self) -> Settings:
+        """What is chosen now."""
+        return self._settings
+
+    @property
+    def backgrounds(self) -> tuple[str, ...]:
+        """The backgrounds to go through."""
+        return self._backgrounds
+
+    def change(self, change: Callable[[Settings], Settings]) -> None:
+        """Choose anew: ``change`` makes the new settings of the present ones."""
+        with self._lock:
+            self._settings = change(self._settings)
+
+    def next_background(self) -> None:
+        """Go to the next background, round and round."""
+        with self._lock:
+            name = following(self._backgrounds, self._settings.background)
+            self._settings = replace(self._settings, background=name)
+
+    def add_background(self, background: str) -> None:
+        """Add a background to those to go through, and go to it."""
+        with self._lock:
+            if background not in self._backgrounds:
+                self._backgrounds = (*self._backgrounds, background)
+            self._settings = replace(self._settings, background=background)
+
+    def figures(self) -> Figures:
+        """How the session does now."""
+        now_s = time.monotonic()
+        recording, (notice, until_s) = self._recording, self._notice
+        return Figures(
+            fps=self._pace.fps(now_s),
+            latency_s=self._pace.latency_s(),
+            dropped=self._pace.dropped,
+            level=self.ladder.number,
+            recorded_s=None if recording is None else recording.seconds,
+            trouble=self._camera.trouble,
+            notice=notice if now_s < until_s else None,
+        )
+
+    def notify(self, notice: str) -> None:
+        """Show one line for a while."""
+        self._notice = (notice, time.monotonic() + _NOTICE_S)
+
+    def displayed(self, shown: Shown) -> None:
+        """Say that a picture can be seen now."""
+        if shown.number > self._last_displayed:
+            self._last_displayed = shown.number
+            self._pace.latencies_s.append(time.monotonic() - shown.taken_s)
+
+    def measured(self) -> Measured:
+        """What the session has come to so far."""
+        latencies_s = tuple(self._pace.latencies_s)
+        return Measured(time.monotonic() - self._began_s, self._pace.matted, latencies_s, self.figures())
+
+    def snapshot(self) -> Path | None:
+        """Write the last picture with alpha to the folder; its path, or None if there is no picture yet.
+
+        Raises:
+            OutputError: the folder cannot be written to.
+        """
+        matted = self._matted
+        if matted is None:
+            return None
+        path = write_snapshot(self.options.folder, matted)
+        self.notify(f"saved {path.name}")
+        return path
+
+    def toggle_recording(self) -> Path | None:
+        """Begin a clip, or end the one being recorded; its path once it is whole.
+
+        Raises:
+            OutputError: the clip cannot be written.
+        """
+        o = self.options
+        with self._lock:
+            ending, self._recording = self._recording, None
+            if ending is None:
+                self._recording = Recording(
+                    o.folder, self.preset, width=o.width, height=o.height, rate=o.rate
+                )
+                return None
+        path = ending.finish()
+        self.notify(f"saved {path.name}" if path else "nothing was recorded")
+        return path
+
+    def quit(self) -> None:
+        """End the session soon."""
+        self._quit.set()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for the session's end, so long at most."""
+        self._quit.wait(timeout_s)
+
+    def is_over(self) -> bool:
+        """Whether the session has ended or is about to.
+
+        Raises:
+            BaseException: whatever the matting thread has failed with.
+        """
+        if self._error is not None:
+            raise self._error
+        return self._quit.is_set()
+
+    def _run(self) -> None:
+        try:
+            rendered = self._settings
+            while not self._quit.is_set():
+                shot, settings = self._camera.newest(_PATIENCE_S), self._settings
+                if settings.frozen and self._matted is not None:
+                    self._pace.skip()
+                    shot = None
+                if shot is not None:
+                    self._advance(shot, settings)
+                elif settings != rendered and self._matted is not None:
+                    self._render_anew(self._matted, settings, rendered)
+                else:
+                    continue
+                rendered = settings
+        except BaseException as exc:  # raised again by is_over
+            self._error = exc
+
+    def _advance(self, shot: Shot, settings: Settings) -> None:
+        began_s = time.monotonic()
+        matted = self._matte(fitted(shot.picture, self.options.width, self.options.height), shot, settings)
+        self._show(matted, settings, new=True)
+        ended_s = time.monotonic()
+        self._pace.add(shot.number, ended_s)
+        if self.options.adapt:
+            self.ladder.took(ended_s - began_s, ended_s)
+
+    def _render_anew(self, matted: Matted, settings: Settings, before: Settings) -> None:
+        if (settings.band, settings.smoothing) != (before.band, before.smoothing):
+            self._live_matter.forget()
+            shot = Shot(matted.picture, matted.number, matted.taken_s)
+            matted = self._matte(matted.picture, shot, settings)
+        self._show(matted, settings, new=False)
+
+    def _matte(self, picture: Picture, shot: Shot, settings: Settings) -> Matted:
+        matte = self._live_matter(picture, settings, self.ladder.level)
+        time_ms = round(1000 * (shot.taken_s - self._began_s))
+        frames = as_frames(picture, time_ms, duration_ms=round(1000 / self.options.rate))
+        frames = frames.to(matte.alpha.device)
+        self._matted = Matted(picture, frames, matte, shot.number, shot.taken_s)
+        return self._matted
+
+    def _show(self, matted: Matted, settings: Settings, *, new: bool) -> None:
+        with self._lock:
+            recording = self._recording if new else None
+        recorded = recording is not None and recording.preset.role == "composite"
+        placed = None
+        if recorded or self.needs_composite or settings.view in ("composite", "side"):
+            placed = self._composite(matted, settings)
+        if recording is not None:
+            self._record(recording, matted, placed)
+        picture = None if placed is None else as_picture(placed)
+        shown = Shown(draw_view(settings.view, matted, picture), picture, matted.number, matted.taken_s)
+        for viewer in self.viewers:
+            viewer(shown)
+
+    def _record(self, recording: Recording, matted: Matted, placed: FrameBatch | None) -> None:
+        try:
+            recording.add(matted, placed)
+        except AutohairError as exc:
+            self.notify(str(exc))
+            with self._lock:
+                self._recording = None
+            recording.give_up()
+
+    def _composite(self, matted: Matted, settings: Settings) -> FrameBatch:
+        if settings.background != self._behind:
+            self._change_scene(settings.background)
+        return composite(matted.frames, matted.matte, self._scene, matted.frames.format)
+
+    def _change_scene(self, background: str) -> None:
+        try:
+            scene = self._open(background)
+        except AutohairError as exc:
+            self.notify(str(exc))
+            self.change(lambda s: replace(s, background=self._behind))
+            return
+        self._scene.close()
+        self._scene, self._behind = scene, background
+
+    def _open(self, background: str) -> Scene:
+        o, elapsed_s = self.options, time.monotonic() - self._began_s
+        return open_scene(background, frame_format(o.width, o.height), origin=Fraction(elapsed_s))
+
+
+class _Pace:
+    """Counts the pictures of a session."""
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self.matted = 0
+        self.latencies_s: deque[float] = deque(maxlen=_KEPT_LATENCIES)
+        self._times_s: deque[float] = deque(maxlen=_COUNTED_PICTURES)
+        self._number: int | None = None
+
+    def add(self, number: int, now_s: float) -> None:
+        """Count one picture, and those of the camera between it and the last as dropped."""
+        if self._number is not None:
+            self.dropped += max(0, number - self._number - 1)
+        self._number = number
+        self.matted += 1
+        self._times_s.append(now_s)
+
+    def skip(self) -> None:
+        """Count none of the pictures until the next."""
+        self._number = None
+
+    def fps(self, now_s: float) -> float:
+        """Pictures per second; 0 where the last is long ago."""
+        times_s = list(self._times_s)
+        if len(times_s) < 2 or now_s - times_s[-1] > _STALE_S:
+            return 0.0
+        return (len(times_s) - 1) / max(1e-6, times_s[-1] - times_s[0])
+
+    def latency_s(self) -> float | None:
+        """Median time from camera to display."""
+        latencies_s = list(self.latencies_s)[-_COUNTED_PICTURES:]
+        return median(latencies_s) if latencies_s else None

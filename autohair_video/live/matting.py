@@ -1,0 +1,200 @@
+"""One live picture at a time: what it shows and what the last one left -> its matte.
+
+The stages are those of `Matter.frames`; here resolution and the segmenter's interval may change from
+one picture to the next, and what the last picture left is brought to the new size, so that a change
+of quality is no cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Final
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from autohair_video.frames import MATRIX_SMPTE170M, FrameBatch, FrameFormat, Matte
+from autohair_video.live.quality import Level
+from autohair_video.live.settings import LiveOptions, Settings
+from autohair_video.matting.temporal import (
+    Motion,
+    TemporalState,
+    estimate_motions,
+    smooth_alpha,
+    smooth_probability,
+)
+from autohair_video.matting.trimap import draw_trimap
+from autohair_video.options import SegmentOptions, TemporalOptions, TileOptions
+from autohair_video.pipeline import Matter
+
+Picture = NDArray[np.uint8]
+
+MILLISECOND: Final = Fraction(1, 1000)
+# At live sizes small tiles lie closer to the band; a picture of this height or less is one row of them.
+_LOW_PX: Final = 192
+_LOW_TILES: Final = TileOptions(tile_px=192, overlap_px=32)
+_TILES: Final = TileOptions(tile_px=128, overlap_px=32)
+# BT.601 as SMPTE 170M has it, with the transfer of BT.709: what cameras and their drivers mean.
+_PRIMARIES: Final = 6
+_TRANSFER: Final = 1
+# The largest share that smoothing knows: nearly all comes from the past.
+_ALL_PAST: Final = 0.99
+
+
+@dataclass(frozen=True)
+class Matted:
+    """A picture with its matte, both at the shown size.
+
+    ``picture``: (H, W, 3) uint8 BGR. ``frames``: the same as one frame of 4:2:0 planes, its pts in
+    milliseconds. ``number`` and ``taken_s`` are the camera's.
+    """
+
+    picture: Picture
+    frames: FrameBatch
+    matte: Matte
+    number: int
+    taken_s: float
+
+
+@dataclass(frozen=True)
+class _Past:
+    state: TemporalState
+    since_seen: int
+
+
+class LiveMatter:
+    """Mattes pictures as they come; holds what the last one left.
+
+    ``options``: how trimap and smoothing work, before the viewer's settings.
+    """
+
+    def __init__(self, matter: Matter, options: LiveOptions) -> None:
+        self._matter, self._options = matter, options
+        self._past: _Past | None = None
+
+    def forget(self) -> None:
+        """Take the next picture as the first of a scene."""
+        self._past = None
+
+    @torch.inference_mode()
+    def __call__(self, picture: Picture, settings: Settings, level: Level) -> Matte:
+        """Matte of one picture, at the picture's size; its time is not set.
+
+        Args:
+            picture: (H, W, 3) uint8 BGR.
+            settings: band width and smoothing are taken from it.
+            level: how finely to look.
+        """
+        device, (height, width) = self._matter.device, picture.shape[:2]
+        size = round(width * level.share), round(height * level.share)
+        small = picture if level.share == 1 else _shrunk(picture, size)
+        rgb = _as_rgb(small).to(device)
+        luma = rgb.mean(dim=1, keepdim=True)
+        alpha, trimap = self._solved(rgb, luma, settings, level)
+        if level.share < 1:
+            alpha = F.interpolate(alpha, (height, width), mode="bilinear", align_corners=False)
+            trimap = F.interpolate(trimap, (height, width), mode="nearest")
+        return Matte(alpha, trimap=trimap)
+
+    def _solved(self, rgb: Tensor, luma: Tensor, settings: Settings, level: Level) -> tuple[Tensor, Tensor]:
+        o, watch = self._options, self._matter.watch
+        size = (rgb.shape[2], rgb.shape[3])
+        past = None if self._past is None else _resized(self._past.state, size)
+        steady = replace(o.temporal, strength=o.temporal.strength if settings.smoothing else 0.0)
+        with watch("temporal"):
+            motions = estimate_motions(past.luma if past else None, luma, o.temporal)
+        seen, since_seen = self._seen(rgb, past, motions, steady, level)
+        with watch("trimap"):
+            form = replace(o.trimap, band=o.trimap.band * settings.band)
+            trimap = draw_trimap(seen, size=size, options=form)
+        with watch("matte"):
+            alpha = self._matter.solve.at(_LOW_TILES if size[0] <= _LOW_PX else _TILES)(rgb, trimap)
+        with watch("temporal"):
+            alpha = smooth_alpha(past.alpha if past else None, motions, alpha, trimap, steady)
+        self._past = _Past(TemporalState(luma, seen, alpha), since_seen)
+        return alpha, trimap
+
+    def _seen(
+        self,
+        rgb: Tensor,
+        past: TemporalState | None,
+        motions: tuple[Motion | None, ...],
+        steady: TemporalOptions,
+        level: Level,
+    ) -> tuple[Tensor, int]:
+        """Person and hair probabilities, and how many pictures ago the segmenter looked."""
+        watch, since_seen = self._matter.watch, 1 + (self._past.since_seen if self._past else 0)
+        before = past.probability if past else None
+        if before is not None and motions[0] is not None and since_seen < level.every:
+            with watch("temporal"):
+                followed = replace(steady, strength=_ALL_PAST)
+                return smooth_probability(before, motions, before, followed), since_seen
+        with watch("segment"):
+            seen = self._matter.segment.at(SegmentOptions(level.segment_px))(rgb)
+        with watch("temporal"):
+            return smooth_probability(before, motions, seen, steady), 0
+
+
+def as_frames(picture: Picture, time_ms: int, *, duration_ms: int) -> FrameBatch:
+    """A picture, (H, W, 3) uint8 BGR with even sides, as one 4:2:0 frame of BT.601 in limited range.
+
+    Compositing costs half on such planes, and encoders take them as they are.
+    """
+    height, width = picture.shape[:2]
+    samples = torch.from_numpy(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)).flatten()
+    luma, u, v = samples.tensor_split([height * width, height * width * 5 // 4])
+    planes = (
+        luma.view(1, 1, height, width),
+        u.view(1, 1, height // 2, width // 2),
+        v.view(1, 1, height // 2, width // 2),
+    )
+    return FrameBatch(planes, frame_format(width, height), (time_ms,), (duration_ms,), MILLISECOND)
+
+
+def frame_format(width: int, height: int) -> FrameFormat:
+    """The format of `as_frames`."""
+    return FrameFormat(width, height, matrix=MATRIX_SMPTE170M, primaries=_PRIMARIES, transfer=_TRANSFER)
+
+
+def as_picture(frames: FrameBatch) -> Picture:
+    """The one frame of a batch of `frame_format` as (H, W, 3) uint8 BGR."""
+    flat = torch.cat([plane.flatten() for plane in frames.planes]).cpu().numpy()
+    rows = flat.reshape(frames.format.height * 3 // 2, frames.format.width)
+    return np.asarray(cv2.cvtColor(rows, cv2.COLOR_YUV2BGR_I420), np.uint8)
+
+
+def fitted(picture: Picture, width: int, height: int) -> Picture:
+    """A picture scaled to cover ``width`` x ``height`` px, its aspect kept, and cut evenly."""
+    old_height, old_width = picture.shape[:2]
+    if (old_width, old_height) == (width, height):
+        return picture
+    scale = max(width / old_width, height / old_height)
+    size = max(width, round(old_width * scale)), max(height, round(old_height * scale))
+    scaled = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    return np.ascontiguousarray(scaled[top : top + height, left : left + width], np.uint8)
+
+
+def _shrunk(picture: Picture, size: tuple[int, int]) -> Picture:
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _as_rgb(picture: Picture) -> Tensor:
+    rgb = torch.from_numpy(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+    return rgb.permute(2, 0, 1)[None].float().div_(255).contiguous()
+
+
+def _resized(state: TemporalState, size: tuple[int, int]) -> TemporalState:
+    """What the last picture left, for pictures of another size; probabilities fit any."""
+    if state.luma.shape[2:] == size or state.alpha is None:
+        return state
+    luma, alpha = (
+        F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
+        for x in (state.luma, state.alpha)
+    )
+    return replace(state, luma=luma, alpha=alpha)

@@ -1,0 +1,84 @@
+"""How finely to look at a picture, so that the device holds the wanted rate.
+
+Quality is a ladder. A step down is taken when pictures have taken too long for a while; a step up when
+the finer level is expected to fit with room to spare for a longer while. A step up that had to be
+taken back makes the next one wait longer, so that a device between two levels does not swing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Level:
+    """``share``: of the shown size, at which mattes are made; ``segment_px``: the segmenter's long side.
+
+    The segmenter looks at every ``every``-th picture; between, its last probabilities follow the motion.
+    """
+
+    share: float
+    segment_px: int
+    every: int
+
+
+LEVELS: Final = (
+    Level(1.0, 320, 1),
+    Level(0.75, 320, 1),
+    Level(0.5, 256, 1),
+    Level(0.5, 256, 2),
+    Level(0.5, 256, 4),
+)
+
+_DOWN_AFTER_S: Final = 1.0
+_UP_AFTER_S: Final = 3.0
+_LONGEST_WAIT_S: Final = 60.0
+# The share of a picture's time that the finer level may be expected to need.
+_ROOM: Final = 0.8
+# The weight of the newest picture in the mean time a picture takes.
+_NEWEST_SHARE: Final = 0.2
+# How much longer the next finer level may take.
+_FINER_COSTS: Final = 1.7
+
+
+class Ladder:
+    """The level to work at, from the time that each picture took."""
+
+    def __init__(self, rate: float) -> None:
+        self.number = 0
+        self._budget_s = 1 / rate
+        self._mean_s: float | None = None
+        self._since_s: float | None = None
+        self._wait_s = _UP_AFTER_S
+        self._rose = False
+
+    @property
+    def level(self) -> Level:
+        """The level to work at."""
+        return LEVELS[self.number]
+
+    def took(self, seconds: float, now_s: float) -> None:
+        """Say how long one picture took at the present level, and when; may change the level."""
+        before = seconds if self._mean_s is None else self._mean_s
+        self._mean_s = before + (seconds - before) * _NEWEST_SHARE
+        step = self._wanted_step(self._mean_s)
+        if step == 0:
+            self._since_s = None
+            return
+        if self._since_s is None:
+            self._since_s = now_s
+        if now_s - self._since_s >= (_DOWN_AFTER_S if step > 0 else self._wait_s):
+            self._move(step)
+
+    def _wanted_step(self, mean_s: float) -> int:
+        if mean_s > self._budget_s:
+            return int(self.number + 1 < len(LEVELS))
+        return -int(self.number > 0 and mean_s * _FINER_COSTS < _ROOM * self._budget_s)
+
+    def _move(self, step: int) -> None:
+        if self._rose:
+            self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S) if step > 0 else _UP_AFTER_S
+        self._rose = step < 0
+        self.number += step
+        self._mean_s = self._since_s = None

@@ -1,0 +1,145 @@
+"""OpenCV's window, and the keys it takes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import cv2
+import numpy as np
+
+from autohair_video.errors import AutohairError, OutputError
+from autohair_video.live.loop import Figures, Live, Shown
+from autohair_video.live.quality import LEVELS
+from autohair_video.live.settings import VIEWS, Settings, following, narrower, wider
+from autohair_video.live.view import with_words
+from autohair_video.queues import Newest
+
+TITLE: Final = "autohair-video"
+_POLL_MS: Final = 15
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of the window: what it is called, what it does in words, and what it does."""
+
+    name: str
+    help: str
+    press: Callable[[Live], object]
+
+
+def _change(change: Callable[[Settings], Settings]) -> Callable[[Live], None]:
+    return lambda live: live.change(change)
+
+
+KEYS: Final = {
+    ord("q"): Key("q", "quit", Live.quit),
+    ord(" "): Key("space", "freeze", _change(lambda s: replace(s, frozen=not s.frozen))),
+    ord("b"): Key("b", "next background", Live.next_background),
+    ord("m"): Key("m", "next view", _change(lambda s: replace(s, view=following(VIEWS, s.view)))),
+    ord("["): Key("[", "narrower band", _change(narrower)),
+    ord("]"): Key("]", "wider band", _change(wider)),
+    ord("t"): Key("t", "smoothing on or off", _change(lambda s: replace(s, smoothing=not s.smoothing))),
+    ord("s"): Key("s", "snapshot with alpha", Live.snapshot),
+    ord("r"): Key("r", "record on or off", Live.toggle_recording),
+}
+_HELP_KEY: Final = ord("h")
+
+
+class Window:
+    """The window of a session; to be made, shown and closed on the program's main thread.
+
+    Raises:
+        OutputError: this OpenCV has no windows.
+    """
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._newest: Newest[Shown] = Newest()
+        live.viewers.append(self._newest.put)
+        self._picture = np.zeros((live.options.height, live.options.width, 3), np.uint8)
+        self._size = (0, 0)
+        self._help = False
+        self._drawn: tuple[str, ...] = ()
+        try:
+            cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+        except cv2.error as exc:
+            raise OutputError(
+                "this OpenCV has no windows: pip uninstall opencv-python-headless, then "
+                "pip install --force-reinstall opencv-python; or use --serve"
+            ) from exc
+
+    def show(self) -> None:
+        """Show the newest picture, if there is one, and do what the key pressed says."""
+        shown = self._newest.take(0)
+        if shown is not None:
+            self._picture = shown.picture
+        lines = self._lines()
+        if shown is not None or lines != self._drawn:
+            self._draw(lines)
+        key = cv2.waitKey(_POLL_MS)
+        if shown is not None:
+            self._live.displayed(shown)
+        self._fit()
+        self._press(key)
+        if cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
+            self._live.quit()
+
+    def close(self) -> None:
+        """Take the window away."""
+        cv2.destroyAllWindows()
+
+    def _lines(self) -> tuple[str, ...]:
+        figures = self._live.figures()
+        lines = [status_line(figures, self._live.settings)]
+        lines += [line for line in (figures.trouble, figures.notice) if line]
+        if self._help:
+            lines += [f"{key.name:<8}{key.help}" for key in KEYS.values()] + ["h       this help"]
+        return tuple(lines)
+
+    def _draw(self, lines: tuple[str, ...]) -> None:
+        cv2.imshow(TITLE, with_words(self._picture, lines))
+        self._drawn = lines
+
+    def _fit(self) -> None:
+        """Give the window its picture's size; before its first events Qt would then show nothing."""
+        size = (self._picture.shape[1], self._picture.shape[0])
+        if size != self._size:
+            cv2.resizeWindow(TITLE, *size)
+            self._size = size
+
+    def _press(self, code: int) -> None:
+        if code == _HELP_KEY:
+            self._help = not self._help
+        key = KEYS.get(code)
+        if key is None:
+            return
+        try:
+            key.press(self._live)
+        except AutohairError as exc:
+            self._live.notify(str(exc))
+
+
+def status_line(figures: Figures, settings: Settings) -> str:
+    """The session in one line: rate, latency, pictures dropped, and what is chosen."""
+    latency = "-" if figures.latency_s is None else f"{1000 * figures.latency_s:.0f} ms"
+    parts = [f"{figures.fps:.1f} fps", latency, f"dropped {figures.dropped}", settings.view]
+    parts += [f"quality {len(LEVELS) - figures.level}/{len(LEVELS)}", f"band {settings.band:.2g}"]
+    parts += [] if settings.smoothing else ["no smoothing"]
+    parts += ["frozen"] if settings.frozen else []
+    if figures.recorded_s is not None:
+        parts.append(f"REC {figures.recorded_s // 60}:{figures.recorded_s % 60:02d}")
+    return "  ".join(parts)
+
+
+def check_screen() -> None:
+    """Refuse a machine without a screen, where Qt would end the whole program.
+
+    Raises:
+        OutputError: there is none.
+    """
+    if sys.platform.startswith("linux") and not any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))):
+        raise OutputError("no screen for a window: run it on a desktop, or use --serve 127.0.0.1:8000")

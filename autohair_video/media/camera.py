@@ -1,0 +1,223 @@
+"""Cameras through OpenCV: the newest picture, whatever happens to the device.
+
+A thread of its own reads the camera and keeps only the newest picture, so that a slow consumer sees
+the present and not a queue. A camera that is absent, busy or unplugged is opened again and again,
+ever less often; meanwhile `Camera.trouble` says in one line what is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from autohair_video.errors import InputError
+from autohair_video.media.image import silenced_opencv
+from autohair_video.queues import Newest
+
+Picture = NDArray[np.uint8]
+
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 8.0
+# A camera that hangs is given up after this time, where OpenCV lets us say so.
+_PATIENCE_MS: Final = 5000
+# Above this width most USB cameras reach their full rate with compressed pictures only.
+_RAW_WIDTH_PX: Final = 640
+# How long a fault of the pictures lasts before it is one: lids blink shut, and pictures repeat in pairs.
+_FAULT_AFTER_S: Final = 2.0
+_BLACK_LEVEL: Final = 20
+# Every so many rows and columns are looked at for faults.
+_STRIDE: Final = 8
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture of a camera: (H, W, 3) uint8 BGR.
+
+    ``number`` counts all pictures that the camera gave, those too that nobody took. ``taken_s`` is
+    `time.monotonic` when the camera had handed it over.
+    """
+
+    picture: Picture
+    number: int
+    taken_s: float
+
+
+class Camera:
+    """A camera, a stream or a file, read on a thread from ``with`` to its end.
+
+    A file plays at its own rate, again and again.
+
+    Args:
+        source: a number, a device (``/dev/video0``), a URL or a file.
+        width: what the camera is asked for, in pixels; it may give another size, and change it.
+        height: likewise.
+        rate: pictures per second that the camera is asked for.
+
+    Raises:
+        InputError: ``source`` is a file that is missing, or no video.
+    """
+
+    def __init__(self, source: str, *, width: int, height: int, rate: float) -> None:
+        self.source = source
+        self.trouble: str | None = None
+        self._asked = (width, height, rate)
+        self._newest: Newest[Shot] = Newest()
+        self._stop = threading.Event()
+        self._number = 0
+        self._doubts = _Doubts(source)
+        if is_file(source):
+            self._open().release()
+        self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
+
+    def newest(self, timeout_s: float) -> Shot | None:
+        """The newest picture, once; None if there is none within that time."""
+        return self._newest.take(timeout_s)
+
+    def __enter__(self) -> Camera:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while not self._stop.is_set():
+            before = self._number
+            try:
+                self._read_until_it_ends()
+            except InputError as exc:
+                self.trouble = f"{exc}; trying again"
+            if self._number > before:
+                pause_s = FIRST_PAUSE_S
+            if self._number == before or not is_file(self.source):
+                self._stop.wait(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _read_until_it_ends(self) -> None:
+        capture = self._open()
+        try:
+            for picture in self._pictures(capture):
+                now_s = time.monotonic()
+                self._number += 1
+                self.trouble = self._doubts.about(picture, now_s)
+                self._newest.put(Shot(picture, self._number, now_s))
+        finally:
+            capture.release()
+        if not self._stop.is_set() and not is_file(self.source):
+            raise InputError(f"{_called(self.source)} stopped giving pictures: is it unplugged?")
+
+    def _pictures(self, capture: cv2.VideoCapture) -> Iterator[Picture]:
+        paced, began_s = is_file(self.source), time.monotonic()
+        while not self._stop.is_set():
+            given, picture = capture.read()
+            if not given or picture is None:
+                return
+            if paced:
+                due_s = began_s + capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                self._stop.wait(max(0.0, due_s - time.monotonic()))
+            yield np.asarray(picture, np.uint8)
+
+    def _open(self) -> cv2.VideoCapture:
+        with silenced_opencv():
+            if is_device(self.source):
+                capture = _open_device(self.source, *self._asked)
+            else:
+                capture = _open_stream(self.source)
+        if not capture.isOpened():
+            raise InputError(_why_closed(self.source))
+        return capture
+
+
+def is_device(source: str) -> bool:
+    """Whether ``source`` names a camera of this machine.
+
+    >>> is_device("0"), is_device("/dev/video2"), is_device("rtsp://host/1"), is_device("a.mp4")
+    (True, True, False, False)
+    """
+    return source.isdecimal() or source.startswith("/dev/")
+
+
+def is_file(source: str) -> bool:
+    """Whether ``source`` names a file, and so neither a camera nor a URL."""
+    return not is_device(source) and "://" not in source
+
+
+def _open_device(source: str, width: int, height: int, rate: float) -> cv2.VideoCapture:
+    capture = cv2.VideoCapture(int(source)) if source.isdecimal() else cv2.VideoCapture(source)
+    if width > _RAW_WIDTH_PX:
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+    capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
+    capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
+    capture.set(cv2.CAP_PROP_FPS, rate)
+    # pictures that wait in the driver are late already
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+    return capture
+
+
+def _open_stream(source: str) -> cv2.VideoCapture:
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _PATIENCE_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _PATIENCE_MS]
+    return cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
+
+
+def _called(source: str) -> str:
+    return f"camera {source}" if is_device(source) else source
+
+
+def _why_closed(source: str) -> str:
+    if is_file(source):
+        missing = not Path(source).is_file()
+        return f"camera file {source} " + ("does not exist" if missing else "is not a video that can be read")
+    if not is_device(source):
+        return f"{source} cannot be reached, or sends no video"
+    device = Path(f"/dev/video{source}" if source.isdecimal() else source)
+    if not sys.platform.startswith("linux"):
+        return f"camera {source} is absent, not allowed for this program, or used by another"
+    if not device.exists():
+        return f"there is no camera {device}: is it plugged in?"
+    if not os.access(device, os.R_OK | os.W_OK):
+        return f"camera {device} may not be read by this user: join the group video and log in again"
+    return f"camera {device} is used by another program: close that one"
+
+
+class _Doubts:
+    """Looks at the pictures themselves: black ones, and ones that never change."""
+
+    def __init__(self, source: str) -> None:
+        self._called = _called(source)
+        self._last: Picture | None = None
+        self._good_s: dict[str, float] = {}
+
+    def about(self, picture: Picture, now_s: float) -> str | None:
+        """What has been wrong with the pictures for a while; None if nothing is."""
+        few = picture[::_STRIDE, ::_STRIDE]
+        faults = {
+            "gives black pictures: is its lid closed?": int(few.max()) < _BLACK_LEVEL,
+            "has given the same picture for a while": (
+                self._last is not None and np.array_equal(few, self._last)
+            ),
+        }
+        self._last = few.copy()
+        for text, present in faults.items():
+            if not present:
+                self._good_s[text] = now_s
+        lasting = (t for t in faults if now_s - self._good_s.setdefault(t, now_s) > _FAULT_AFTER_S)
+        found = next(lasting, None)
+        return None if found is None else f"{self._called} {found}"

@@ -1,0 +1,171 @@
+"""The window of a live session, driven by real keys on a real screen, with a clip as camera."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from clips import timeline
+from numpy.typing import NDArray
+from screen import Screen, screen, until
+
+from autohair_video.cli import run
+
+SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.mp4"
+# no unknown band: the matting network has nothing to do
+CALL = ["live", "--size", "320x180", "--trimap", "fixed:0,0", "--device", "cpu", "--bg", "#ff0000"]
+RED, GREEN = (255, 0, 0), (0, 255, 0)
+
+
+@pytest.fixture(scope="module")
+def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screen]:
+    for program in ("Xvfb", "xdotool"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    with screen(tmp_path_factory.mktemp("screen")) as shown:
+        yield shown
+
+
+class Viewer(threading.Thread):
+    """Someone at the window, beside the program; quits at the end."""
+
+    def __init__(self, display: Screen, does: Callable[[Viewer], None]) -> None:
+        super().__init__()
+        self._display, self._does = display, does
+        self.window = ""
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            until(lambda: self._display.window("autohair-video"), "a window")
+            self.window = self._display.window("autohair-video") or ""
+            self._does(self)
+        except BaseException as exc:
+            self.error = exc
+        finally:
+            self.press("q")
+
+    def press(self, *keys: str) -> None:
+        self._display.press(self.window, *keys)
+
+    def corner_is(self, colour: tuple[int, int, int]) -> bool:
+        """Whether the lower left corner, where nobody sits, has about that colour."""
+        seen = self.picture()[-20:-4, 4:20].astype(int)
+        return seen.size > 0 and bool((np.abs(seen - colour) < 12).all())
+
+    def picture(self) -> NDArray[np.uint8]:
+        return self._display.picture(self.window)
+
+
+def _watch(display: Screen, arguments: list[str], does: Callable[[Viewer], None]) -> int:
+    viewer = Viewer(display, does)
+    viewer.start()
+    code = run(arguments)
+    viewer.join()
+    if viewer.error is not None:
+        raise viewer.error
+    return code
+
+
+def test_the_window_shows_the_person_on_the_background_and_keys_change_it(
+    display: Screen, tmp_path: Path
+) -> None:
+    def does(viewer: Viewer) -> None:
+        until(lambda: viewer.corner_is(RED), "the red background")
+        middle = viewer.picture()[140:170, 140:170].astype(int)
+        assert np.abs(middle - RED).max(axis=2).min() > 40
+        viewer.press("b")
+        until(lambda: viewer.corner_is(GREEN), "the second background")
+        viewer.press("m")
+        until(lambda: viewer.corner_is((0, 0, 0)), "the matte")
+        assert viewer.picture()[140:170, 140:170].min() > 240
+        viewer.press("m")
+        until(lambda: viewer.picture().shape[1] == 640, "two pictures side by side")
+        viewer.press("m")
+        until(lambda: viewer.picture().shape[1] == 320, "the trimap")
+        viewer.press("m")
+        until(lambda: viewer.picture()[-20:-4, 4:20].min() > 20, "the original")
+        strip = viewer.picture()[60:100].mean()
+        viewer.press("h")
+        until(lambda: viewer.picture()[60:100].mean() < strip * 0.6, "the help")
+
+    call = [*CALL, "--bg", "#00ff00", "--camera", str(SAMPLE), "-o", str(tmp_path)]
+    assert _watch(display, call, does) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_snapshots_and_clips_are_kept(display: Screen, tmp_path: Path) -> None:
+    def files(extension: str) -> list[Path]:
+        return [path for path in tmp_path.glob(f"*{extension}") if not path.name.startswith(".")]
+
+    def does(viewer: Viewer) -> None:
+        until(lambda: viewer.corner_is(RED), "a picture")
+        viewer.press("s")
+        until(lambda: files(".png"), "a snapshot")
+        viewer.press("r")
+        until(lambda: list(tmp_path.glob(".*.mp4")), "a recording")
+        seen: set[bytes] = set()
+        until(lambda: seen.add(viewer.picture()[40:].tobytes()) or len(seen) > 3, "some pictures")
+        viewer.press("r")
+        until(lambda: files(".mp4"), "a clip")
+
+    assert _watch(display, [*CALL, "--camera", str(SAMPLE), "-o", str(tmp_path)], does) == 0
+    snapshot = cv2.imread(str(files(".png")[0]), cv2.IMREAD_UNCHANGED)
+    assert snapshot.shape == (180, 320, 4)
+    assert (snapshot[-5, 5, 3], snapshot[160, 155, 3]) == (0, 255)
+    times = timeline(files(".mp4")[0])
+    assert len(times) >= 3
+    assert times[0][0] == 0
+
+
+def test_space_freezes_and_the_frozen_picture_can_still_be_put_elsewhere(
+    display: Screen, tmp_path: Path
+) -> None:
+    def person(viewer: Viewer) -> NDArray[np.uint8]:
+        viewer.press("b")
+        until(lambda: viewer.corner_is(GREEN), "the other background")
+        seen = viewer.picture()[140:170, 140:170].copy()
+        viewer.press("b")
+        until(lambda: viewer.corner_is(RED), "the first background again")
+        return seen
+
+    def does(viewer: Viewer) -> None:
+        until(lambda: viewer.corner_is(RED), "a picture")
+        viewer.press("space")
+        before = person(viewer)
+        assert np.array_equal(before, person(viewer))
+        viewer.press("space")
+        until(lambda: not np.array_equal(before, viewer.picture()[140:170, 140:170]), "a moving picture")
+
+    call = [*CALL, "--bg", "#00ff00", "--camera", str(SAMPLE)]
+    assert _watch(display, call, does) == 0
+
+
+def test_without_a_camera_the_window_stays_and_says_so(
+    display: Screen, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def does(viewer: Viewer) -> None:
+        until(lambda: viewer.picture()[22:40].max() > 200, "a line about the camera")
+
+    assert _watch(display, [*CALL, "--camera", "63"], does) == 0
+    err = capfd.readouterr().err
+    assert "camera" in err
+    assert "63" in err
+    assert err.count("\n") == 1
+
+
+def test_without_a_screen_one_line_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert run([*CALL, "--camera", str(SAMPLE)]) == 1
+    err = capfd.readouterr().err
+    assert "no screen" in err
+    assert "--serve" in err
+    assert err.count("\n") == 1
