@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     )
     from autohair_video.frames import FrameBatch, FrameFormat, Matte
     from autohair_video.options import (
+        EdgeOptions,
         MatterOptions,
         SegmentOptions,
+        SubjectOptions,
         TemporalOptions,
         TileOptions,
         TrimapOptions,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AutohairError": "errors",
     "DeviceError": "errors",
+    "EdgeOptions": "options",
     "FrameBatch": "frames",
     "FrameFormat": "frames",
     "InputError": "errors",
@@ -58,6 +61,7 @@ _HOMES = {
     "Report": "stream",
     "SegmentOptions": "options",
     "StoppedError": "errors",
+    "SubjectOptions": "options",
     "TemporalOptions": "options",
     "TileOptions": "options",
     "TrimapOptions": "options",
@@ -67,6 +71,7 @@ _HOMES = {
 __all__ = [
     "AutohairError",
     "DeviceError",
+    "EdgeOptions",
     "FrameBatch",
     "FrameFormat",
     "InputError",
@@ -80,6 +85,7 @@ __all__ = [
     "Report",
     "SegmentOptions",
     "StoppedError",
+    "SubjectOptions",
     "TemporalOptions",
     "TileOptions",
     "TrimapOptions",

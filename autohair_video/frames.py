@@ -145,6 +145,7 @@ class Matte:
     """Alpha of N consecutive frames: (N, 1, H, W) float32 in 0..1, with the times of those frames.
 
     ``trimap`` is what alpha was solved from, (N, 1, H, W) uint8 of 0, 128 and 255, where there was one.
+    ``notices`` holds a line for each thing to know of these frames.
     """
 
     alpha: Tensor
@@ -152,6 +153,7 @@ class Matte:
     durations: tuple[int, ...] = (0,)
     time_base: Fraction = Fraction(1, 1)
     trimap: Tensor | None = field(default=None)
+    notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.alpha.ndim != 4 or self.alpha.shape[:2] != (len(self.pts), 1):

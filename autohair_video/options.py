@@ -6,6 +6,7 @@ Lengths in pixels end in ``_px`` and count frame pixels; those that follow the s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from autohair_video.errors import OptionError
@@ -13,6 +14,7 @@ from autohair_video.errors import OptionError
 Tier = Literal["fast", "best"]
 TrimapMode = Literal["adaptive", "fixed"]
 TemporalMode = Literal["off", "causal"]
+SubjectChoice = Literal["all", "largest", "point", "box", "mask"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,73 @@ class TemporalOptions:
 
 
 @dataclass(frozen=True)
+class EdgeOptions:
+    """What editors adjust on a finished matte, in this order; the defaults change nothing.
+
+    ``choke_px`` moves the edge inward (outward where negative), ``feather_px`` is the standard
+    deviation of a blur, ``black_point`` and ``white_point`` are the alphas that become 0 and 1, and
+    ``gamma`` above 1 makes what is half covered denser.
+    """
+
+    choke_px: float = 0.0
+    feather_px: float = 0.0
+    black_point: float = 0.0
+    white_point: float = 1.0
+    gamma: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not abs(self.choke_px) <= 100:
+            raise OptionError(f"choke {self.choke_px} is not between -100 and 100 px")
+        if not 0 <= self.feather_px <= 100:
+            raise OptionError(f"feather {self.feather_px} is not between 0 and 100 px")
+        if not 0 <= self.black_point < self.white_point <= 1:
+            raise OptionError(
+                f"black point {self.black_point} and white point {self.white_point}: "
+                "give 0 <= black point < white point <= 1"
+            )
+        if not 0.1 <= self.gamma <= 10:
+            raise OptionError(f"matte gamma {self.gamma} is not between 0.1 and 10")
+
+
+@dataclass(frozen=True)
+class SubjectOptions:
+    """Which of the bodies in a clip are kept, and what is forced in or out.
+
+    ``largest`` keeps the ``count`` largest bodies; ``point`` the one at ``place`` (x, y), ``box`` the
+    one that fits ``place`` (x, y, width, height) best, in frame pixels from the top left, and ``mask`` what
+    the picture ``mask`` covers, each at ``at_s`` seconds. ``keep`` and ``drop`` are pictures, white where
+    all is kept or dropped.
+    """
+
+    choice: SubjectChoice = "all"
+    count: int = 1
+    place: tuple[float, ...] = ()
+    at_s: float = 0.0
+    mask: Path | None = None
+    keep: Path | None = None
+    drop: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.choice not in ("all", "largest", "point", "box", "mask"):
+            raise OptionError(f"unknown subject {self.choice!r}: use all, largest, point, box or mask")
+        if self.count < 1:
+            raise OptionError("a subject is at least one body")
+        if len(self.place) != {"point": 2, "box": 4}.get(self.choice, 0):
+            raise OptionError("a point is X,Y and a box X,Y,W,H")
+        if any(not value >= 0 for value in (*self.place, self.at_s)):
+            raise OptionError("a subject's place and time cannot be negative")
+        if self.choice == "box" and not all(self.place[2:]):
+            raise OptionError("a subject's box has no area")
+        if (self.mask is not None) != (self.choice == "mask"):
+            raise OptionError("a mask is a choice of its own: give it or another subject")
+
+    @property
+    def pictures(self) -> tuple[Path, ...]:
+        """The files that are named."""
+        return tuple(path for path in (self.mask, self.keep, self.drop) if path is not None)
+
+
+@dataclass(frozen=True)
 class MatterOptions:
     """Everything that decides how a matte is made, stage by stage."""
 
@@ -89,6 +158,7 @@ class MatterOptions:
     trimap: TrimapOptions = field(default_factory=TrimapOptions)
     tiles: TileOptions = field(default_factory=TileOptions)
     temporal: TemporalOptions = field(default_factory=TemporalOptions)
+    edges: EdgeOptions = field(default_factory=EdgeOptions)
 
     @classmethod
     def for_tier(cls, tier: Tier) -> MatterOptions:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,18 @@ from torch import Tensor, nn
 
 from autohair_video.errors import DeviceError, OptionError
 from autohair_video.frames import FrameBatch, Matte
+from autohair_video.matting.edges import adjust_edges
 from autohair_video.matting.matte import BandSolver
 from autohair_video.matting.segment import Segmenter
+from autohair_video.matting.subject import (
+    Guide,
+    Kept,
+    SubjectState,
+    add_kept,
+    keep_subject,
+    limit_alpha,
+    upper_limit,
+)
 from autohair_video.matting.temporal import (
     TemporalState,
     estimate_motions,
@@ -51,6 +62,14 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+@dataclass(frozen=True)
+class ClipState:
+    """What a batch hands to the next one of the same clip."""
+
+    temporal: TemporalState
+    subject: SubjectState | None = None
+
+
 @dataclass
 class Carry:
     """State in time that outlives one call of `Matter.frames`, where a clip is matted in parts.
@@ -59,7 +78,7 @@ class Carry:
     that it can be saved. None at the beginning of a clip.
     """
 
-    state: TemporalState | None = None
+    state: ClipState | None = None
 
 
 class Matter:
@@ -101,12 +120,13 @@ class Matter:
         return network
 
     def frames(
-        self, batches: Iterable[FrameBatch], *, carry: Carry | None = None
+        self, batches: Iterable[FrameBatch], *, guide: Guide | None = None, carry: Carry | None = None
     ) -> Iterator[tuple[FrameBatch, Matte]]:
         """Matte a clip: consecutive frames in time order.
 
         Args:
             batches: the frames, on any device.
+            guide: which of the bodies is the subject, and what is forced in or out.
             carry: where the batches are a part of a clip, what the part before it left; when they are
                 used up, it holds what this one leaves.
 
@@ -118,10 +138,11 @@ class Matter:
             DeviceError: a single frame needs more memory than the device has.
         """
         state = carry.state if carry else None
+        guide = Guide() if guide is None else guide.to(self.device)
         for batch in batches:
             with self.watch("upload"):
                 batch = batch.to(self.device)
-            done, state = self._step(batch, state)
+            done, state = self._step(batch, state, guide)
             yield from done
         if carry is not None:
             carry.state = state
@@ -145,17 +166,23 @@ class Matter:
         known = None if trimap is None else _as_trimap(trimap, rgb).to(self.device)
         return self.still(rgb, known).alpha[0, 0].cpu()
 
-    def still(self, rgb: Tensor, trimap: Tensor | None = None) -> Matte:
+    def still(self, rgb: Tensor, trimap: Tensor | None = None, guide: Guide | None = None) -> Matte:
         """Matte of one picture: (1, 3, H, W) float RGB in 0..1, (1, 1, H, W) uint8 trimap or None."""
         rgb = rgb.to(self.device)
-        known = self._trimap(self.segment(rgb), rgb) if trimap is None else trimap.to(self.device)
-        return Matte(alpha=self.solve(rgb, known), trimap=known)
+        guide = Guide() if guide is None else guide.to(self.device)
+        kept = None
+        if trimap is None:
+            kept = self._kept(self.segment(rgb), rgb, (Fraction(guide.subject.at_s),), guide, None)
+            trimap = self._trimap(kept.seen, rgb)
+        known = trimap.to(self.device)
+        alpha = self._finish(self.solve(rgb, known), guide, kept)
+        return Matte(alpha=alpha, trimap=known, notices=kept.notices if kept else ())
 
     def _step(
-        self, batch: FrameBatch, state: TemporalState | None
-    ) -> tuple[list[tuple[FrameBatch, Matte]], TemporalState]:
+        self, batch: FrameBatch, state: ClipState | None, guide: Guide
+    ) -> tuple[list[tuple[FrameBatch, Matte]], ClipState]:
         try:
-            matte, new_state = self._matte(batch, state)
+            matte, new_state = self._matte(batch, state, guide)
         except torch.OutOfMemoryError as exc:
             if len(batch) == 1:
                 f = batch.format
@@ -166,28 +193,53 @@ class Matter:
         else:
             return [(batch, matte)], new_state
         first, second = batch.halves()
-        done, state = self._step(first, state)
-        rest, state = self._step(second, state)
+        done, state = self._step(first, state, guide)
+        rest, state = self._step(second, state, guide)
         return done + rest, state
 
-    def _matte(self, batch: FrameBatch, state: TemporalState | None) -> tuple[Matte, TemporalState]:
+    def _matte(self, batch: FrameBatch, state: ClipState | None, guide: Guide) -> tuple[Matte, ClipState]:
         o, watch = self.options.temporal, self.watch
+        past = state.temporal if state else None
         with watch("convert"):
             rgb = to_rgb(batch)
             luma = rgb.mean(dim=1, keepdim=True)
         with watch("segment"):
             seen = self.segment(rgb)
         with watch("temporal"):
-            motions = estimate_motions(state.luma if state else None, luma, o)
-            seen = smooth_probability(state.probability if state else None, motions, seen, o)
+            motions = estimate_motions(past.luma if past else None, luma, o)
+            seen = smooth_probability(past.probability if past else None, motions, seen, o)
+        with watch("subject"):
+            times_s = [pts * batch.time_base for pts in batch.pts]
+            kept = self._kept(seen, rgb, times_s, guide, state.subject if state else None)
         with watch("trimap"):
-            trimap = self._trimap(seen, rgb)
+            trimap = self._trimap(kept.seen, rgb)
         with watch("matte"):
             alpha = self.solve(rgb, trimap)
         with watch("temporal"):
-            alpha = smooth_alpha(state.alpha if state else None, motions, alpha, trimap, o)
-        matte = Matte(alpha, batch.pts, batch.durations, batch.time_base, trimap)
-        return matte, TemporalState(luma[-1:], seen[-1:], alpha[-1:])
+            alpha = smooth_alpha(past.alpha if past else None, motions, alpha, trimap, o)
+        new_state = ClipState(TemporalState(luma[-1:], seen[-1:], alpha[-1:]), kept.state)
+        with watch("edges"):
+            alpha = self._finish(alpha, guide, kept)
+        return Matte(alpha, batch.pts, batch.durations, batch.time_base, trimap, kept.notices), new_state
+
+    def _kept(
+        self,
+        seen: Tensor,
+        rgb: Tensor,
+        times_s: Sequence[Fraction],
+        guide: Guide,
+        state: SubjectState | None,
+    ) -> Kept:
+        kept = Kept(seen)
+        if guide.subject.choice != "all":
+            kept = keep_subject(seen, rgb, times_s, guide, state)
+        return kept._replace(seen=add_kept(kept.seen, guide.keep))
+
+    def _finish(self, alpha: Tensor, guide: Guide, kept: Kept | None) -> Tensor:
+        """Alpha with what the user and the choice of a subject force, and the edge controls."""
+        size = (alpha.shape[2], alpha.shape[3])
+        high = upper_limit(guide.drop, kept.others if kept else None, size)
+        return adjust_edges(limit_alpha(alpha, guide.keep, high), self.options.edges)
 
     def _trimap(self, seen: Tensor, rgb: Tensor) -> Tensor:
         return draw_trimap(seen, size=(rgb.shape[2], rgb.shape[3]), options=self.options.trimap)

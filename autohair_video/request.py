@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,7 @@ from autohair_video.media.presets import (
 )
 from autohair_video.media.source import Source
 from autohair_video.media.staging import check_output, is_sequence, make_folder, present_files
+from autohair_video.options import SubjectOptions
 
 StrPath = str | os.PathLike[str]
 TRANSPARENT = "transparent"
@@ -62,6 +63,7 @@ class Request:
     foreground: Path | None = None
     trimap_out: Path | None = None
     trimap: Path | None = None
+    subject: SubjectOptions = field(default_factory=SubjectOptions)
     preset: str | None = None
     purpose: str | None = None
     premultiplied: bool = False
@@ -139,7 +141,8 @@ class Request:
         """
         if len({path.resolve() for path in paths}) < len(paths):
             raise OptionError(f"two outputs have one name: {', '.join(str(path) for path in paths)}")
-        inputs = [*self.source.files, *(Path(p) for p in (self.background, self.trimap) if p is not None)]
+        pictures = (self.background, self.trimap, *self.subject.pictures)
+        inputs = [*self.source.files, *(Path(p) for p in pictures if p is not None)]
         if self.output_dir is not None:
             make_folder(self.output_dir)
         for path in paths:
@@ -211,6 +214,7 @@ def make_request(
     foreground: StrPath | None = None,
     trimap_out: StrPath | None = None,
     trimap: StrPath | None = None,
+    subject: SubjectOptions | None = None,
     preset: str | None = None,
     purpose: str | None = None,
     premultiplied: bool = False,
@@ -231,6 +235,7 @@ def make_request(
         foreground=None if foreground is None else _placed(foreground, source, folder),
         trimap_out=None if trimap_out is None else _placed(trimap_out, source, folder),
         trimap=None if trimap is None else Path(trimap),
+        subject=subject or SubjectOptions(),
         preset=preset,
         purpose=purpose,
         premultiplied=premultiplied,

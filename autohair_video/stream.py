@@ -25,12 +25,14 @@ from torch import Tensor
 
 from autohair_video.errors import InputError, JobError, StoppedError
 from autohair_video.frames import FrameBatch, FrameFormat, Matte
+from autohair_video.guide import load_guide
 from autohair_video.matting.trimap import quantise_trimap
 from autohair_video.media.colour import quantise_alpha, to_rgb
 from autohair_video.media.image import image_depth, read_gray, read_image, write_image
 from autohair_video.media.reader import ClipReader
 from autohair_video.media.source import Source, from_stdin
 from autohair_video.media.writer import ClipWriter
+from autohair_video.options import SubjectOptions
 from autohair_video.outlets import Outlet, Writers, draw, plan_outlets, trimap_alpha
 from autohair_video.outputs import Scene, composite, cut_out, open_scene
 from autohair_video.pipeline import Matter
@@ -71,6 +73,7 @@ def process(
     foreground: StrPath | None = None,
     trimap_out: StrPath | None = None,
     trimap: StrPath | None = None,
+    subject: SubjectOptions | None = None,
     preset: str | None = None,
     purpose: str | None = None,
     premultiplied: bool = False,
@@ -98,6 +101,7 @@ def process(
         foreground: where the subject's own colours go, without alpha.
         trimap_out: where the trimap goes, as ``matte``.
         trimap: for a picture, its trimap (0, 128, 255) instead of an automatic one.
+        subject: which of the bodies is kept, and what is forced in or out; all of them without it.
         preset: name of the output's format instead of that which its extension stands for.
         purpose: for whom the output is (a key of ``media.presets.PURPOSES``), which chooses its format.
         premultiplied: write colours multiplied by alpha instead of straight.
@@ -129,6 +133,7 @@ def process(
         foreground=foreground,
         trimap_out=trimap_out,
         trimap=trimap,
+        subject=subject,
         preset=preset,
         purpose=purpose,
         premultiplied=premultiplied,
@@ -168,10 +173,12 @@ def _process_picture(request: Request, matter: Matter | LoadMatter, on_progress:
     outputs = request.check_outputs(*(product.path for product in products))
     notices: list[str] = []
     known = None if request.trimap is None else _given_trimap(request.trimap, batch.format, notices)
+    guide = load_guide(request.subject, batch.format)
     with ExitStack() as stack:
         scene = _scene(request, batch.format, stack)
         network = _loaded(matter)
-        solved = network.still(to_rgb(batch), known)
+        solved = network.still(to_rgb(batch), known, guide)
+        notices += solved.notices
         for product in products:
             samples = _picture(product.content, batch.to(network.device), solved, scene)
             _write_picture(product.path, samples, batch.format, overwrite=request.overwrite)
@@ -224,10 +231,12 @@ def _process_clip(
 ) -> Report:
     targets = request.clip_targets()
     frames = 0
+    notices: list[str] = []
     with ExitStack() as stack:
         with _reader(request, batch_size=1) as peek:
             outputs = request.check_outputs(*(target.path for target in targets))
             outlets = plan_outlets(request, targets, peek.format, peek.origin, stack)
+            guide = load_guide(request.subject, peek.format)
         network = _loaded(matter)
         reader = stack.enter_context(_reader(request, BATCH_FRAMES[network.device.type]))
         expected = _expected_frames(reader, request)
@@ -236,18 +245,19 @@ def _process_clip(
         for outlet in outlets:
             opened.append(stack.enter_context(_writer(outlet, reader, request)))
         writers = Writers(opened)
-        mattes = network.frames(stack.enter_context(closing(ahead(reader))))
+        mattes = network.frames(stack.enter_context(closing(ahead(reader))), guide=guide)
         with Behind(writers.write) as encoder:
             for batch, matte in mattes:
                 encoder.put(draw(outlets, batch, matte))
                 frames += len(batch)
+                notices += matte.notices
                 on_progress(Progress(frames, expected))
                 if stop.is_set():
                     break
         if stop.is_set():
             raise StoppedError(f"stopped after {frames}{f' of {expected}' if expected else ''} frames")
     # The sound's end, and what is wrong with it, is known only when the outputs are closed.
-    return Report(outputs, frames, (*writers.notices, *reader.notices))
+    return Report(outputs, frames, (*notices, *writers.notices, *reader.notices))
 
 
 def _tell_kept(

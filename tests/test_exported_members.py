@@ -12,6 +12,7 @@ from autohair_video import Matter, process
 NAMES = [
     "AutohairError",
     "DeviceError",
+    "EdgeOptions",
     "FrameBatch",
     "FrameFormat",
     "InputError",
@@ -25,6 +26,7 @@ NAMES = [
     "Report",
     "SegmentOptions",
     "StoppedError",
+    "SubjectOptions",
     "TemporalOptions",
     "TileOptions",
     "TrimapOptions",
@@ -47,6 +49,7 @@ def test_the_arguments_of_the_two_entrances_are_these() -> None:
         "foreground",
         "trimap_out",
         "trimap",
+        "subject",
         "preset",
         "purpose",
         "premultiplied",

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from autohair_video.errors import OptionError
-from autohair_video.options import MatterOptions, TemporalMode, TemporalOptions, Tier, TrimapOptions
+from autohair_video.options import (
+    EdgeOptions,
+    MatterOptions,
+    SubjectChoice,
+    SubjectOptions,
+    TemporalMode,
+    TemporalOptions,
+    Tier,
+    TrimapOptions,
+)
 
 if TYPE_CHECKING:
     from autohair_video.pipeline import Matter
@@ -58,12 +67,67 @@ def given_trimap(text: str) -> Path | None:
     return Path(path) if kind == "file" and path else None
 
 
+def parse_subject(text: str) -> SubjectOptions:
+    """``all``, ``largest``, a count, ``point:X,Y[@TIME]`` or ``box:X,Y,W,H[@TIME]``.
+
+    >>> parse_subject("point:320,80@1.5").place, parse_subject("2").count
+    ((320.0, 80.0), 2)
+
+    Raises:
+        OptionError: it is none of these.
+    """
+    if text in ("all", "largest"):
+        return SubjectOptions(choice=cast(SubjectChoice, text))
+    if text.isdecimal():
+        return SubjectOptions(choice="largest", count=int(text))
+    kind, _, place = text.partition(":")
+    place, at_s = split_time(place)
+    try:
+        numbers = tuple(float(number) for number in place.split(","))
+    except ValueError:
+        numbers = ()
+    if kind not in ("point", "box") or len(numbers) != (2 if kind == "point" else 4):
+        raise OptionError(
+            f"unknown subject {text!r}: use all, largest, a count, point:X,Y[@TIME] or box:X,Y,W,H[@TIME]"
+        )
+    return SubjectOptions(choice=cast(SubjectChoice, kind), place=numbers, at_s=at_s)
+
+
+def split_time(text: str) -> tuple[str, float]:
+    """What stands before ``@TIME``, and the time in seconds; 0 without it.
+
+    >>> split_time("mask.png@2.5"), split_time("me@home.png")
+    (('mask.png', 2.5), ('me@home.png', 0.0))
+    """
+    head, mark, time = text.rpartition("@")
+    try:
+        return (head, float(time)) if mark else (text, 0.0)
+    except ValueError:
+        return text, 0.0
+
+
+def chosen_subject(subject: str, mask: str | None, keep: Path | None, drop: Path | None) -> SubjectOptions:
+    """What ``--subject``, ``--mask``, ``--keep`` and ``--drop`` say together.
+
+    Raises:
+        OptionError: they exclude each other, or one is wrong.
+    """
+    options = parse_subject(subject)
+    if mask is not None:
+        if options.choice != "all":
+            raise OptionError("--mask is a choice of the subject: leave out --subject, or the mask")
+        path, at_s = split_time(mask)
+        options = SubjectOptions(choice="mask", mask=Path(path), at_s=at_s)
+    return replace(options, keep=keep, drop=drop)
+
+
 def matter_loader(
     *,
     tier: str,
     device: str,
     trimap: TrimapOptions | None = None,
     temporal: str = "causal",
+    edges: EdgeOptions | None = None,
     segmenter: str | None,
     matter: str | None,
 ) -> Callable[[], Matter]:
@@ -76,6 +140,7 @@ def matter_loader(
         MatterOptions.for_tier(cast(Tier, tier)),
         trimap=trimap or TrimapOptions(),
         temporal=TemporalOptions(mode=cast(TemporalMode, temporal)),
+        edges=edges or EdgeOptions(),
     )
     # torch takes seconds to import: only a call that is going to work pays for it
     from autohair_video.pipeline import Matter

@@ -16,12 +16,13 @@ from autohair_video.cli.choices import (
     SegmenterOption,
     TemporalOption,
     TierOption,
+    chosen_subject,
     given_trimap,
     matter_loader,
     parse_trimap,
 )
 from autohair_video.cli.jobs import run_jobs
-from autohair_video.options import Tier
+from autohair_video.options import EdgeOptions, Tier
 
 
 def _print_version(wanted: bool) -> None:
@@ -100,6 +101,23 @@ def matte_command(
         typer.Option(help="adaptive, fixed:EROSION,SIZE, or file:PATH for a picture's own trimap."),
     ] = "adaptive",
     temporal: TemporalOption = "causal",
+    subject: Annotated[
+        str,
+        typer.Option(help="Who is kept: all, largest, a count, point:X,Y[@TIME] or box:X,Y,W,H[@TIME]."),
+    ] = "all",
+    mask: Annotated[
+        str | None,
+        typer.Option(metavar="PATH[@TIME]", help="Who is kept, as a mask of the frame at that second."),
+    ] = None,
+    keep: Annotated[Path | None, typer.Option(help="A picture, white where all is kept.")] = None,
+    drop: Annotated[Path | None, typer.Option(help="A picture, white where nothing is kept.")] = None,
+    choke: Annotated[float, typer.Option(help="Shrink the matte by so many px; grow if negative.")] = 0.0,
+    feather: Annotated[float, typer.Option(help="Blur the matte by so many px.")] = 0.0,
+    gamma: Annotated[
+        float, typer.Option("--gamma-matte", help="Above 1 makes what is half covered denser.")
+    ] = 1.0,
+    black_point: Annotated[float, typer.Option(help="Alpha up to this becomes 0.")] = 0.0,
+    white_point: Annotated[float, typer.Option(help="Alpha from this on becomes 1.")] = 1.0,
     tier: TierOption = "fast",
     device: DeviceOption = "auto",
     segmenter: SegmenterOption = None,
@@ -120,11 +138,13 @@ def matte_command(
 ) -> None:
     """Matte a clip or a picture: what the bare call does."""
     given = given_trimap(trimap)
+    who = chosen_subject(subject, mask, keep, drop)
     load = matter_loader(
         tier=tier,
         device=device,
         trimap=None if given else parse_trimap(trimap),
         temporal=temporal,
+        edges=EdgeOptions(choke, feather, black_point, white_point, gamma),
         segmenter=segmenter,
         matter=matter,
     )
@@ -140,6 +160,7 @@ def matte_command(
             foreground=foreground,
             trimap_out=trimap_out,
             trimap=given,
+            subject=who,
             preset=preset,
             purpose=purpose,
             premultiplied=premultiplied,
