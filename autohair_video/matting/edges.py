@@ -14,6 +14,8 @@ from autohair_video.options import EdgeOptions
 # Gaussians reach no further than this many standard deviations.
 _REACH: Final = 3.0
 _LARGEST_DISC_PX: Final = 4.0
+# So much larger, small digital discs come nearest to round ones.
+_ROUNDER_PX: Final = 0.4
 
 
 def adjust_edges(alpha: Tensor, options: EdgeOptions) -> Tensor:
@@ -72,7 +74,7 @@ def _disc_minimum(alpha: Tensor, radius_px: int) -> Tensor:
         return alpha
     least = alpha
     for half_height in range(radius_px + 1):
-        half_width = math.isqrt(radius_px**2 - half_height**2)
+        half_width = int(math.sqrt((radius_px + _ROUNDER_PX) ** 2 - half_height**2))
         least = torch.minimum(least, _box_minimum(alpha, half_height, half_width))
     return least
 
