@@ -72,7 +72,7 @@ class PeopleSamples:
         truth = np.zeros((self._size, self._size, 2), np.float32)
         weight = np.ones_like(truth)
         gain = _light(self._rng)
-        for _ in range(1 if self._rng.random() < 0.8 else 2):
+        for _ in range(1 + int(self._rng.choice(len(_MORE_PEOPLE), p=_MORE_PEOPLE))):
             item, knows_hair = self._pick(whole=False)
             view = self._view(item)
             alpha = np.clip((view[..., 3:4] - 0.35) / 0.5, 0, 1)
@@ -121,6 +121,8 @@ _GROUPS = {
     "sam2": 0.06,
     "one-by-one": 0.02,
 }
+# chances of 0, 1, 2 and 3 more people in a composite
+_MORE_PEOPLE = (0.7, 0.17, 0.08, 0.05)
 # the hair teacher needs the head large in the picture, which clips do not give it
 _KNOW_HAIR = ("interfaces", "pixabay", "ccp", CROWD)
 
