@@ -37,6 +37,10 @@ def live_command(
     folder: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where snapshots and clips go.")
     ] = Path(),
+    serve: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Show it on a page in the browser: 127.0.0.1:8000."),
+    ] = None,
     virtual_camera: Annotated[
         bool, typer.Option("--virtual-camera", help="Send the result to OBS, Zoom or Teams as a camera.")
     ] = False,
@@ -75,7 +79,11 @@ def live_command(
             preset=preset,
             trimap=parse_trimap(trimap),
         ),
-        outlets=Outlets(window=window is not False, virtual_camera=virtual_camera),
+        outlets=Outlets(
+            window=serve is None if window is None else window,
+            virtual_camera=virtual_camera,
+            serve=serve,
+        ),
         say=(lambda _: None) if quiet else say,
         seconds=seconds,
     )

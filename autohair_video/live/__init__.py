@@ -8,9 +8,11 @@ In the order in which a picture meets them:
     view        matte and picture -> what is shown, with the status line and the help
     record      snapshots with alpha, and clips
     loop        the threads: camera -> mattes -> whoever shows them
+    words       how it does, in one line
     window      OpenCV's window and its keys
     virtual     a camera that other programs see
-    server      a page in the browser
+    handlers    what each address of the page in the browser does
+    server      the page, and whom it lets in
     run         all of it, for the command line
 
 Latency goes before completeness everywhere: whoever is slow gets the newest picture, never the next.

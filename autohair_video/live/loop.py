@@ -153,11 +153,10 @@ class Live:
             self._settings = replace(self._settings, background=name)
 
     def add_background(self, background: str) -> None:
-        """Add a background to those to go through, and go to it."""
+        """Add a background to those to go through."""
         with self._lock:
             if background not in self._backgrounds:
                 self._backgrounds = (*self._backgrounds, background)
-            self._settings = replace(self._settings, background=background)
 
     def figures(self) -> Figures:
         """How the session does now."""
@@ -227,8 +226,13 @@ class Live:
         """Wait for the session's end, so long at most."""
         self._quit.wait(timeout_s)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the session has ended or is about to."""
+        return self._quit.is_set()
+
     def is_over(self) -> bool:
-        """Whether the session has ended or is about to.
+        """`has_ended`, for whoever waits for it.
 
         Raises:
             BaseException: whatever the matting thread has failed with.

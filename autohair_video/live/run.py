@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from statistics import quantiles
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 
@@ -20,6 +20,9 @@ from autohair_video.live.virtual import VirtualCamera
 from autohair_video.live.window import Window, check_screen
 from autohair_video.media.camera import Camera
 from autohair_video.pipeline import Matter
+
+if TYPE_CHECKING:
+    from autohair_video.live.server import Server
 
 Say = Callable[[str], None]
 
@@ -86,7 +89,17 @@ def run_live(
 def _open(live: Live, outlets: Outlets, stack: ExitStack, say: Say) -> Window | None:
     if outlets.virtual_camera:
         say(f"virtual camera: {stack.enter_context(closing(VirtualCamera(live))).name}")
+    if outlets.serve is not None:
+        say(f"open {stack.enter_context(closing(_server(live, outlets.serve))).url}")
     return stack.enter_context(closing(Window(live))) if outlets.window else None
+
+
+def _server(live: Live, address: str) -> Server:
+    try:
+        from autohair_video.live.server import Server
+    except ImportError as exc:
+        raise OptionError(f"{exc.name} is missing: pip install 'autohair-video[live]'") from exc
+    return Server(live, address)
 
 
 def _wait(live: Live, window: Window | None, say: Say, seconds: float | None) -> None:

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 
 from autohair_video.errors import AutohairError, OutputError
-from autohair_video.live.loop import Figures, Live, Shown
-from autohair_video.live.quality import LEVELS
+from autohair_video.live.loop import Live, Shown
 from autohair_video.live.settings import VIEWS, Settings, following, narrower, wider
 from autohair_video.live.view import with_words
+from autohair_video.live.words import status_line
 from autohair_video.queues import Newest
 
 TITLE: Final = "autohair-video"
@@ -121,18 +121,6 @@ class Window:
             key.press(self._live)
         except AutohairError as exc:
             self._live.notify(str(exc))
-
-
-def status_line(figures: Figures, settings: Settings) -> str:
-    """The session in one line: rate, latency, pictures dropped, and what is chosen."""
-    latency = "-" if figures.latency_s is None else f"{1000 * figures.latency_s:.0f} ms"
-    parts = [f"{figures.fps:.1f} fps", latency, f"dropped {figures.dropped}", settings.view]
-    parts += [f"quality {len(LEVELS) - figures.level}/{len(LEVELS)}", f"band {settings.band:.2g}"]
-    parts += [] if settings.smoothing else ["no smoothing"]
-    parts += ["frozen"] if settings.frozen else []
-    if figures.recorded_s is not None:
-        parts.append(f"REC {figures.recorded_s // 60}:{figures.recorded_s % 60:02d}")
-    return "  ".join(parts)
 
 
 def check_screen() -> None:
