@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from autohair_video.frames import FrameBatch, FrameFormat, Matte
     from autohair_video.options import (
+        BlendOptions,
         EdgeOptions,
         MatterOptions,
         SegmentOptions,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AutohairError": "errors",
+    "BlendOptions": "options",
     "DeviceError": "errors",
     "EdgeOptions": "options",
     "FrameBatch": "frames",
@@ -70,6 +72,7 @@ _HOMES = {
 }
 __all__ = [
     "AutohairError",
+    "BlendOptions",
     "DeviceError",
     "EdgeOptions",
     "FrameBatch",

@@ -163,3 +163,13 @@ class Matte:
 
     def __len__(self) -> int:
         return len(self.pts)
+
+    def halves(self) -> tuple[Matte, Matte]:
+        """The first and the second half of two or more frames."""
+        middle = len(self) // 2
+        return self._part(slice(None, middle)), self._part(slice(middle, None))
+
+    def _part(self, rows: slice) -> Matte:
+        trimap = None if self.trimap is None else self.trimap[rows]
+        pts, durations = self.pts[rows], self.durations[rows]
+        return replace(self, alpha=self.alpha[rows], pts=pts, durations=durations, trimap=trimap)

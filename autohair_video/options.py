@@ -14,6 +14,7 @@ from autohair_video.errors import OptionError
 Tier = Literal["fast", "best"]
 TrimapMode = Literal["adaptive", "fixed"]
 TemporalMode = Literal["off", "causal"]
+Screen = Literal["off", "green", "blue"]
 SubjectChoice = Literal["all", "largest", "point", "box", "mask"]
 
 
@@ -110,6 +111,25 @@ class EdgeOptions:
             )
         if not 0.1 <= self.gamma <= 10:
             raise OptionError(f"matte gamma {self.gamma} is not between 0.1 and 10")
+
+
+@dataclass(frozen=True)
+class BlendOptions:
+    """How the subject's colours are made and put over a background.
+
+    ``despill`` holds the screen's colour down in all of the subject; ``linear`` blends light instead of
+    gamma-coded samples; ``light_wrap`` is the share of the background's light that its edge takes on.
+    """
+
+    despill: Screen = "off"
+    linear: bool = False
+    light_wrap: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.despill not in ("off", "green", "blue"):
+            raise OptionError(f"unknown despill {self.despill!r}: use green, blue or off")
+        if not 0 <= self.light_wrap <= 1:
+            raise OptionError(f"light wrap {self.light_wrap} is not between 0 and 1")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from autohair_video.frames import FrameBatch, FrameFormat, Matte
 from autohair_video.media.presets import codec_format
 from autohair_video.media.writer import ClipWriter
+from autohair_video.options import BlendOptions
 from autohair_video.outputs import Scene, composite, cut_out, open_scene
 from autohair_video.request import Request, Target
 
@@ -23,6 +24,7 @@ class Outlet:
     target: Target
     format: FrameFormat
     scene: Scene | None
+    blend: BlendOptions = field(default_factory=BlendOptions)
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,9 @@ def plan_outlets(
         if target.content == "result" and request.background is not None and not request.is_cutout:
             if fmt not in scenes:
                 scenes[fmt] = stack.enter_context(closing(open_scene(request.background, fmt, origin=origin)))
-            outlets.append(Outlet(target, fmt, scenes[fmt]))
+            outlets.append(Outlet(target, fmt, scenes[fmt], request.blend))
         else:
-            outlets.append(Outlet(target, fmt, None))
+            outlets.append(Outlet(target, fmt, None, request.blend))
     return outlets
 
 
@@ -72,9 +74,9 @@ def draw(outlets: Sequence[Outlet], frames: FrameBatch, matte: Matte) -> list[Dr
         key = fmt, outlet.scene is None
         if key not in made:
             made[key] = (
-                cut_out(frames, matte, fmt)
+                cut_out(frames, matte, fmt, outlet.blend)
                 if outlet.scene is None
-                else composite(frames, matte, outlet.scene, fmt)
+                else composite(frames, matte, outlet.scene, fmt, outlet.blend)
             )
         drawn.append(Drawn(made[key], matte.alpha if target.preset.needs_alpha else None))
     return drawn

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from autohair_video.errors import DeviceError
 from autohair_video.frames import FrameBatch, FrameFormat, Matte
 from autohair_video.matting.composite import (
     Planes,
     blur_background,
     chroma_alpha,
     composite_planes,
+    wrap_light,
 )
-from autohair_video.matting.foreground import estimate_foreground
+from autohair_video.matting.foreground import estimate_foreground, spill
 from autohair_video.media.background import Background, StillBackground, open_background
-from autohair_video.media.colour import convert_format, from_rgb, round_planes
+from autohair_video.media.colour import convert_format, from_rgb, planes_to_rgb, round_planes
+from autohair_video.media.transfer import from_linear, to_linear
+from autohair_video.options import BlendOptions
 from autohair_video.timing import Watch, unwatched
 
+# Standard deviations of the blurred background and of the light wrap, of the frame's long side.
 BLUR_SHARE = 0.02
+WRAP_SHARE = 0.01
 
 
 class Scene(Protocol):
@@ -86,30 +92,120 @@ def open_scene(spec: str, fmt: FrameFormat, *, origin: Fraction = Fraction(0)) -
 
 
 def composite(
-    batch: FrameBatch, matte: Matte, scene: Scene, target: FrameFormat, *, watch: Watch = unwatched
+    batch: FrameBatch,
+    matte: Matte,
+    scene: Scene,
+    target: FrameFormat,
+    blend: BlendOptions | None = None,
+    *,
+    watch: Watch = unwatched,
 ) -> FrameBatch:
     """The subject of ``batch`` over ``scene``, as frames of ``target``.
 
-    Where alpha is one, the samples are the batch's own (converted, if ``target`` differs).
+    Where alpha is one, the samples are the batch's own (converted, if ``target`` differs), unless spill or
+    light wrap is asked for.
+
+    Raises:
+        DeviceError: a single frame needs more memory than the device has.
     """
+    how = blend or BlendOptions()
+    return in_halves(lambda some, its: _composite(some, its.alpha, scene, target, how, watch), batch, matte)
+
+
+def cut_out(
+    batch: FrameBatch, matte: Matte, target: FrameFormat, blend: BlendOptions | None = None
+) -> FrameBatch:
+    """The subject's own colours, the old background taken out of its edge: straight, in ``target``.
+
+    Raises:
+        DeviceError: a single frame needs more memory than the device has.
+    """
+    how = blend or BlendOptions()
+    return in_halves(lambda some, its: _cut_out(some, its.alpha, target, how), batch, matte)
+
+
+def in_halves(work: Callable[[FrameBatch, Matte], FrameBatch], batch: FrameBatch, matte: Matte) -> FrameBatch:
+    """The work done on the whole batch, or on its halves where the device's memory is too small."""
+    try:
+        return work(batch, matte)
+    except torch.OutOfMemoryError as exc:
+        if len(batch) == 1:
+            f = batch.format
+            raise DeviceError(
+                f"{batch.device} has too little memory for one {f.width}x{f.height} frame; "
+                "use --device cpu or a smaller clip"
+            ) from exc
+    parts = [in_halves(work, *part) for part in zip(batch.halves(), matte.halves(), strict=True)]
+    y, u, v = (torch.cat(planes) for planes in zip(*(part.planes for part in parts), strict=True))
+    return batch.with_planes((y, u, v), parts[0].format)
+
+
+def _composite(
+    batch: FrameBatch, alpha: Tensor, scene: Scene, target: FrameFormat, blend: BlendOptions, watch: Watch
+) -> FrameBatch:
     with watch("foreground"):
-        source, subject = _subject(batch, matte.alpha, target)
+        source = _in_target(batch, target)
+        subject = _subject(source, alpha, target, blend)
     with watch("composite"):
-        times_s = [pts * batch.time_base for pts in batch.pts]
-        behind = scene.behind(source, matte.alpha, times_s)
-        planes = composite_planes(subject, matte.alpha, behind)
+        behind = scene.behind(source, alpha, [pts * batch.time_base for pts in batch.pts])
+        place = _linear_composite if blend.linear else _coded_composite
+        planes = place(subject, alpha, behind, target)
+        if blend.light_wrap:
+            sigma_px = WRAP_SHARE * max(target.width, target.height)
+            planes = wrap_light(planes, alpha, behind, amount=blend.light_wrap, sigma_px=sigma_px)
         return batch.with_planes(round_planes(planes, target), target)
 
 
-def cut_out(batch: FrameBatch, matte: Matte, target: FrameFormat) -> FrameBatch:
-    """The subject's own colours, the old background taken out of its edge: straight, in ``target``."""
-    _, subject = _subject(batch, matte.alpha, target)
+def _cut_out(batch: FrameBatch, alpha: Tensor, target: FrameFormat, blend: BlendOptions) -> FrameBatch:
+    subject = _subject(_in_target(batch, target), alpha, target, blend)
     return batch.with_planes(round_planes(subject, target), target)
 
 
-def _subject(batch: FrameBatch, alpha: Tensor, target: FrameFormat) -> tuple[Planes, Planes]:
-    y, u, v = (p.float() for p in convert_format(batch.planes, batch.format, target))
-    luma, _ = estimate_foreground(y, alpha)
-    coarse = chroma_alpha(alpha, target.chroma_size)
-    chroma, _ = estimate_foreground(torch.cat([u, v], dim=1), coarse)
-    return (y, u, v), (luma, chroma[:, :1], chroma[:, 1:])
+def _in_target(batch: FrameBatch, target: FrameFormat) -> Planes:
+    y, u, v = (plane.float() for plane in convert_format(batch.planes, batch.format, target))
+    return y, u, v
+
+
+def _subject(source: Planes, alpha: Tensor, fmt: FrameFormat, blend: BlendOptions) -> Planes:
+    """The subject's own colours as float planes, the spill taken off them."""
+    subject = _linear_subject(source, alpha, fmt) if blend.linear else _coded_subject(source, alpha, fmt)
+    if blend.despill == "off":
+        return subject
+    rgb = planes_to_rgb(subject, fmt)
+    shade = torch.zeros_like(rgb)
+    shade[:, 1 if blend.despill == "green" else 2] = spill(rgb, blend.despill)[:, 0]
+    # Both are affine: the difference of their planes is that of their colours, and 0 without spill.
+    changes = zip(subject, from_rgb(rgb - shade, fmt), from_rgb(rgb, fmt), strict=True)
+    y, u, v = (plane + (after - before) for plane, after, before in changes)
+    return y, u, v
+
+
+def _coded_subject(source: Planes, alpha: Tensor, fmt: FrameFormat) -> Planes:
+    luma, _ = estimate_foreground(source[0], alpha)
+    coarse = chroma_alpha(alpha, fmt.chroma_size)
+    chroma, _ = estimate_foreground(torch.cat(source[1:], dim=1), coarse)
+    return luma, chroma[:, :1], chroma[:, 1:]
+
+
+def _linear_subject(source: Planes, alpha: Tensor, fmt: FrameFormat) -> Planes:
+    light, _ = estimate_foreground(to_linear(planes_to_rgb(source, fmt), fmt), alpha)
+    return _where_alpha(alpha, 1, source, from_rgb(from_linear(light, fmt), fmt))
+
+
+def _coded_composite(subject: Planes, alpha: Tensor, behind: Planes, fmt: FrameFormat) -> Planes:
+    return composite_planes(subject, alpha, behind)
+
+
+def _linear_composite(subject: Planes, alpha: Tensor, behind: Planes, fmt: FrameFormat) -> Planes:
+    front, back = (to_linear(planes_to_rgb(planes, fmt), fmt) for planes in (subject, behind))
+    mixed = from_rgb(from_linear(torch.lerp(back, front, alpha), fmt), fmt)
+    return _where_alpha(alpha, 0, behind, _where_alpha(alpha, 1, subject, mixed))
+
+
+def _where_alpha(alpha: Tensor, level: int, planes: Planes, others: Planes) -> Planes:
+    """Samples of ``planes`` where alpha is ``level``, which so stay exact, else of ``others``."""
+    y, u, v = (
+        torch.where(chroma_alpha(alpha, (plane.shape[2], plane.shape[3])) == level, plane, other)
+        for plane, other in zip(planes, others, strict=True)
+    )
+    return y, u, v

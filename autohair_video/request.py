@@ -22,7 +22,7 @@ from autohair_video.media.presets import (
 )
 from autohair_video.media.source import Source
 from autohair_video.media.staging import check_output, is_sequence, make_folder, present_files
-from autohair_video.options import SubjectOptions
+from autohair_video.options import BlendOptions, SubjectOptions
 
 StrPath = str | os.PathLike[str]
 TRANSPARENT = "transparent"
@@ -64,6 +64,7 @@ class Request:
     trimap_out: Path | None = None
     trimap: Path | None = None
     subject: SubjectOptions = field(default_factory=SubjectOptions)
+    blend: BlendOptions = field(default_factory=BlendOptions)
     preset: str | None = None
     purpose: str | None = None
     premultiplied: bool = False
@@ -215,6 +216,7 @@ def make_request(
     trimap_out: StrPath | None = None,
     trimap: StrPath | None = None,
     subject: SubjectOptions | None = None,
+    blend: BlendOptions | None = None,
     preset: str | None = None,
     purpose: str | None = None,
     premultiplied: bool = False,
@@ -236,6 +238,7 @@ def make_request(
         trimap_out=None if trimap_out is None else _placed(trimap_out, source, folder),
         trimap=None if trimap is None else Path(trimap),
         subject=subject or SubjectOptions(),
+        blend=blend or BlendOptions(),
         preset=preset,
         purpose=purpose,
         premultiplied=premultiplied,

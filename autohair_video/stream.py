@@ -32,7 +32,7 @@ from autohair_video.media.image import image_depth, read_gray, read_image, write
 from autohair_video.media.reader import ClipReader
 from autohair_video.media.source import Source, from_stdin
 from autohair_video.media.writer import ClipWriter
-from autohair_video.options import SubjectOptions
+from autohair_video.options import BlendOptions, SubjectOptions
 from autohair_video.outlets import Outlet, Writers, draw, plan_outlets, trimap_alpha
 from autohair_video.outputs import Scene, composite, cut_out, open_scene
 from autohair_video.pipeline import Matter
@@ -74,6 +74,7 @@ def process(
     trimap_out: StrPath | None = None,
     trimap: StrPath | None = None,
     subject: SubjectOptions | None = None,
+    blend: BlendOptions | None = None,
     preset: str | None = None,
     purpose: str | None = None,
     premultiplied: bool = False,
@@ -102,6 +103,7 @@ def process(
         trimap_out: where the trimap goes, as ``matte``.
         trimap: for a picture, its trimap (0, 128, 255) instead of an automatic one.
         subject: which of the bodies is kept, and what is forced in or out; all of them without it.
+        blend: despill, blending in linear light, light wrap; none of them without it.
         preset: name of the output's format instead of that which its extension stands for.
         purpose: for whom the output is (a key of ``media.presets.PURPOSES``), which chooses its format.
         premultiplied: write colours multiplied by alpha instead of straight.
@@ -134,6 +136,7 @@ def process(
         trimap_out=trimap_out,
         trimap=trimap,
         subject=subject,
+        blend=blend,
         preset=preset,
         purpose=purpose,
         premultiplied=premultiplied,
@@ -180,7 +183,7 @@ def _process_picture(request: Request, matter: Matter | LoadMatter, on_progress:
         solved = network.still(to_rgb(batch), known, guide)
         notices += solved.notices
         for product in products:
-            samples = _picture(product.content, batch.to(network.device), solved, scene)
+            samples = _picture(product.content, batch.to(network.device), solved, scene, request.blend)
             _write_picture(product.path, samples, batch.format, overwrite=request.overwrite)
     if on_progress is not None:
         on_progress(Progress(1, 1))
@@ -203,7 +206,9 @@ def _given_trimap(path: Path, fmt: FrameFormat, notices: list[str]) -> Tensor:
     return trimap
 
 
-def _picture(content: Content, batch: FrameBatch, matte: Matte, scene: Scene | None) -> Tensor:
+def _picture(
+    content: Content, batch: FrameBatch, matte: Matte, scene: Scene | None, blend: BlendOptions
+) -> Tensor:
     """(1, C, H, W) samples of the picture's depth: RGB, RGB and alpha, or gray."""
     fmt = batch.format
     alpha = quantise_alpha(matte.alpha, fmt.bit_depth)
@@ -212,8 +217,8 @@ def _picture(content: Content, batch: FrameBatch, matte: Matte, scene: Scene | N
     if content == "trimap":
         return quantise_alpha(trimap_alpha(matte), fmt.bit_depth)
     if content == "result" and scene is not None:
-        return torch.cat(composite(batch, matte, scene, fmt).planes, dim=1)
-    colours = cut_out(batch, matte, fmt).planes
+        return torch.cat(composite(batch, matte, scene, fmt, blend).planes, dim=1)
+    colours = cut_out(batch, matte, fmt, blend).planes
     return torch.cat([*colours, alpha] if content == "result" else colours, dim=1)
 
 

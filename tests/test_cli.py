@@ -96,6 +96,8 @@ def _contents(folder: Path) -> dict[str, bytes]:
         ("a.mp4 --mask missing.png@1", 1, "missing.png does not exist"),
         ("a.mp4 --keep text.jpg", 1, "text.jpg is not an image"),
         ("a.mp4 --feather -2", 2, "feather -2.0 is not between 0 and 100 px"),
+        ("a.mp4 --despill red", 2, "unknown despill 'red': use green, blue or off"),
+        ("a.mp4 --light-wrap 2", 2, "light wrap 2.0 is not between 0 and 1"),
         ("a.mp4 --bg greenish", 2, "background 'greenish' is no colour and no file"),
         ("a.mp4 --bg #12345", 2, "background '#12345' is no colour and no file"),
         ("a.mp4 -o nowhere/o.mov", 1, "output folder nowhere"),
@@ -480,7 +482,16 @@ def test_help_names_the_bare_call_and_the_commands(capfd: pytest.CaptureFixture[
     assert run(["--help"]) == 0
     out, err = capfd.readouterr()
     assert err == ""
-    for text in ("INPUT... [OPTIONS]", "--bg", "--matte", "--debug", "evaluate", "compare", "weights", "train"):
+    for text in (
+        "INPUT... [OPTIONS]",
+        "--bg",
+        "--matte",
+        "--debug",
+        "evaluate",
+        "compare",
+        "weights",
+        "train",
+    ):
         assert text in out
     assert run([]) == 2
     assert capfd.readouterr().out == out

@@ -11,6 +11,7 @@ from autohair_video import Matter, process
 
 NAMES = [
     "AutohairError",
+    "BlendOptions",
     "DeviceError",
     "EdgeOptions",
     "FrameBatch",
@@ -50,6 +51,7 @@ def test_the_arguments_of_the_two_entrances_are_these() -> None:
         "trimap_out",
         "trimap",
         "subject",
+        "blend",
         "preset",
         "purpose",
         "premultiplied",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import torch
 from clips import make_clip
 from torch import Tensor
 
-from autohair_video import FrameBatch, FrameFormat, Matte
+from autohair_video import BlendOptions, DeviceError, FrameBatch, FrameFormat, Matte
+from autohair_video.matting.composite import Planes
 from autohair_video.media import PRESETS, ClipReader, codec_format, to_rgb
-from autohair_video.outputs import composite, cut_out, open_scene
+from autohair_video.media.transfer import from_linear, to_linear
+from autohair_video.outputs import Scene, composite, cut_out, open_scene
 
 
 def _read(path: Path) -> FrameBatch:
@@ -123,3 +126,132 @@ def test_a_clip_behind_is_shown_from_the_origin_on(tmp_path: Path) -> None:
         result = to_rgb(composite(batch, _matte(batch, 0.0), scene, batch.format))
         scene.close()
         assert (result - pictures.roll(-first, 0)).abs().max() <= 1 / 255
+
+
+# Known answers
+
+
+def _rgb_batch(rgb: Tensor, *, transfer: int = 2) -> FrameBatch:
+    """(1, 3, H, W) in 0..1 as a frame of 12 bit RGB, so that rounding does not count."""
+    height, width = rgb.shape[2:]
+    fmt = FrameFormat(width, height, 12, 1, 1, matrix=0, full_range=True, transfer=transfer)
+    r, g, b = (rgb * 4095).round().to(torch.int16).split(1, dim=1)
+    return FrameBatch((r, g, b), fmt, (0,), (1,), Fraction(1, 10))
+
+
+def _strands(size: tuple[int, int] = (96, 128)) -> tuple[Tensor, Tensor]:
+    """Colours and alpha of a head with strands of hair: thin, tilted, soft, over a solid lower half."""
+    y, x = torch.meshgrid(*(torch.arange(side).float() for side in size), indexing="ij")
+    solid = ((y - size[0] * 0.6) / 6).clamp(0, 1)
+    hair = torch.zeros(size)
+    for k in range(24):
+        away = (x - (5 * k + 6) - (k % 7 - 3) * 0.15 * (size[0] * 0.6 - y)).abs()
+        hair = torch.maximum(hair, (1.4 - away).clamp(0, 1) * (y > 12 + k % 5 * 6))
+    alpha = torch.maximum(solid, 0.9 * hair)[None, None]
+    red = 0.35 + 0.15 * torch.sin(x / 40)
+    return torch.stack([red, 0.6 * red, 0.4 * red])[None], alpha
+
+
+def _flat(like: Tensor, *rgb: float) -> Tensor:
+    return torch.tensor(rgb, dtype=torch.float32).view(1, 3, 1, 1).expand_as(like)
+
+
+def _band_error(shown: Tensor, truth: Tensor, alpha: Tensor) -> Tensor:
+    """Largest error over the channels of each mixed pixel, in 1/255."""
+    return (255 * (shown - truth).abs()).amax(dim=1, keepdim=True)[(alpha > 0) & (alpha < 1)]
+
+
+@pytest.mark.parametrize("despill", ["off", "green"])
+def test_filmed_before_green_and_put_on_magenta_it_is_as_if_filmed_there(despill: str) -> None:
+    front, alpha = _strands()
+    batch = _rgb_batch(torch.lerp(_flat(front, 0.1, 0.8, 0.2), front, alpha))
+    scene = open_scene("magenta", batch.format)
+    blend = BlendOptions(despill=despill)  # type: ignore[arg-type]
+    shown = to_rgb(composite(batch, _matte(batch, alpha), scene, batch.format, blend))
+    error = _band_error(shown, torch.lerp(_flat(front, 1, 0, 1), front, alpha), alpha)
+    assert error.quantile(0.99) < 4
+    assert error.mean() < 1
+
+
+def test_despill_takes_a_screens_light_off_the_subject_and_nothing_else() -> None:
+    colours = torch.tensor([[0.4, 0.3, 0.2], [0.4, 0.6, 0.3], [0.2, 0.3, 0.7]]).T.reshape(1, 3, 1, 3)
+    batch = _rgb_batch(colours.repeat(1, 1, 8, 4))
+    matte = _matte(batch, 1.0)
+    for despill, channel, column, limit in (("green", 1, 1, 0.4), ("blue", 2, 2, 0.3)):
+        wanted = to_rgb(batch)
+        wanted[:, channel, :, column::3] = limit
+        blend = BlendOptions(despill=despill)  # type: ignore[arg-type]
+        assert (to_rgb(cut_out(batch, matte, batch.format, blend)) - wanted).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("transfer", [1, 13, 18])
+def test_linear_blending_adds_light(transfer: int) -> None:
+    front, alpha = _strands()
+    fmt = _rgb_batch(front, transfer=transfer).format
+    front_light, green, behind = (
+        to_linear(x, fmt) for x in (front, _flat(front, 0.1, 0.7, 0.2), _flat(front, 1, 0, 1))
+    )
+    batch = _rgb_batch(from_linear(torch.lerp(green, front_light, alpha), fmt), transfer=transfer)
+    scene = open_scene("magenta", fmt)
+    truth = from_linear(torch.lerp(behind, front_light, alpha), fmt)
+    shown = to_rgb(composite(batch, _matte(batch, alpha), scene, fmt, BlendOptions(linear=True)))
+    coded = to_rgb(composite(batch, _matte(batch, alpha), scene, fmt))
+    assert _band_error(shown, truth, alpha).mean() < 4
+    assert _band_error(coded, truth, alpha).mean() > 2 * _band_error(shown, truth, alpha).mean()
+    for level, plain in ((1, batch), (0, None)):
+        same = (alpha == level).expand_as(shown)
+        wanted = to_rgb(batch) if plain else _flat(front, 1, 0, 1)
+        assert torch.equal(shown[same], wanted[same])
+
+
+@pytest.mark.parametrize("transfer", [1, 4, 5, 7, 8, 13, 16, 18])
+def test_light_and_samples_are_each_others_inverse(transfer: int) -> None:
+    fmt = FrameFormat(1, 1, transfer=transfer)
+    coded = torch.linspace(0, 1, 257)
+    torch.testing.assert_close(from_linear(to_linear(coded, fmt), fmt), coded, atol=2e-4, rtol=0)
+
+
+def test_light_wrap_lights_the_edge_and_not_the_middle() -> None:
+    batch = _rgb_batch(torch.full((1, 3, 120, 200), 0.2))
+    alpha = torch.zeros(1, 1, 120, 200)
+    alpha[..., 40:160] = 1
+    matte, scene = _matte(batch, alpha), open_scene("white", batch.format)
+    plain, lit = (
+        to_rgb(composite(batch, matte, scene, batch.format, BlendOptions(light_wrap=amount)))[0, 0, 60]
+        for amount in (0.0, 0.6)
+    )
+    assert lit[40] > plain[40] + 0.1
+    assert (lit[40:45].diff() < 0).all()
+    assert torch.equal(lit[60:140], plain[60:140])
+    assert torch.equal(lit[:40], plain[:40])
+
+
+# Memory
+
+
+class _ShortOfMemory:
+    """A scene on a device that holds ``most`` frames."""
+
+    def __init__(self, scene: Scene, most: int) -> None:
+        self._scene, self._most = scene, most
+
+    def behind(self, source: Planes, alpha: Tensor, times_s: Sequence[Fraction]) -> Planes:
+        if len(times_s) > self._most:
+            raise torch.OutOfMemoryError("out of memory")
+        return self._scene.behind(source, alpha, times_s)
+
+    def close(self) -> None:
+        self._scene.close()
+
+
+def test_a_batch_too_large_for_the_memory_is_composited_in_parts() -> None:
+    batch = _batch((0.2, 0.5, 0.1), frames=5)
+    matte, scene = _matte(batch, torch.rand(5, 1, 16, 24)), open_scene("red", batch.format)
+    wanted = composite(batch, matte, scene, batch.format)
+    result = composite(batch, matte, _ShortOfMemory(scene, 2), batch.format)
+    # smooth colours are held to the range of the batch, so parts may differ by a rounding
+    for ours, whole in zip(result.planes, wanted.planes, strict=True):
+        assert (ours.int() - whole.int()).abs().max() <= 1
+    assert result.pts == wanted.pts
+    with pytest.raises(DeviceError, match="24x16"):
+        composite(batch, matte, _ShortOfMemory(scene, 0), batch.format)

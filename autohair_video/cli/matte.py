@@ -22,7 +22,7 @@ from autohair_video.cli.choices import (
     parse_trimap,
 )
 from autohair_video.cli.jobs import run_jobs
-from autohair_video.options import EdgeOptions, Tier
+from autohair_video.options import BlendOptions, EdgeOptions, Screen, Tier
 
 
 def _print_version(wanted: bool) -> None:
@@ -117,6 +117,13 @@ def matte_command(
         float, typer.Option("--gamma-matte", help="Above 1 makes what is half covered denser.")
     ] = 1.0,
     black_point: Annotated[float, typer.Option(help="Alpha up to this becomes 0.")] = 0.0,
+    despill: Annotated[
+        str, typer.Option(help="Take a screen's light off the subject: green, blue or off.")
+    ] = "off",
+    linear: Annotated[bool, typer.Option("--linear", help="Blend in linear light.")] = False,
+    light_wrap: Annotated[
+        float, typer.Option(help="How much of the background's light the edge takes on, 0 to 1.")
+    ] = 0.0,
     white_point: Annotated[float, typer.Option(help="Alpha from this on becomes 1.")] = 1.0,
     tier: TierOption = "fast",
     device: DeviceOption = "auto",
@@ -138,6 +145,7 @@ def matte_command(
 ) -> None:
     """Matte a clip or a picture: what the bare call does."""
     given = given_trimap(trimap)
+    blend = BlendOptions(cast(Screen, despill), linear, light_wrap)
     who = chosen_subject(subject, mask, keep, drop)
     load = matter_loader(
         tier=tier,
@@ -161,6 +169,7 @@ def matte_command(
             trimap_out=trimap_out,
             trimap=given,
             subject=who,
+            blend=blend,
             preset=preset,
             purpose=purpose,
             premultiplied=premultiplied,

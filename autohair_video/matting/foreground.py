@@ -10,7 +10,7 @@ Germer et al., "Fast Multi-Level Foreground Estimation", ICPR 2020.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import torch
 from torch import Tensor
@@ -44,6 +44,23 @@ def estimate_foreground(image: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
     foreground.addcmul_(alpha, missing, value=-1).clamp_(low, high)
     background.addcmul_(1 - alpha, missing, value=-1).clamp_(low, high)
     return torch.where(alpha == 1, image, foreground), torch.where(alpha == 0, image, background)
+
+
+def spill(rgb: Tensor, screen: Literal["green", "blue"]) -> Tensor:
+    """How much of the screen's light lies on each pixel: its channel's excess over the larger other one.
+
+    The limit that keyers commonly set; taking it away leaves red, gray and the other screen's colour.
+
+    Args:
+        rgb: (N, 3, H, W) float.
+        screen: the colour of the screen.
+
+    Returns:
+        (N, 1, H, W) float, 0 where there is none.
+    """
+    channel = 1 if screen == "green" else 2
+    others = rgb[:, [c for c in range(3) if c != channel]].amax(dim=1, keepdim=True)
+    return (rgb[:, channel : channel + 1] - others).clamp(min=0)
 
 
 def _smooth_colours(image: Tensor, alpha: Tensor) -> Tensor:

@@ -64,7 +64,12 @@ def to_rgb(batch: FrameBatch) -> Tensor:
 
     Chroma is interpolated linearly to the luma's size. Values outside the RGB cube are clipped.
     """
-    return _decode(batch.planes, batch.format).clamp_(0, 1)
+    return planes_to_rgb(batch.planes, batch.format)
+
+
+def planes_to_rgb(planes: Planes, fmt: FrameFormat) -> Tensor:
+    """As `to_rgb`, for planes of float or integer sample values of ``fmt``."""
+    return _decode(planes, fmt).clamp_(0, 1)
 
 
 def from_rgb(rgb: Tensor, fmt: FrameFormat) -> Planes:
@@ -154,8 +159,8 @@ def _decode(planes: Planes, fmt: FrameFormat) -> Tensor:
     """(N, 3, H, W) float32 R'G'B', not clipped."""
     black, span = _luma_scale(fmt)
     zero, chroma_span = _chroma_scale(fmt)
-    y = planes[0].float().sub_(black).div_(span)
-    cb, cr = (plane.float().sub_(zero).div_(chroma_span) for plane in planes[1:])
+    y = (planes[0].float() - black).div_(span)
+    cb, cr = ((plane.float() - zero).div_(chroma_span) for plane in planes[1:])
     constants = _coefficients(fmt)
     if constants is None:
         return torch.cat((y, cb, cr), dim=1)

@@ -1,4 +1,4 @@
-"""From gamma-coded samples to light: the transfer characteristics of ITU-T H.273, table 3, inverted."""
+"""Between gamma-coded samples and light: the transfer characteristics of ITU-T H.273, table 3."""
 
 from __future__ import annotations
 
@@ -29,6 +29,11 @@ def to_linear(coded: Tensor, fmt: FrameFormat) -> Tensor:
     return _INVERSES.get(fmt.transfer, _from_bt709)(coded)
 
 
+def from_linear(light: Tensor, fmt: FrameFormat) -> Tensor:
+    """Gamma-coded R'G'B' in 0..1 for light of 0 and more, float32: the inverse of `to_linear`."""
+    return _CURVES.get(fmt.transfer, _to_bt709)(light).clamp(0, 1)
+
+
 def _from_bt709(coded: Tensor) -> Tensor:
     curve = ((coded.clamp_min(0.081) + 0.099) / 1.099) ** (1 / 0.45)
     return torch.where(coded < 0.081, coded / 4.5, curve)
@@ -56,6 +61,30 @@ def _from_hlg(coded: Tensor) -> Tensor:
     return torch.where(coded <= 0.5, coded**2 / 3, curve)
 
 
+def _to_bt709(light: Tensor) -> Tensor:
+    return torch.where(light < 0.018, 4.5 * light, 1.099 * light.clamp_min(0.018) ** 0.45 - 0.099)
+
+
+def _to_smpte240(light: Tensor) -> Tensor:
+    return torch.where(light < 0.0228, 4 * light, 1.1115 * light.clamp_min(0.0228) ** 0.45 - 0.1115)
+
+
+def _to_srgb(light: Tensor) -> Tensor:
+    return torch.where(
+        light < 0.0031308, 12.92 * light, 1.055 * light.clamp_min(0.0031308) ** (1 / 2.4) - 0.055
+    )
+
+
+def _to_pq(light: Tensor) -> Tensor:
+    power = (light / _PQ_WHITES) ** _PQ_M1
+    return ((_PQ_C1 + _PQ_C2 * power) / (1 + _PQ_C3 * power)) ** _PQ_M2
+
+
+def _to_hlg(light: Tensor) -> Tensor:
+    curve = _HLG_A * (12 * light.clamp_min(1 / 12) - _HLG_B).log() + _HLG_C
+    return torch.where(light <= 1 / 12, (3 * light) ** 0.5, curve)
+
+
 _INVERSES: Final[Mapping[int, Callable[[Tensor], Tensor]]] = {
     4: lambda coded: coded**2.2,
     5: lambda coded: coded**2.8,
@@ -64,4 +93,13 @@ _INVERSES: Final[Mapping[int, Callable[[Tensor], Tensor]]] = {
     13: _from_srgb,
     16: _from_pq,
     18: _from_hlg,
+}
+_CURVES: Final[Mapping[int, Callable[[Tensor], Tensor]]] = {
+    4: lambda light: light ** (1 / 2.2),
+    5: lambda light: light ** (1 / 2.8),
+    7: _to_smpte240,
+    8: lambda light: light,
+    13: _to_srgb,
+    16: _to_pq,
+    18: _to_hlg,
 }
