@@ -54,18 +54,21 @@ class TrimapOptions:
 
 @dataclass(frozen=True)
 class TileOptions:
-    """Size of the squares that the matter works on and how far neighbours overlap, in pixels."""
+    """Size of the squares that the matter works on and how far neighbours overlap, in pixels.
+
+    ``batch``: how many are solved at once; None leaves it to the device.
+    """
 
     tile_px: int = 256
     overlap_px: int = 64
-    batch: int = 8
+    batch: int | None = None
 
     def __post_init__(self) -> None:
         if self.tile_px % 32 or self.tile_px < 64:
             raise OptionError(f"tile size {self.tile_px} is not a multiple of 32 from 64 up")
         if not 0 <= self.overlap_px <= self.tile_px // 2:
             raise OptionError(f"tile overlap {self.overlap_px} is not between 0 and half a tile")
-        if self.batch < 1:
+        if self.batch is not None and self.batch < 1:
             raise OptionError("a batch holds at least one tile")
 
 
