@@ -119,6 +119,11 @@ class FrameBatch:
         y, u, v = (plane.to(device, non_blocking=True) for plane in self.planes)
         return replace(self, planes=(y, u, v))
 
+    def pinned(self) -> FrameBatch:
+        """The same frames in page-locked memory, from which CUDA copies while the program goes on."""
+        y, u, v = (plane.pin_memory() for plane in self.planes)
+        return replace(self, planes=(y, u, v))
+
     def with_planes(self, planes: tuple[Tensor, Tensor, Tensor], fmt: FrameFormat) -> FrameBatch:
         """Other samples at the same times."""
         return replace(self, planes=planes, format=fmt)

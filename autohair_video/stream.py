@@ -11,7 +11,7 @@ the networks loaded, and the outputs opened last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -251,7 +251,8 @@ def _process_clip(
         for outlet in outlets:
             opened.append(stack.enter_context(_writer(outlet, reader, request)))
         writers = Writers(opened)
-        mattes = network.frames(stack.enter_context(closing(ahead(reader))), guide=guide)
+        batches = stack.enter_context(closing(ahead(_ready_for(network.device, reader))))
+        mattes = network.frames(batches, guide=guide)
         with Behind(writers.write) as encoder:
             for batch, matte in mattes:
                 encoder.put(draw(outlets, batch, matte))
@@ -276,6 +277,11 @@ def _tell_kept(
     kept = [str(writer.kept) for writer in writers if writer.kept]
     if isinstance(error, JobError) and kept:
         raise type(error)(f"{error}; kept so far: {', '.join(kept)}") from error
+
+
+def _ready_for(device: torch.device, batches: Iterable[FrameBatch]) -> Iterable[FrameBatch]:
+    """The batches, on CUDA in memory that uploads need not wait for."""
+    return (batch.pinned() for batch in batches) if device.type == "cuda" else batches
 
 
 def _loaded(matter: Matter | LoadMatter) -> Matter:

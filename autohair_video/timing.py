@@ -18,22 +18,25 @@ def unwatched(stage: str) -> AbstractContextManager[None]:
 
 
 class Stopwatch:
-    """Adds up the seconds spent in each stage; on an accelerator it waits for the work it has queued."""
+    """Adds up the seconds spent in each stage; on an accelerator it waits for the work it has queued.
 
-    def __init__(self, device: torch.device) -> None:
+    ``clock``: ``time.perf_counter``, or ``time.process_time`` for the seconds of all processors.
+    """
+
+    def __init__(self, device: torch.device, *, clock: Callable[[], float] = time.perf_counter) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
-        self._device = device
+        self._device, self._clock = device, clock
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         """Count what happens inside the block to ``stage``."""
-        began = time.perf_counter()
+        began = self._clock()
         yield
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         elif self._device.type == "mps":
             torch.mps.synchronize()
-        self.seconds[stage] += time.perf_counter() - began
+        self.seconds[stage] += self._clock() - began
 
     def take(self) -> dict[str, float]:
         """The seconds so far; the stages start again at nothing."""

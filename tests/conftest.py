@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +16,12 @@ def shared() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("AUTOHAIR_SHARED does not name the folder with the real clips")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def cuda() -> str:
+    """The name of a CUDA device; without one tests skip, or fail where AUTOHAIR_REQUIRE_GPU is set."""
+    if not torch.cuda.is_available():
+        missing = pytest.fail if os.environ.get("AUTOHAIR_REQUIRE_GPU") else pytest.skip
+        missing("there is no CUDA device")
+    return "cuda"

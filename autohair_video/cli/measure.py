@@ -108,7 +108,7 @@ def compare_command(
     target = sheet or source.with_name(f"{source.stem}_compared.png")
     with status_line(quiet=quiet) as show:
         comparison = run_compare(
-            source, target, matter=load(), options=options, overwrite=overwrite, progress=show
+            source, target, matter=load, options=options, overwrite=overwrite, progress=show
         )
     if not quiet:
         for line in comparison.failures:

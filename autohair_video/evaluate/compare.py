@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -174,7 +174,7 @@ def run_compare(
     source: Path,
     sheet: Path,
     *,
-    matter: Matter,
+    matter: Matter | Callable[[], Matter],
     segmenters: Mapping[str, Segment] | None = None,
     options: CompareOptions | None = None,
     overwrite: bool = False,
@@ -185,7 +185,8 @@ def run_compare(
     Args:
         source: picture or clip.
         sheet: where the sheet goes; its extension chooses the image format.
-        matter: its segmenter makes the probabilities, its network is the engine ``dim``.
+        matter: its segmenter makes the probabilities, its network is the engine ``dim``; or what
+            loads it once the source and the sheet's name have proved good.
         segmenters: segmenters by name, on the matter's device, to compare instead of the matter's.
         options: what is compared.
         overwrite: whether a sheet that exists is replaced.
@@ -204,10 +205,13 @@ def run_compare(
     if not is_image(sheet):
         raise OptionError(f"{sheet} does not name a picture: let it end in .png or .jpg")
     check_output(sheet, overwrite=overwrite, inputs=[source])
-    engines = {name: matter.solve if name == "dim" else _classical(name) for name in options.engines}
-    study = _Study(segmenters or {"DeepLab": matter.segment}, engines, options, progress)
     frames = _source_frames(source, options.frames)
-    comparison = Comparison(tuple(study.frame(label, rgb.to(matter.device)) for label, rgb in frames))
+    first = next(frames)
+    loaded = matter() if callable(matter) else matter
+    engines = {name: loaded.solve if name == "dim" else _classical(name) for name in options.engines}
+    study = _Study(segmenters or {"DeepLab": loaded.segment}, engines, options, progress)
+    compared = (study.frame(label, rgb.to(loaded.device)) for label, rgb in chain([first], frames))
+    comparison = Comparison(tuple(compared))
     pixels = torch.from_numpy(comparison_sheet(comparison, crop=options.crop)).permute(2, 0, 1)
     write_image(sheet, pixels, overwrite=overwrite)
     return comparison

@@ -10,10 +10,10 @@ from matters import HARD
 from autohair_video import Matter
 from autohair_video.bench.clip import Clip
 from autohair_video.bench.job import time_floor, time_job
-from autohair_video.bench.memory import peak_rss
 from autohair_video.bench.stages import StageTime, time_encoder, time_matting
 
-STAGES = ["decode", "upload", "convert", "segment", "temporal", "trimap", "matte"]
+MATTING = ["decode", "upload", "convert", "segment", "temporal", "trimap", "matte"]
+AFTER = ["foreground", "composite", "download"]
 LOAD = partial(Matter, device="cpu", options=HARD)
 
 
@@ -24,9 +24,10 @@ def clip(tmp_path: Path) -> Clip:
 
 def test_every_stage_is_timed_batch_by_batch_in_the_order_of_a_frame(clip: Clip) -> None:
     stages = time_matting(clip, "#00ff00", LOAD)
-    assert [stage.name for stage in stages] == [*STAGES, "foreground", "composite", "download"]
-    # ten frames in batches of four
-    assert {len(stage.batches_ms) for stage in stages if stage.name != "decode"} == {3}
+    names = [stage.name for stage in stages]
+    assert [name for name in names if name in MATTING + AFTER] == MATTING + AFTER
+    # ten frames in batches of two
+    assert {len(stage.batches_ms) for stage in stages} == {5}
     segment = next(stage for stage in stages if stage.name == "segment")
     low, high = segment.spread_ms
     assert 0 < low <= segment.median_ms <= high
@@ -35,8 +36,7 @@ def test_every_stage_is_timed_batch_by_batch_in_the_order_of_a_frame(clip: Clip)
 
 def test_what_the_encoder_holds_back_counts_to_the_mean(clip: Clip, tmp_path: Path) -> None:
     (encode,) = time_encoder(clip.path, tmp_path / "again.mp4")
-    batches_ms = 4 * sum(encode.batches_ms)
-    assert encode.mean_ms * 12 > batches_ms
+    assert encode.mean_ms * 12 > 2 * sum(encode.batches_ms)
 
 
 def test_job_and_floor_write_the_same_frames(clip: Clip, tmp_path: Path) -> None:
@@ -45,18 +45,6 @@ def test_job_and_floor_write_the_same_frames(clip: Clip, tmp_path: Path) -> None
     assert job.frames == floor.frames == 10
     assert job.fps == pytest.approx(10 / job.wall_s)
     assert job.cpu_s > 0
-
-
-def test_memory_once_held_stays_in_the_peak() -> None:
-    before = peak_rss()
-    if before is None:
-        pytest.skip("this system does not tell")
-    held = bytearray(b"x" * 300_000_000)
-    during = peak_rss()
-    del held
-    assert during is not None
-    assert during >= 300_000_000
-    assert peak_rss() == during
 
 
 def test_quartiles_of_one_batch_are_that_batch() -> None:
