@@ -56,7 +56,7 @@ class Shot:
 class Camera:
     """A camera, a stream or a file, read on a thread from ``with`` to its end.
 
-    A file plays at its own rate, again and again.
+    A file plays at its own rate, again and again. ``given`` counts the pictures so far.
 
     Args:
         source: a number, a device (``/dev/video0``), a URL or a file.
@@ -74,7 +74,7 @@ class Camera:
         self._asked = (width, height, rate)
         self._newest: Newest[Shot] = Newest()
         self._stop = threading.Event()
-        self._number = 0
+        self.given = 0
         self._doubts = _Doubts(source)
         if is_file(source):
             self._open().release()
@@ -100,14 +100,14 @@ class Camera:
     def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
         while not self._stop.is_set():
-            before = self._number
+            before = self.given
             try:
                 self._read_until_it_ends()
             except InputError as exc:
                 self.trouble = f"{exc}; trying again"
-            if self._number > before:
+            if self.given > before:
                 pause_s = FIRST_PAUSE_S
-            if self._number == before or not is_file(self.source):
+            if self.given == before or not is_file(self.source):
                 self._stop.wait(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
@@ -116,9 +116,9 @@ class Camera:
         try:
             for picture in self._pictures(capture):
                 now_s = time.monotonic()
-                self._number += 1
+                self.given += 1
                 self.trouble = self._doubts.about(picture, now_s)
-                self._newest.put(Shot(picture, self._number, now_s))
+                self._newest.put(Shot(picture, self.given, now_s))
         finally:
             capture.release()
         if not self._stop.is_set() and not is_file(self.source):
