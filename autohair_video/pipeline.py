@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -109,6 +110,7 @@ class Matter:
         self.watch: Watch = unwatched
         self.device = choose_device(device)
         self.options = options or MatterOptions.for_tier(tier)
+        self._networks: list[nn.Module] = []
         self.segment = Segmenter(self._network("segmenter", segmenter), self.options.segment)
         self.solve = BandSolver(self._network("matter", matter), self.options.tiles)
 
@@ -117,7 +119,16 @@ class Matter:
         network = network.to(self.device).to(memory_format=torch.channels_last)
         if self.device.type != "cpu":
             network.half()
+        self._networks.append(network)
         return network
+
+    def fingerprint(self) -> str:
+        """A digest of all that decides a matte: weights, options, and the kind of device."""
+        digest = hashlib.sha256(f"{self.options} {self.device.type}".encode())
+        for network in self._networks:
+            for tensor in network.state_dict().values():
+                digest.update(tensor.float().cpu().numpy().tobytes())
+        return digest.hexdigest()
 
     def frames(
         self, batches: Iterable[FrameBatch], *, guide: Guide | None = None, carry: Carry | None = None

@@ -72,6 +72,8 @@ class Request:
     end_s: float | None = None
     overwrite: bool = False
     output_dir: Path | None = None
+    resume: bool = False
+    segment_s: float = 10
 
     @property
     def is_picture(self) -> bool:
@@ -225,6 +227,8 @@ def make_request(
     overwrite: bool = False,
     output_dir: StrPath | None = None,
     rate: Fraction | None = None,
+    resume: bool = False,
+    segment_s: float = 10,
 ) -> Request:
     """The request that the arguments of `stream.process` stand for."""
     source = Source.of(input, rate)
@@ -246,6 +250,8 @@ def make_request(
         end_s=end_s,
         overwrite=overwrite,
         output_dir=folder,
+        resume=resume,
+        segment_s=segment_s,
     )
 
 

@@ -18,7 +18,7 @@ import os
 import pickle
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints
 
@@ -57,7 +57,7 @@ class WorkFolder:
             self.path.mkdir(exist_ok=True)
             self._check_job(job)
             self.done = self._whole_parts()
-            self._remove_others()
+            self.tidy()
         except (OSError, ValueError, KeyError, TypeError) as exc:
             raise OutputError(f"cannot resume from {self.path} ({exc}): delete it to begin anew") from exc
 
@@ -115,11 +115,12 @@ class WorkFolder:
         parts: list[Part] = []
         while (file := self.path / f"{len(parts):05}.json").exists():
             entry = json.loads(file.read_text())
-            part = Part(**entry | {"files": tuple(entry["files"]), "notices": tuple(entry["notices"])})
-            parts.append(part)
+            lists = {name: tuple(entry[name]) for name in ("files", "notices")}
+            parts.append(Part(**entry | lists))
         return parts
 
-    def _remove_others(self) -> None:
+    def tidy(self) -> None:
+        """Removes what is of no part that is done."""
         last = f"{len(self.done) - 1:05}.state"
         kept = {_JOB, last, *(f"{part.index:05}.json" for part in self.done)}
         kept |= {file.name for part in self.done for name in part.files for file in self._of(name)}
@@ -152,13 +153,12 @@ def _flush_to_disk(path: Path) -> None:
 
 
 def _state_classes(kind: Any) -> list[Any]:
-    """The dataclasses of which a saved state may consist: those that the fields of ``kind`` name."""
+    """The dataclasses and tuples of which a saved state may consist: those that fields of ``kind`` name."""
     found: list[Any] = []
     for part in (kind, *get_args(kind)):
-        if isinstance(part, type) and is_dataclass(part):
+        if isinstance(part, type) and (is_dataclass(part) or issubclass(part, tuple)):
             found.append(part)
-            hints = get_type_hints(part)
-            found += [name for f in fields(part) for name in _state_classes(hints[f.name])]
+            found += [name for hint in get_type_hints(part).values() for name in _state_classes(hint)]
         elif part is not kind:
             found += _state_classes(part)
     return found

@@ -29,12 +29,14 @@ from autohair_video.guide import load_guide
 from autohair_video.matting.trimap import quantise_trimap
 from autohair_video.media.colour import quantise_alpha, to_rgb
 from autohair_video.media.image import image_depth, read_gray, read_image, write_image
+from autohair_video.media.join import check_joinable
 from autohair_video.media.reader import ClipReader
 from autohair_video.media.source import Source, from_stdin
 from autohair_video.media.writer import ClipWriter
 from autohair_video.options import BlendOptions, SubjectOptions
 from autohair_video.outlets import Outlet, Writers, draw, plan_outlets, trimap_alpha
 from autohair_video.outputs import Scene, composite, cut_out, open_scene
+from autohair_video.parts import PartedJob, run_in_parts
 from autohair_video.pipeline import Matter
 from autohair_video.queues import Behind, ahead
 from autohair_video.request import Content, Request, StrPath, make_request
@@ -84,6 +86,8 @@ def process(
     overwrite: bool = False,
     output_dir: StrPath | None = None,
     rate: Fraction | None = None,
+    resume: bool = False,
+    segment_s: float = 10,
     matter: Matter | LoadMatter = Matter,
     on_progress: OnProgress | None = None,
     stop: Event | None = None,
@@ -114,6 +118,9 @@ def process(
         output_dir: the folder, made if need be, of all outputs with relative names; ``{name}`` in
             those stands for the input's.
         rate: frames per second of numbered stills, 24 without it.
+        resume: work in parts that lie in ``output.resume`` until the end, and go on where the same
+            call was interrupted, be it by a power cut. The outputs are the same as if it had not been.
+        segment_s: the length of such parts, in seconds.
         matter: networks already loaded, or what loads them once the inputs have proved good.
         on_progress: called after each batch.
         stop: when it is set, a clip's job ends after the batch it is at.
@@ -146,6 +153,8 @@ def process(
         overwrite=overwrite,
         output_dir=output_dir,
         rate=rate,
+        resume=resume,
+        segment_s=segment_s,
     )
     return run_request(request, matter=matter, on_progress=on_progress, stop=stop)
 
@@ -243,9 +252,18 @@ def _process_clip(
             outputs = request.check_outputs(*(target.path for target in targets))
             outlets = plan_outlets(request, targets, peek.format, peek.origin, stack)
             guide = load_guide(request.subject, peek.format)
+            if request.resume:
+                for target in targets:
+                    check_joinable(target.path, target.preset)
         network = _loaded(matter)
         reader = stack.enter_context(_reader(request, BATCH_FRAMES[network.device.type]))
         expected = _expected_frames(reader, request)
+        if request.resume:
+            job = PartedJob(request, outlets, reader, BATCH_FRAMES[network.device.type], network, guide)
+            frames, notices = run_in_parts(
+                job, on_frames=lambda done: on_progress(Progress(done, expected)), stop=stop
+            )
+            return Report(outputs, frames, (*notices, *reader.notices))
         opened: list[ClipWriter] = []
         stack.push(partial(_tell_kept, opened))
         for outlet in outlets:

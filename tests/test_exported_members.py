@@ -60,6 +60,8 @@ def test_the_arguments_of_the_two_entrances_are_these() -> None:
         "overwrite",
         "output_dir",
         "rate",
+        "resume",
+        "segment_s",
         "matter",
         "on_progress",
         "stop",

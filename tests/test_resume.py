@@ -1,19 +1,31 @@
-"""The folder of a job that can be resumed: state saved and loaded, parts that count, other jobs refused."""
+"""Jobs that go on after an interruption: state on disk, parts that count, and outputs as of one go."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import random
+import signal
+import sys
+from fractions import Fraction
+from itertools import accumulate, count
 from pathlib import Path
+from threading import Event
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
-from clips import make_clip
-from matters import QUICK
+from clips import make_clip, sound_packets, timeline
+from matters import HARD, QUICK, never
 
-from autohair_video import Matter, OutputError
+from autohair_video import Matter, OptionError, OutputError, Progress, StoppedError, process
 from autohair_video.media import ClipReader
+from autohair_video.media.staging import partial_path
 from autohair_video.pipeline import Carry
 from autohair_video.resume import Part, WorkFolder
+from autohair_video.stream import OnProgress
 
 
 def _files(folder: Path) -> list[str]:
@@ -71,3 +83,148 @@ def test_saved_state_runs_no_code(tmp_path: Path) -> None:
     torch.save(np.float64, folder.path / "00000.state")
     with pytest.raises(OutputError, match="to begin anew"):
         WorkFolder(tmp_path / "o.mov", {}).carry()
+
+
+# Whole jobs
+
+UNEVEN_MS = tuple(accumulate((33, 34, 50, 16, 117, 33, 100) * 4, initial=0))
+# two batches of 4 frames
+PART_S = 0.4
+
+
+@pytest.fixture(scope="module")
+def matter() -> Matter:
+    return Matter(device="cpu", options=HARD)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_clip(tmp_path / "a.mp4", pts=UNEVEN_MS, time_base=Fraction(1, 1000), last=40, sound="aac")
+
+
+def _stopping(after: int) -> tuple[Event, OnProgress]:
+    """An event, and what sets it when so many batches are done."""
+    stop, batches = Event(), count(1)
+
+    def seen(progress: Progress) -> None:
+        if next(batches) >= after:
+            stop.set()
+
+    return stop, seen
+
+
+def _decoded(path: Path) -> list[tuple[int, bytes]]:
+    """The pts and samples of every frame."""
+    with av.open(str(path)) as container:
+        return [
+            (frame.pts, b"".join(bytes(memoryview(plane)) for plane in frame.planes))
+            for frame in container.decode(video=0)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("name", "background"), [("o.mp4", "red"), ("o.mkv", "red"), ("o.mov", None), ("o.webm", None)]
+)
+def test_a_job_stopped_twice_gives_what_one_go_gives(
+    tmp_path: Path, matter: Matter, clip: Path, name: str, background: str | None
+) -> None:
+    asked: dict[str, Any] = {"background": background, "matter": matter, "resume": True, "segment_s": PART_S}
+    process(clip, tmp_path / f"whole_{name}", matte=tmp_path / "w.%02d.png", **asked)
+    asked["matte"] = tmp_path / "m.%02d.png"
+    for after, frames in ((3, 12), (1, 12), (4, 24)):
+        stop, seen = _stopping(after)
+        with pytest.raises(StoppedError, match=f"after {frames} frames; kept so far: .*same call goes on"):
+            process(clip, tmp_path / name, stop=stop, on_progress=seen, **asked)
+        kept = timeline(partial_path(tmp_path / name))
+        assert len(kept) == frames
+        assert [begin for begin, _ in kept] == [begin for begin, _ in timeline(clip)[:frames]]
+        if name == "o.mp4":
+            assert kept == timeline(clip)[:frames]
+    report = process(clip, tmp_path / name, **asked)
+    assert report.frames == len(UNEVEN_MS)
+    stills = [f"{part}.{number:02}.png" for part in "mw" for number in range(1, report.frames + 1)]
+    assert _files(tmp_path) == sorted(["a.mp4", name, f"whole_{name}", *stills])
+    assert _decoded(tmp_path / name) == _decoded(tmp_path / f"whole_{name}")
+    assert sound_packets(tmp_path / name) == sound_packets(tmp_path / f"whole_{name}")
+    assert timeline(tmp_path / name) == timeline(tmp_path / f"whole_{name}")
+    for number in range(1, report.frames + 1):
+        ours, whole = (tmp_path / f"{part}.{number:02}.png" for part in "mw")
+        assert ours.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize(("name", "codec_tag"), [("o.mp4", "avc1"), ("o.mov", "ap4h"), ("o.webm", None)])
+def test_joined_parts_are_the_file_that_one_encoder_writes(
+    tmp_path: Path, matter: Matter, clip: Path, name: str, codec_tag: str | None
+) -> None:
+    asked: dict[str, Any] = {"background": "red" if name == "o.mp4" else None, "matter": matter}
+    process(clip, tmp_path / name, resume=True, segment_s=PART_S, **asked)
+    process(clip, tmp_path / f"plain_{name}", **asked)
+    assert timeline(tmp_path / name) == timeline(tmp_path / f"plain_{name}")
+    assert sound_packets(tmp_path / name) == sound_packets(tmp_path / f"plain_{name}")
+    facts = []
+    for path in (tmp_path / name, tmp_path / f"plain_{name}"):
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            assert codec_tag in (None, stream.codec_context.codec_tag)
+            facts.append(
+                (stream.duration, stream.average_rate, stream.metadata, stream.codec_context.pix_fmt)
+            )
+    assert facts[0] == facts[1]
+
+
+def _die_at(clip: Path, output: Path, frames: int | None, syncs: int | None) -> None:
+    """Runs a job in a process of its own, which is killed after so many frames or writes to the disk."""
+    sync, synced = os.fsync, count(1)
+
+    def die(progress: Progress) -> None:
+        if frames is not None and progress.frames >= frames:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def sync_or_die(handle: int) -> None:
+        sync(handle)
+        if next(synced) == syncs:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.fsync = sync_or_die
+    quick = Matter(device="cpu", options=HARD)
+    process(clip, output, background="red", matter=quick, resume=True, segment_s=PART_S, on_progress=die)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_job_killed_at_random_gives_what_one_go_gives(tmp_path: Path, matter: Matter, clip: Path) -> None:
+    asked: dict[str, Any] = {"background": "red", "matter": matter, "resume": True, "segment_s": PART_S}
+    process(clip, tmp_path / "whole.mkv", **asked)
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["autohair_video.stream", __name__])
+    chance = random.Random()
+    for attempt in range(4):
+        deaths = (chance.randint(1, len(UNEVEN_MS)), None) if attempt % 2 else (None, chance.randint(1, 8))
+        job = processes.Process(target=_die_at, args=(clip, tmp_path / "o.mkv", *deaths))
+        job.start()
+        job.join()
+        assert job.exitcode in (0, -signal.SIGKILL), deaths
+        if job.exitcode == 0:
+            break
+        assert not (tmp_path / "o.mkv").exists()
+    else:
+        process(clip, tmp_path / "o.mkv", **asked)
+    assert _decoded(tmp_path / "o.mkv") == _decoded(tmp_path / "whole.mkv")
+    assert sound_packets(tmp_path / "o.mkv") == sound_packets(tmp_path / "whole.mkv")
+    assert _files(tmp_path) == ["a.mp4", "o.mkv", "whole.mkv"]
+
+
+def test_what_is_written_in_one_go_is_not_resumed(tmp_path: Path, clip: Path) -> None:
+    with pytest.raises(OptionError, match=r"o\.gif.*cannot be resumed"):
+        process(clip, tmp_path / "o.gif", matter=never, resume=True)
+    assert _files(tmp_path) == ["a.mp4"]
+
+
+def test_another_clip_under_the_same_name_is_no_reason_to_go_on(
+    tmp_path: Path, matter: Matter, clip: Path
+) -> None:
+    stop, seen = _stopping(1)
+    with pytest.raises(StoppedError):
+        process(clip, matte=tmp_path / "m.mkv", matter=matter, resume=True, stop=stop, on_progress=seen)
+    make_clip(clip, pts=range(9))
+    with pytest.raises(OutputError, match="another content of the input.*: call it as before"):
+        process(clip, matte=tmp_path / "m.mkv", matter=matter, resume=True)

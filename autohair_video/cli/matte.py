@@ -57,6 +57,11 @@ def matte_command(
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Pass over inputs whose outputs are all there.")
     ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Work in parts that outlive a crash; the same call then goes on."),
+    ] = False,
+    segment: Annotated[float, typer.Option("--segment-s", help="Length of such parts.")] = 10,
     rate: Annotated[
         str | None, typer.Option("--rate", help="Frames per second of numbered stills (24 without it).")
     ] = None,
@@ -177,6 +182,8 @@ def matte_command(
             end_s=end,
             overwrite=overwrite,
             output_dir=output_dir,
+            resume=resume,
+            segment_s=segment,
         )
         for source in expand_inputs(inputs, rate=rate)
     ]

@@ -82,6 +82,8 @@ class StagedOutput:
     def commit_partial(self) -> Path:
         """Gives what there is a name that tells that the rest is missing, and returns that."""
         self.path = partial_path(self.path)
+        for older in present_files(self.path):
+            older.unlink()
         if self._aside.is_dir():
             for image in list(self._aside.iterdir()):
                 image.replace(partial_path(image))

@@ -27,7 +27,7 @@ from autohair_video.media.samples import encoder_planes, encoder_size
 from autohair_video.media.sound import SoundCopy
 from autohair_video.media.staging import StagedOutput, check_output
 
-_EDITED: Final = ("mp4", "mov")
+EDITED: Final = ("mp4", "mov")
 _GRID: Final = "avi"
 _PALETTED: Final = "pal8"
 _FAST_CLOCK: Final = 1_000_000
@@ -203,7 +203,7 @@ class ClipWriter:
                 str(self._staged.work_path),
                 "w",
                 format=self._muxer,
-                container_options=_muxer_options(self._muxer, self._time_base.denominator)
+                container_options=muxer_options(self._muxer, self._time_base.denominator)
                 | dict(self._preset.muxer_options),
             )
         except (av.FFmpegError, OSError, ValueError) as exc:
@@ -224,7 +224,7 @@ class ClipWriter:
         context.color_primaries, context.color_trc = target.primaries, target.transfer
         context.sample_aspect_ratio = target.sample_aspect_ratio
         context.options = dict(self._preset.options)
-        if self._preset.tag is not None and self._muxer in _EDITED:
+        if self._preset.tag is not None and self._muxer in EDITED:
             context.codec_tag = self._preset.tag
         if self._pixel_format == _PALETTED:
             self._palette = Palette(target.width, target.height, self._time_base)
@@ -252,7 +252,7 @@ class ClipWriter:
             packets += [packet for frame in self._palette.push(None) for packet in stream.encode(frame)]
         packets += stream.encode(None)
         self._lengths.stamp(packets)
-        if packets and self._muxer in _EDITED:
+        if packets and self._muxer in EDITED:
             self._lengths.complete(packets[-1])
         self._mux(packets)
         if self._sound is not None:
@@ -273,8 +273,9 @@ class ClipWriter:
             self._sound.close()
 
 
-def _muxer_options(muxer: str, ticks_per_s: int) -> dict[str, str]:
-    if muxer in _EDITED:
+def muxer_options(muxer: str, ticks_per_s: int) -> dict[str, str]:
+    """What a container needs to be told so that it keeps a video's times, which count in such ticks."""
+    if muxer in EDITED:
         # The movie's clock says when each track starts: it must hold the video's ticks, and should
         # hold the sound's, or a late track would be moved. Faster clocks than that need 64-bit boxes
         # for clips of some length, which old players do not read.
