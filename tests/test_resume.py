@@ -226,5 +226,5 @@ def test_another_clip_under_the_same_name_is_no_reason_to_go_on(
     with pytest.raises(StoppedError):
         process(clip, matte=tmp_path / "m.mkv", matter=matter, resume=True, stop=stop, on_progress=seen)
     make_clip(clip, pts=range(9))
-    with pytest.raises(OutputError, match="another content of the input.*: call it as before"):
+    with pytest.raises(OutputError, match=r"another content of the input.*: call it as before"):
         process(clip, matte=tmp_path / "m.mkv", matter=matter, resume=True)
