@@ -3,6 +3,8 @@
     metrics   SAD, MAD, MSE, Grad, Conn, band MAD, IoU, dtSSD, MESSDdt as pure functions
     folders   mattes every item of a folder and measures it
     report    the result as a table, as JSON and as a contact sheet
+    compare   trimaps and matting engines on one frame; comparison holds and draws the result
+    sheet     the panels that contact sheets are made of
 
 `run_evaluation` does it all for one folder.
 """

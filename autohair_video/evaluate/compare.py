@@ -14,28 +14,35 @@ options do to the clip.
 from __future__ import annotations
 
 import importlib
-import textwrap
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from autohair_video.errors import InputError, JobError, OptionError
-from autohair_video.evaluate.folders import Picture, Progress
-from autohair_video.evaluate.metrics import Alpha
+from autohair_video.evaluate.comparison import (
+    ENGINES,
+    Cell,
+    ComparedFrame,
+    ComparedTrimap,
+    Comparison,
+    comparison_sheet,
+    contrasting_plain,
+    probability_view,
+    window_of_doubt,
+)
+from autohair_video.evaluate.folders import Progress
+from autohair_video.evaluate.sheet import as_bytes
 from autohair_video.frames import FrameBatch
-from autohair_video.matting.foreground import estimate_foreground
 from autohair_video.matting.segment import scale_to, working_size
 from autohair_video.matting.trimap import (
     UNKNOWN,
@@ -57,34 +64,8 @@ Segment = Callable[[Tensor], Tensor]
 """(1, 3, H, W) RGB in 0..1 -> (1, 2, h, w) probabilities of person and hair, as `Segmenter`."""
 Solve = Callable[[Tensor, Tensor], Tensor]
 """(1, 3, H, W) RGB in 0..1 and (1, 1, H, W) trimap -> (1, 1, H, W) alpha, as `BandSolver`."""
-Window = tuple[slice, slice]
 
-ENGINES: Final[Mapping[str, str]] = {
-    "dim": "DIM",
-    "cf": "closed-form",
-    "knn": "KNN",
-    "lbdm": "learning-based",
-    "lkm": "large-kernel",
-    "rw": "random walk",
-}
 _MISSING: Final = "pymatting is not installed: pip install 'autohair-video[classical]'"
-_PANEL_PX: Final = 320
-_GAP_PX: Final = 8
-_LINE_PX: Final = 26
-_LINE_CHARACTERS: Final = 34
-_SHADE: Final = 32
-# Plain backgrounds to choose from: green, magenta, blue, yellow, light and dark grey.
-_PLAIN: Final = (
-    (0, 177, 64),
-    (214, 0, 147),
-    (20, 80, 220),
-    (240, 200, 0),
-    (225, 225, 225),
-    (24, 24, 24),
-)
-_HAIR: Final = 0.3
-# What a doubtful pixel counts for outside hair, beside 1 in hair.
-_BARE_EDGE: Final = 1e-4
 
 
 @dataclass(frozen=True)
@@ -116,58 +97,6 @@ class CompareOptions:
             raise OptionError(f"{self.frames} frames cannot be compared: use 1 or more")
         if self.long_side_px < 64:
             raise OptionError(f"a long side of {self.long_side_px} px is too small: use 64 or more")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What one engine made of one trimap: (h, w) alpha in 0..1, or the reason why there is none."""
-
-    engine: str
-    duration_s: float
-    alpha: Alpha | None
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class ComparedTrimap:
-    """A segmenter's trimap, (h, w) of 0, 128 and 255, and a cell for each engine."""
-
-    segmenter: str
-    name: str
-    trimap: Picture
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True)
-class ComparedFrame:
-    """A frame at its working size, (h, w, 3) RGB, and its combinations.
-
-    ``seen``: for each segmenter's name an (h, w, 3) picture, person white and hair red.
-    ``window``: the rows and columns that hold the most hair in doubt. ``plain``: the background.
-    """
-
-    label: str
-    image: Picture
-    seen: Mapping[str, Picture]
-    window: Window
-    plain: tuple[int, int, int]
-    trimaps: tuple[ComparedTrimap, ...]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """All that was compared, frame by frame."""
-
-    frames: tuple[ComparedFrame, ...]
-
-    @property
-    def failures(self) -> tuple[str, ...]:
-        """One line for each reason why cells are empty, beginning with the engines concerned."""
-        engines: dict[str, dict[str, None]] = {}
-        for cell in (cell for frame in self.frames for row in frame.trimaps for cell in row.cells):
-            if cell.reason:
-                engines.setdefault(cell.reason, {})[ENGINES[cell.engine]] = None
-        return tuple(f"{', '.join(names)}: {reason}" for reason, names in engines.items())
 
 
 def run_compare(
@@ -215,11 +144,6 @@ def run_compare(
     pixels = torch.from_numpy(comparison_sheet(comparison, crop=options.crop)).permute(2, 0, 1)
     write_image(sheet, pixels, overwrite=overwrite)
     return comparison
-
-
-def comparison_sheet(comparison: Comparison, *, crop: bool = True) -> Picture:
-    """(H, W, 3) uint8 RGB: the frames' blocks below each other, with the hair at 100 % if ``crop``."""
-    return _stack([_block(frame, crop=crop) for frame in comparison.frames], axis=0)
 
 
 def _source_frames(source: Path, count: int) -> Iterator[tuple[str, Tensor]]:
@@ -276,11 +200,11 @@ class _Study:
             title = _trimap_name(drawn)
             cells = tuple(self._cells(f"{label}, {name}, {title}", small, trimap))
             rows.append(ComparedTrimap(name, title, trimap[0, 0].cpu().numpy(), cells))
-        image = _byte(small[0].permute(1, 2, 0).cpu().numpy())
+        image = as_bytes(small[0].permute(1, 2, 0).cpu().numpy())
         shown = {name: scale_to(seen, *size)[0].cpu().numpy() for name, seen in found.items()}
-        views = {name: _probability_view(*maps) for name, maps in shown.items()}
-        window = _window_of_doubt(*next(iter(shown.values())))
-        plain = _contrasting(image, rows[0].trimap)
+        views = {name: probability_view(*maps) for name, maps in shown.items()}
+        window = window_of_doubt(*next(iter(shown.values())))
+        plain = contrasting_plain(image, rows[0].trimap)
         return ComparedFrame(label, image, views, window, plain, tuple(rows))
 
     def _cells(self, title: str, rgb: Tensor, trimap: Tensor) -> Iterator[Cell]:
@@ -338,107 +262,3 @@ def _trimap_name(options: TrimapOptions) -> str:
     if options.mode == "fixed":
         return f"fixed:{options.erosion},{options.size}"
     return "adaptive" if options.band == 1 else f"adaptive, band {options.band:g}"
-
-
-def _probability_view(person: Alpha, hair: Alpha) -> Picture:
-    """(h, w, 3): person white, hair red."""
-    body = person - hair
-    return _byte(np.dstack([person, body, body]))
-
-
-def _window_of_doubt(person: Alpha, hair: Alpha) -> Window:
-    """A panel's worth of the picture, where the most hair is in doubt: that is at its rim."""
-    height, width = (min(_PANEL_PX, side) for side in person.shape)
-    doubt = (1 - np.abs(2 * person - 1)) * np.where(hair > _HAIR, 1, _BARE_EDGE)
-    total = cv2.integral(doubt, sdepth=cv2.CV_64F)
-    columns = total[:, width:] - total[:, :-width]
-    held = columns[height:] - columns[:-height]
-    # Of windows that hold the same, the one in their middle.
-    top, left = np.argwhere(held >= 0.999 * held.max()).mean(axis=0).round().astype(int).tolist()
-    return slice(top, top + height), slice(left, left + width)
-
-
-def _contrasting(image: Picture, trimap: Picture) -> tuple[int, int, int]:
-    """The plain colour that subject and band, where the old background shows, come least near to."""
-    subject = image[trimap > 0] if trimap.any() else image.reshape(-1, 3)
-    colours, plain = _lab(subject), _lab(np.array(_PLAIN))
-    # Lightness counts twice: it is what shows a strand.
-    gaps = [np.linalg.norm((colours - colour) * (2, 1, 1), axis=1) for colour in plain]
-    nearest = [np.percentile(gap, 10) for gap in gaps]
-    return _PLAIN[int(np.argmax(nearest))]
-
-
-def _lab(colours: NDArray[Any]) -> NDArray[Any]:
-    """(n, 3) RGB in 0..255 as CIE L*a*b*."""
-    rgb = np.asarray(colours[None] / 255, np.float32)
-    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)[0])
-
-
-def _block(frame: ComparedFrame, *, crop: bool) -> Picture:
-    """A frame's part of the sheet."""
-    height, width = frame.image.shape[:2]
-    # A picture that fits a panel is shown at 100 % anyway.
-    window = frame.window if crop and max(height, width) > _PANEL_PX else None
-    first = [_panel(f"{width}x{height}", frame.image, window)]
-    first += [_panel(f"{name}: hair red", view, window) for name, view in frame.seen.items()]
-    rows = [_text([frame.label], width=len(first) * _PANEL_PX), _stack(first, axis=1)]
-    for row in frame.trimaps:
-        panels = [_panel(f"{row.segmenter} {row.name}", row.trimap, window)]
-        panels += [_cell_panel(cell, frame, window) for cell in row.cells]
-        rows.append(_stack(panels, axis=1))
-    return _stack(rows, axis=0)
-
-
-def _cell_panel(cell: Cell, frame: ComparedFrame, window: Window | None) -> Picture:
-    name = ENGINES[cell.engine]
-    if cell.alpha is None:
-        reason = textwrap.wrap(cell.reason, _LINE_CHARACTERS, break_on_hyphens=False)
-        return _text([f"{name}: no alpha", *reason])
-    composite = _composite(frame.image, cell.alpha, frame.plain)
-    return _panel(f"{name}  {cell.duration_s:.2f} s", composite, window)
-
-
-def _composite(image: Picture, alpha: Alpha, plain: tuple[int, int, int]) -> Picture:
-    rgb = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-    matte = torch.from_numpy(alpha)[None, None]
-    foreground, _ = estimate_foreground(rgb, matte)
-    background = torch.tensor(plain).view(1, 3, 1, 1) / 255
-    return _byte(torch.lerp(background, foreground, matte)[0].permute(1, 2, 0).numpy())
-
-
-def _panel(title: str, view: Picture, window: Window | None) -> Picture:
-    """The title, the view shrunk to a panel, and its window at 100 %."""
-    scale = min(1.0, _PANEL_PX / max(view.shape[:2]))
-    height, width = (max(1, round(side * scale)) for side in view.shape[:2])
-    parts = [_text([title]), cv2.resize(view, (width, height), interpolation=cv2.INTER_AREA)]
-    parts += [] if window is None else [view[window]]
-    return _stack([_coloured(part) for part in parts], axis=0)
-
-
-def _text(lines: Sequence[str], *, width: int = _PANEL_PX) -> Picture:
-    """Dark strips with a line of text each."""
-    strip = np.full((_LINE_PX * len(lines), width + _GAP_PX, 3), _SHADE, np.uint8)
-    for index, line in enumerate(lines):
-        place = (4, _LINE_PX * (index + 1) - 8)
-        cv2.putText(strip, line, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (235, 235, 235), 1, cv2.LINE_AA)
-    return strip
-
-
-def _stack(parts: Sequence[Picture], *, axis: int) -> Picture:
-    """Pictures below (axis 0) or beside (axis 1) each other, padded to the largest."""
-    across = max(part.shape[1 - axis] for part in parts)
-    padded = []
-    for part in parts:
-        missing = [(0, 0), (0, 0), (0, 0)]
-        missing[1 - axis] = (0, across - part.shape[1 - axis])
-        padded.append(np.pad(part, missing, constant_values=_SHADE))
-    return np.concatenate(padded, axis=axis)
-
-
-def _coloured(view: NDArray[Any]) -> Picture:
-    """(h, w) or (h, w, 3) as (h, w, 3)."""
-    return np.asarray(view if view.ndim == 3 else np.dstack([view] * 3), np.uint8)
-
-
-def _byte(values: NDArray[Any]) -> Picture:
-    return np.asarray(np.clip(values, 0, 1) * 255 + 0.5, np.uint8)

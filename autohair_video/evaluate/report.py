@@ -14,7 +14,7 @@ import torch
 from rich.table import Table
 
 from autohair_video.evaluate.folders import Evaluation, ItemResult, Panels, Picture
-from autohair_video.evaluate.metrics import Alpha
+from autohair_video.evaluate.sheet import PANEL_PX, SHADE, as_bytes
 from autohair_video.media.image import write_image
 from autohair_video.media.staging import write_text
 
@@ -29,7 +29,6 @@ UNITS: Final[Mapping[str, str]] = {
     "MESSDdt": "x1e3",
     "IoU": "0..1, higher is better",
 }
-_PANEL_PX: Final = 320
 _STRIP_PX: Final = 26
 _PANELS: Final = ("input", "trimap", "truth", "ours", "error x2")
 
@@ -106,7 +105,7 @@ def _heading(item: ItemResult) -> str:
 
 def _strip(texts: list[str]) -> Picture:
     """A dark strip as wide as the sheet, its texts evenly spaced."""
-    strip = np.full((_STRIP_PX, _PANEL_PX * len(_PANELS), 3), 32, np.uint8)
+    strip = np.full((_STRIP_PX, PANEL_PX * len(_PANELS), 3), SHADE, np.uint8)
     step = strip.shape[1] // len(texts)
     for index, text in enumerate(texts):
         place = (index * step + 8, _STRIP_PX - 8)
@@ -116,21 +115,17 @@ def _strip(texts: list[str]) -> Picture:
 
 def _row(panels: Panels) -> Picture:
     error = np.clip(np.abs(panels.alpha - panels.truth) * 2, 0, 1)
-    heat = cv2.applyColorMap(_byte(error), cv2.COLORMAP_INFERNO)[..., ::-1].astype(np.uint8)
-    views = (panels.image, panels.trimap, _byte(panels.truth), _byte(panels.alpha), heat)
+    heat = cv2.applyColorMap(as_bytes(error), cv2.COLORMAP_INFERNO)[..., ::-1].astype(np.uint8)
+    views = (panels.image, panels.trimap, as_bytes(panels.truth), as_bytes(panels.alpha), heat)
     return np.hstack([_thumbnail(view, panels.image.shape[:2]) for view in views])
 
 
 def _thumbnail(view: Picture | None, size: tuple[int, ...]) -> Picture:
     """``view`` of a picture of ``size`` in a cell as wide as a panel; an empty cell without one."""
-    scale = min(1.0, _PANEL_PX / size[1])
+    scale = min(1.0, PANEL_PX / size[1])
     height, width = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-    cell = np.full((height, _PANEL_PX, 3), 32, np.uint8)
+    cell = np.full((height, PANEL_PX, 3), SHADE, np.uint8)
     if view is not None:
         small = cv2.resize(np.ascontiguousarray(view), (width, height), interpolation=cv2.INTER_AREA)
         cell[:, :width] = small if small.ndim == 3 else small[..., None]
     return cell
-
-
-def _byte(alpha: Alpha) -> Picture:
-    return np.asarray(np.clip(alpha, 0, 1) * 255 + 0.5, np.uint8)

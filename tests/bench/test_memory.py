@@ -34,7 +34,9 @@ def test_a_long_clip_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> No
         for frames in (20, 220):
             path = make_clip(tmp_path / f"{frames}.mp4", size=(320, 180), pts=range(frames))
             clip = Clip(path, path.name, 320, 180)
-            peaks.append(fresh.submit(time_job, clip, tmp_path / "out.mp4", "#00ff00", load).result().peak_rss)
+            peaks.append(
+                fresh.submit(time_job, clip, tmp_path / "out.mp4", "#00ff00", load).result().peak_rss
+            )
     if None in peaks:
         pytest.skip("this system does not tell")
     # 200 frames of samples and alpha are 60 MB

@@ -15,13 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from autohair_video.errors import InputError, OptionError, OutputError
-from autohair_video.evaluate.compare import (
-    ENGINES,
-    CompareOptions,
-    Comparison,
-    comparison_sheet,
-    run_compare,
-)
+from autohair_video.evaluate.compare import CompareOptions, run_compare
+from autohair_video.evaluate.comparison import ENGINES, Comparison, comparison_sheet
 from autohair_video.matting.matte import BandSolver
 from autohair_video.matting.segment import Segmenter
 from autohair_video.models.dim import MobileDIM
