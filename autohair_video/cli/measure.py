@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -22,10 +23,14 @@ from autohair_video.cli.choices import (
     parse_trimap,
 )
 from autohair_video.cli.console import print_table, say, status_line
+from autohair_video.errors import OptionError
 
 if TYPE_CHECKING:
     from autohair_video.bench import Size
     from autohair_video.evaluate.folders import RegionName
+    from autohair_video.pipeline import Matter
+
+_LIVE_S = 20.0
 
 
 def evaluate_command(
@@ -131,6 +136,9 @@ def bench_command(
         str | None,
         typer.Option(metavar="CMD", help="Time another program too: it reads {clip} and may write {out}."),
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Time a live session instead, the clip being its camera.")
+    ] = False,
     json_path: JsonOption = None,
     trimap: AutomaticTrimapOption = "adaptive",
     temporal: TemporalOption = "causal",
@@ -149,6 +157,9 @@ def bench_command(
         segmenter=segmenter,
         matter=matter,
     )
+    if live:
+        _bench_live(clip, load, background)
+        return
     from autohair_video.bench import BenchOptions, as_table, run_bench
 
     options = BenchOptions(clip, cast("Size | None", size), frames, background, against)
@@ -156,3 +167,15 @@ def bench_command(
         bench = run_bench(options, load, device=device, json_path=json_path, progress=show)
     if not quiet:
         print_table(as_table(bench))
+
+
+def _bench_live(clip: Path | None, load: Callable[[], Matter], background: str) -> None:
+    from autohair_video.live.run import Outlets, as_table, run_live
+    from autohair_video.live.settings import LiveOptions
+
+    if clip is None:
+        raise OptionError("--live needs a clip that plays as the camera")
+    options = LiveOptions(backgrounds=(background,))
+    nobody = Outlets(window=False)
+    measured = run_live(str(clip), load=load, options=options, outlets=nobody, say=say, seconds=_LIVE_S)
+    print_table(as_table(measured))

@@ -35,10 +35,11 @@ from autohair_video.pipeline import Matter
 Picture = NDArray[np.uint8]
 
 MILLISECOND: Final = Fraction(1, 1000)
-# At live sizes small tiles lie closer to the band; a picture of this height or less is one row of them.
-_LOW_PX: Final = 192
-_LOW_TILES: Final = TileOptions(tile_px=192, overlap_px=32)
-_TILES: Final = TileOptions(tile_px=128, overlap_px=32)
+# The matter's time goes with the tiles' area: a low picture is one row of them, and on others small
+# tiles lie closer to the band.
+_ROW_TILES_PX: Final = (160, 192)
+_TILE_PX: Final = 128
+_OVERLAP_PX: Final = 32
 # BT.601 as SMPTE 170M has it, with the transfer of BT.709: what cameras and their drivers mean.
 _PRIMARIES: Final = 6
 _TRANSFER: Final = 1
@@ -113,7 +114,7 @@ class LiveMatter:
             form = replace(o.trimap, band=o.trimap.band * settings.band)
             trimap = draw_trimap(seen, size=size, options=form)
         with watch("matte"):
-            alpha = self._matter.solve.at(_LOW_TILES if size[0] <= _LOW_PX else _TILES)(rgb, trimap)
+            alpha = self._matter.solve.at(tiles_for(size[0]))(rgb, trimap)
         with watch("temporal"):
             alpha = smooth_alpha(past.alpha if past else None, motions, alpha, trimap, steady)
         self._past = _Past(TemporalState(luma, seen, alpha), since_seen)
@@ -138,6 +139,16 @@ class LiveMatter:
             seen = self._matter.segment.at(SegmentOptions(level.segment_px))(rgb)
         with watch("temporal"):
             return smooth_probability(before, motions, seen, steady), 0
+
+
+def tiles_for(height_px: int) -> TileOptions:
+    """The tiles that cost least on pictures of a height.
+
+    >>> [tiles_for(height).tile_px for height in (144, 180, 360)]
+    [160, 192, 128]
+    """
+    tile_px = next((px for px in _ROW_TILES_PX if px >= height_px), _TILE_PX)
+    return TileOptions(tile_px=tile_px, overlap_px=_OVERLAP_PX)
 
 
 def as_frames(picture: Picture, time_ms: int, *, duration_ms: int) -> FrameBatch:

@@ -28,7 +28,7 @@ LEVELS: Final = (
     Level(0.75, 320, 1),
     Level(0.5, 256, 1),
     Level(0.5, 256, 2),
-    Level(0.5, 256, 4),
+    Level(0.4, 256, 4),
 )
 
 _DOWN_AFTER_S: Final = 1.0

@@ -31,19 +31,16 @@ _PATIENCE_S: Final = 0.1
 
 @dataclass(frozen=True)
 class Outlets:
-    """Who shows a session's pictures. ``serve``: HOST:PORT of a page in the browser.
-
-    Raises:
-        OptionError: nobody does.
-    """
+    """Who shows a session's pictures. ``serve``: HOST:PORT of a page in the browser."""
 
     window: bool = True
     virtual_camera: bool = False
     serve: str | None = None
 
-    def __post_init__(self) -> None:
-        if not (self.window or self.virtual_camera or self.serve):
-            raise OptionError("nobody shows the pictures: leave out --no-window, or give --serve")
+    @property
+    def any(self) -> bool:
+        """Whether anyone does."""
+        return self.window or self.virtual_camera or self.serve is not None
 
 
 def run_live(
@@ -63,21 +60,26 @@ def run_live(
         options: how to begin.
         outlets: who shows the pictures.
         say: prints one line.
-        seconds: end by itself after so long.
+        seconds: end by itself after so long; then nobody need show the pictures, and they count as
+            displayed when they are drawn.
 
     Returns:
         What the session came to.
 
     Raises:
-        OptionError: a preset, a colour or an address is none.
+        OptionError: a preset, a colour or an address is none, or nobody shows the pictures.
         InputError: a file is missing or is none.
         OutputError: there is no screen, no virtual camera, no free port, or a clip cannot be finished.
     """
+    if seconds is None and not outlets.any:
+        raise OptionError("nobody shows the pictures: leave out --no-window, or give --serve")
     camera = Camera(source, width=options.width, height=options.height, rate=options.rate)
     if outlets.window:
         check_screen()
     with ExitStack() as stack:
         live = Live(camera, load(), options)
+        if not outlets.any:
+            live.viewers.append(live.displayed)
         window = _open(live, outlets, stack, say)
         stack.enter_context(camera)
         stack.enter_context(live)

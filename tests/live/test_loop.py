@@ -1,0 +1,126 @@
+"""A session without anyone watching: recordings in editors' formats, and outlets that are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import pytest
+from matters import HARD, never
+from screen import until
+
+from autohair_video import AutohairError, Matter, OptionError, TrimapOptions
+from autohair_video.cli import run
+from autohair_video.live.loop import Live
+from autohair_video.live.run import Outlets, run_live
+from autohair_video.live.settings import LiveOptions
+from autohair_video.live.virtual import VirtualCamera, setup
+from autohair_video.media.camera import Camera
+
+SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.mp4"
+FIXED = TrimapOptions(mode="fixed", erosion=0, size=0)
+
+
+@pytest.fixture(scope="module")
+def matter() -> Matter:
+    return Matter(device="cpu", options=HARD)
+
+
+def _session(matter: Matter, options: LiveOptions, does: Callable[[Live], None]) -> None:
+    camera = Camera(str(SAMPLE), width=options.width, height=options.height, rate=options.rate)
+    with camera, Live(camera, matter, options) as live:
+        until(lambda: live.is_over() or live.figures().fps > 0, "pictures")
+        does(live)
+
+
+@pytest.mark.parametrize(
+    ("preset", "codec", "pixels"),
+    [
+        ("prores4444", "prores", "yuva444p12le"),
+        ("h264-matte", "h264", "yuv420p"),
+        ("h264", "h264", "yuv420p"),
+    ],
+)
+def test_clips_are_recorded_as_editors_take_them(
+    matter: Matter, tmp_path: Path, preset: str, codec: str, pixels: str
+) -> None:
+    def does(live: Live) -> None:
+        live.toggle_recording()
+        until(lambda: (live.figures().recorded_s or 0) >= 1, "a second of recording")
+        path = live.toggle_recording()
+        assert path is not None
+        with av.open(str(path)) as clip:
+            context = clip.streams.video[0].codec_context
+            assert (context.name, context.pix_fmt) == (codec, pixels)
+            assert (context.width, context.height) == (160, 90)
+            assert sum(1 for _ in clip.decode(video=0)) > 1
+
+    _session(matter, LiveOptions(160, 90, folder=tmp_path, preset=preset, trimap=FIXED), does)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_clip_is_whole_even_if_the_session_ends_first(matter: Matter, tmp_path: Path) -> None:
+    def does(live: Live) -> None:
+        live.toggle_recording()
+        until(lambda: (live.figures().recorded_s or 0) >= 1, "a second of recording")
+
+    _session(matter, LiveOptions(160, 90, folder=tmp_path, trimap=FIXED), does)
+    (path,) = tmp_path.iterdir()
+    with av.open(str(path)) as clip:
+        assert sum(1 for _ in clip.decode(video=0)) > 1
+
+
+def test_a_background_that_cannot_be_read_is_told_and_the_old_one_stays(
+    matter: Matter, tmp_path: Path
+) -> None:
+    def does(live: Live) -> None:
+        live.change(lambda s: replace(s, background=str(tmp_path / "gone.jpg")))
+        until(lambda: "gone.jpg" in (live.figures().notice or ""), "a notice")
+        until(lambda: live.settings.background == "#ff0000", "the old background")
+
+    _session(matter, LiveOptions(160, 90, backgrounds=("#ff0000",), trimap=FIXED), does)
+
+
+def test_a_virtual_camera_that_is_missing_is_explained(matter: Matter) -> None:
+    camera = Camera(str(SAMPLE), width=160, height=90, rate=30)
+    live = Live(camera, matter, LiveOptions(160, 90, trimap=FIXED))
+    if Path("/dev/video0").exists():
+        pytest.skip("there may be a virtual camera here")
+    with pytest.raises(AutohairError, match=r"v4l2loopback|OBS|pip install"):
+        VirtualCamera(live)
+    assert "modprobe v4l2loopback" in setup("linux")
+    assert "OBS" in setup("darwin")
+    assert "OBS" in setup("win32")
+
+
+def test_someone_must_show_the_pictures() -> None:
+    with pytest.raises(OptionError, match="nobody"):
+        run_live(str(SAMPLE), load=never, options=LiveOptions(), outlets=Outlets(window=False), say=print)
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "text"),
+    [
+        ("--camera missing.mp4", 1, "missing.mp4 does not exist"),
+        ("--size 640", 2, "WIDTHxHEIGHT"),
+        ("--size 641x360", 2, "even"),
+        ("--fps 0", 2, "give 1 to 240"),
+        ("--format gif2", 2, "unknown format"),
+        ("--format png-sequence", 2, "record as a video"),
+        ("--bg greenish", 2, "no colour and no file"),
+        ("--serve 8000", 2, "HOST:PORT"),
+        ("--no-window", 2, "nobody shows"),
+    ],
+)
+def test_a_bad_call_says_one_line(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, call: str, code: int, text: str
+) -> None:
+    monkeypatch.setenv("DISPLAY", ":none")
+    camera = [] if "--camera" in call else ["--camera", str(SAMPLE)]
+    assert run(["live", "--device", "cpu", *camera, *call.split()]) == code
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert text in err
+    assert "fault of this program" not in err
