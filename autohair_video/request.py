@@ -71,6 +71,7 @@ class Request:
     start_s: float | None = None
     end_s: float | None = None
     overwrite: bool = False
+    deinterlace: bool = True
     output_dir: Path | None = None
     resume: bool = False
     segment_s: float = 10
@@ -225,6 +226,7 @@ def make_request(
     start_s: float | None = None,
     end_s: float | None = None,
     overwrite: bool = False,
+    deinterlace: bool = True,
     output_dir: StrPath | None = None,
     rate: Fraction | None = None,
     resume: bool = False,
@@ -249,6 +251,7 @@ def make_request(
         start_s=start_s,
         end_s=end_s,
         overwrite=overwrite,
+        deinterlace=deinterlace,
         output_dir=folder,
         resume=resume,
         segment_s=segment_s,

@@ -84,6 +84,7 @@ def process(
     start_s: float | None = None,
     end_s: float | None = None,
     overwrite: bool = False,
+    deinterlace: bool = True,
     output_dir: StrPath | None = None,
     rate: Fraction | None = None,
     resume: bool = False,
@@ -115,6 +116,7 @@ def process(
         start_s: where in the clip to begin, in seconds.
         end_s: where to end.
         overwrite: replace outputs that are there already.
+        deinterlace: make interlaced frames whole first.
         output_dir: the folder, made if need be, of all outputs with relative names; ``{name}`` in
             those stands for the input's.
         rate: frames per second of numbered stills, 24 without it.
@@ -151,6 +153,7 @@ def process(
         start_s=start_s,
         end_s=end_s,
         overwrite=overwrite,
+        deinterlace=deinterlace,
         output_dir=output_dir,
         rate=rate,
         resume=resume,
@@ -314,7 +317,13 @@ def _scene(request: Request, fmt: FrameFormat, stack: ExitStack) -> Scene | None
 
 
 def _reader(request: Request, batch_size: int) -> ClipReader:
-    return ClipReader(request.source, batch_size=batch_size, start_s=request.start_s, end_s=request.end_s)
+    return ClipReader(
+        request.source,
+        batch_size=batch_size,
+        start_s=request.start_s,
+        end_s=request.end_s,
+        deinterlace=request.deinterlace,
+    )
 
 
 def _writer(outlet: Outlet, reader: ClipReader, request: Request) -> ClipWriter:
@@ -328,6 +337,7 @@ def _writer(outlet: Outlet, reader: ClipReader, request: Request) -> ClipWriter:
         origin=reader.origin,
         until=reader.until,
         rate=reader.info.rate,
+        light=reader.info.light,
         overwrite=request.overwrite,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -85,11 +86,31 @@ def make_clip(
     return path
 
 
-def make_sound(path: Path, *, codec: str = "aac", seconds: float = 0.5) -> Path:
+def make_sound(path: Path, *, codec: str = "aac", seconds: float = 0.5, channels: int = 2) -> Path:
     """A file with a tone and no video."""
     with av.open(str(path), "w") as output:
-        _mux_tone(output, output.add_stream(codec, rate=48000), seconds)
+        stream: Any = output.add_stream(codec, rate=48000)
+        stream.codec_context.layout = "mono" if channels == 1 else "stereo"
+        _mux_tone(output, stream, seconds)
     return path
+
+
+def join_tracks(clip: Path, *tones: Path, target: Path, subtitles: str | None = None) -> Path:
+    """The video of one file with the sound of others, packets as they are, and a line of subtitles."""
+    text: Path | None = None
+    if subtitles is not None:
+        text = target.with_name(f"{target.stem}.srt")
+        text.write_text(f"1\n00:00:00,100 --> 00:00:00,300\n{subtitles}\n")
+    files = [file for file in (clip, *tones, text) if file is not None]
+    with ExitStack() as stack, av.open(str(target), "w") as output:
+        sources = [stack.enter_context(av.open(str(file))).streams[0] for file in files]
+        streams = [output.add_stream_from_template(source, opaque=True) for source in sources]
+        for source, stream in zip(sources, streams, strict=True):
+            for packet in source.container.demux(source):
+                if packet.size:
+                    packet.stream = stream
+                    output.mux(packet)
+    return target
 
 
 def rotate_clip(path: Path, matrix: tuple[int, int, int, int]) -> Path:
@@ -134,11 +155,11 @@ def _frame(index: int, size: tuple[int, int], pixel_format: str, tags: dict[str,
 
 
 def _mux_tone(output: Any, stream: Any, seconds: float) -> None:
-    rate, size = 48000, 1024
+    rate, size, channels = 48000, 1024, stream.codec_context.channels
     for begin in range(0, int(seconds * rate), size):
         wave = 0.2 * np.sin(np.arange(begin, begin + size) * 2 * np.pi * 440 / rate)
         frame = av.AudioFrame.from_ndarray(
-            np.tile(wave.astype(np.float32), (2, 1)), format="fltp", layout="stereo"
+            np.tile(wave.astype(np.float32), (channels, 1)), format="fltp", layout=stream.layout.name
         )
         frame.pts, frame.sample_rate, frame.time_base = begin, rate, Fraction(1, rate)
         output.mux(stream.encode(frame))

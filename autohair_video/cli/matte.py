@@ -139,6 +139,9 @@ def matte_command(
     check: Annotated[
         bool, typer.Option("--verify", help="Decode the outputs and compare them with the input.")
     ] = False,
+    deinterlace: Annotated[
+        bool, typer.Option("--deinterlace/--no-deinterlace", help="What becomes of interlaced frames.")
+    ] = True,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
     # taken out of every command's arguments before they are parsed; here for the help
@@ -181,6 +184,7 @@ def matte_command(
             start_s=start,
             end_s=end,
             overwrite=overwrite,
+            deinterlace=deinterlace,
             output_dir=output_dir,
             resume=resume,
             segment_s=segment,

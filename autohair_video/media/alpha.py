@@ -20,7 +20,7 @@ from torch import Tensor
 
 from autohair_video.errors import InputError
 from autohair_video.media.decode import open_clip, reason
-from autohair_video.media.planes import view_alpha
+from autohair_video.media.planes import view_alpha, view_light
 
 # FFmpeg's own VP8 and VP9 decoders know nothing of alpha.
 _DECODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx"}
@@ -31,8 +31,8 @@ _COLOURS = "gbrpf32le"
 class StoredFrame:
     """One frame as it was stored, without anything being made of its alpha.
 
-    ``rgb``: (3, H, W) float32 in 0..1, in the file's own light and coding. ``alpha``: (H, W) float32 in
-    0..1, or None where the frame has none.
+    ``rgb``: (3, H, W) float32, in 0..1 (light may go higher), as the file codes it. ``alpha``: (H, W)
+    float32 in 0..1, or None where the frame has none.
     """
 
     rgb: Tensor
@@ -80,7 +80,8 @@ def _webp_frames(path: Path) -> Iterator[StoredFrame]:
 
 
 def _stored(frame: VideoFrame) -> StoredFrame:
-    alpha = view_alpha(frame)
-    rgb = frame.reformat(format=_COLOURS).to_ndarray()
-    samples = torch.from_numpy(np.ascontiguousarray(rgb, dtype=np.float32)).permute(2, 0, 1)
+    alpha, light = view_alpha(frame), view_light(frame)
+    # swscale would clip light above 1.
+    rgb = frame.reformat(format=_COLOURS).to_ndarray().transpose(2, 0, 1) if light is None else light
+    samples = torch.from_numpy(np.ascontiguousarray(rgb, dtype=np.float32))
     return StoredFrame(samples, None if alpha is None else torch.from_numpy(alpha))

@@ -158,6 +158,14 @@ def _depth_suffix(depth: int) -> str:
     return "" if depth == 8 else f"{depth}le"
 
 
+def view_light(frame: VideoFrame) -> NDArray[np.float32] | None:
+    """R, G, B of a frame of floating-point samples, (3, h, w) float32, unclipped; None for other frames."""
+    if not (_is_float(frame.format) and frame.format.name.startswith("gbr")):
+        return None
+    light: NDArray[np.float32] = np.stack(_writable_views(frame)[:3]).astype(np.float32)
+    return light
+
+
 def view_alpha(frame: VideoFrame) -> NDArray[np.float32] | None:
     """Alpha of a decoded frame, (h, w) float32 in 0..1; None where its format has none."""
     if not frame.format.has_palette and not any(part.is_alpha for part in frame.format.components):

@@ -18,6 +18,7 @@ from autohair_video.errors import InputError
 from autohair_video.frames import MATRIX_RGB, UNSPECIFIED, FrameFormat
 from autohair_video.media.colour import effective_matrix
 from autohair_video.media.decode import decoded_frames, open_clip
+from autohair_video.media.hdr import HdrLight, read_light
 from autohair_video.media.planes import RANGE_FULL, RANGE_LIMITED, native_format
 from autohair_video.media.source import Source, SourceLike
 
@@ -62,6 +63,8 @@ class ClipInfo:
     audio: tuple[TrackInfo, ...]
     subtitles: tuple[TrackInfo, ...]
     is_still: bool
+    is_interlaced: bool = False
+    light: HdrLight | None = None
 
     @property
     def expected_frames(self) -> int | None:
@@ -113,6 +116,8 @@ def describe(path: Source, container: InputContainer, stream: VideoStream, first
         audio=tuple(_track(s) for s in container.streams.audio),
         subtitles=tuple(_track(s) for s in container.streams.subtitles),
         is_still=path.is_still,
+        is_interlaced=bool(first.interlaced_frame),
+        light=read_light(first),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain, dropwhile, islice, takewhile
 from math import ceil
@@ -19,6 +20,7 @@ from torch import Tensor
 from autohair_video.errors import InputError, OptionError
 from autohair_video.frames import FrameBatch
 from autohair_video.media.decode import decoded_frames, open_clip
+from autohair_video.media.deinterlace import Deinterlacer
 from autohair_video.media.planes import Samples, to_native, view_planes
 from autohair_video.media.probe import describe, stream_duration, undecodable
 from autohair_video.media.source import Source, SourceLike
@@ -38,7 +40,8 @@ class ClipReader:
     """Iterates over a clip, once, as `FrameBatch` of at most ``batch_size`` frames on the CPU.
 
     All pts are the stream's own. ``start_s`` and ``end_s`` count from the beginning of the clip;
-    the frames that begin in between are delivered. Rotation metadata is applied. All batches have
+    the frames that begin in between are delivered. Rotation metadata is applied; interlaced frames are
+    made whole unless ``deinterlace`` is false. All batches have
     the one ``format``: a frame that changes size or pixel format on the way is scaled to it. Memory
     does not grow with the clip.
 
@@ -65,6 +68,7 @@ class ClipReader:
         batch_size: int = 8,
         start_s: float | None = None,
         end_s: float | None = None,
+        deinterlace: bool = True,
     ) -> None:
         _check_options(batch_size, start_s or 0, end_s)
         self._path = Source.of(path)
@@ -72,6 +76,7 @@ class ClipReader:
         self._damage: list[str] = []
         self.truncated: str | None = None
         self._resized: str | None = None
+        self._deinterlace = Deinterlacer() if deinterlace else None
         self._container, self._stream = open_clip(self._path)
         try:
             self._prepare(start_s or 0, end_s)
@@ -93,6 +98,8 @@ class ClipReader:
         if first is None:
             raise undecodable(self._path)
         self.info = describe(self._path, self._container, self._stream, first.image)
+        if self.is_deinterlaced:
+            self.info = replace(self.info, is_interlaced=True)
         self.format = self.info.format
         self._frames = chain([first], frames)
         self.origin = self._origin(first, begin, trimmed=bool(start_s))
@@ -108,6 +115,8 @@ class ClipReader:
 
     def _decode(self) -> Iterator[_TimedFrame]:
         frames = decoded_frames(self._container, self._stream, self._damage)
+        if self._deinterlace is not None:
+            frames = self._deinterlace(frames)
         return _timed(frames, self._stream, self._track_end())
 
     def _track_end(self) -> int | None:
@@ -136,7 +145,12 @@ class ClipReader:
     @property
     def notices(self) -> list[str]:
         """One line for each thing about the clip that should be known."""
-        return [line for line in (self._resized, self.truncated) if line]
+        return [line for line in (self._interlacing(), self._resized, self.truncated) if line]
+
+    def _interlacing(self) -> str | None:
+        if self.is_deinterlaced:
+            return f"{self._path} is interlaced: its frames were deinterlaced"
+        return f"{self._path} is interlaced, and was taken as it is" if self.info.is_interlaced else None
 
     def __enter__(self) -> ClipReader:
         return self
@@ -148,6 +162,11 @@ class ClipReader:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def is_deinterlaced(self) -> bool:
+        """Whether interlaced frames have been met, and made whole."""
+        return self._deinterlace is not None and self._deinterlace.engaged
 
     def close(self) -> None:
         """Closes the file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from fractions import Fraction
@@ -20,6 +21,7 @@ from torch import Tensor
 from autohair_video.errors import JobError, OutputError
 from autohair_video.frames import FrameBatch, FrameFormat
 from autohair_video.media.decode import check_input_file, reason
+from autohair_video.media.hdr import HdrLight, encoder_options
 from autohair_video.media.palette import Palette
 from autohair_video.media.planes import RANGE_FULL, RANGE_LIMITED, make_frame
 from autohair_video.media.presets import Preset, codec_format, codec_pixel_format
@@ -49,6 +51,7 @@ class ClipWriter:
     format reaches the encoder without being converted.
     ``copy_from``: the clip whose sound and subtitles are copied (see `SoundCopy`); None for a
     silent clip.
+    ``light``: HDR metadata, written where the encoder can.
     ``rate``: frames per second, as a hint for the encoder and for what players display.
     ``origin``, ``until``: `ClipReader`'s; all times are moved back by ``origin`` seconds.
     ``notices``: one line for each thing that could not be kept as it was.
@@ -71,6 +74,7 @@ class ClipWriter:
         origin: Fraction = Fraction(0),
         until: Fraction | None = None,
         rate: Fraction | None = None,
+        light: HdrLight | None = None,
         overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
@@ -80,7 +84,7 @@ class ClipWriter:
         self._target = codec_format(preset, fmt)
         self._pixel_format = codec_pixel_format(preset, fmt)
         self._copy_from, self._origin, self._until = copy_from, origin, until
-        self._rate = rate
+        self._rate, self._light = rate, light
         self._shift = round(origin / time_base)
         # Colours are reduced to a palette after they have been drawn.
         self._drawn_format = "bgra" if self._pixel_format == _PALETTED else self._pixel_format
@@ -117,8 +121,9 @@ class ClipWriter:
             for i, (pts, duration) in enumerate(zip(batch.pts, batch.durations, strict=True)):
                 frame = make_frame(self._drawn_format, [plane[i] for plane in planes])
                 frame.pts, frame.time_base = pts - self._shift, self._time_base
-                # ProRes tells in every frame what others tell in their headers.
-                frame.color_primaries, frame.color_trc = self._target.primaries, self._target.transfer
+                # ProRes tells in every frame what others tell in their headers. PyAV before 17 cannot.
+                if hasattr(frame, "color_primaries"):
+                    frame.color_primaries, frame.color_trc = self._target.primaries, self._target.transfer
                 frame.colorspace, frame.color_range = self._target.matrix, self._range()
                 self._lengths.add(frame.pts, duration)
                 if self._grid is not None and not self._grid.holds(frame.pts):
@@ -223,7 +228,7 @@ class ClipWriter:
         context.colorspace, context.color_range = target.matrix, self._range()
         context.color_primaries, context.color_trc = target.primaries, target.transfer
         context.sample_aspect_ratio = target.sample_aspect_ratio
-        context.options = dict(self._preset.options)
+        context.options = self._encoder_options()
         if self._preset.tag is not None and self._muxer in EDITED:
             context.codec_tag = self._preset.tag
         if self._pixel_format == _PALETTED:
@@ -236,9 +241,23 @@ class ClipWriter:
                 origin=self._origin,
                 until=self._until,
             )
+            self._sound.notices[:0] = self.notices
             self.notices = self._sound.notices
         self._stream = stream
         return stream
+
+    def _encoder_options(self) -> dict[str, str]:
+        # SVT-AV1 knows no other way to be told to print errors only.
+        os.environ.setdefault("SVT_LOG", "1")
+        options = dict(self._preset.options)
+        if self._light is None or self._preset.role == "matte":
+            return options
+        own = encoder_options(self._preset.codec, self._light)
+        if own is None:
+            self.notices.append(f"HDR mastering data is not written: {self._preset.name} has no place for it")
+        for name, value in (own or {}).items():
+            options[name] = ":".join(filter(None, (options.get(name), value)))
+        return options
 
     def _encode(self, stream: VideoStream, frame: VideoFrame) -> None:
         for done in [frame] if self._palette is None else self._palette.push(frame):

@@ -110,9 +110,12 @@ def verify_as(
     *,
     start_s: float | None = None,
     end_s: float | None = None,
+    deinterlace: bool = True,
 ) -> Verification:
     """`verify` for a known row of the table."""
-    with ClipReader(source, batch_size=_BATCH_FRAMES, start_s=start_s, end_s=end_s) as reader:
+    with ClipReader(
+        source, batch_size=_BATCH_FRAMES, start_s=start_s, end_s=end_s, deinterlace=deinterlace
+    ) as reader:
         evidence = Evidence(preset, codec_format(preset, reader.format))
         given = Timeline(reader.time_base, reader.origin)
         failure = None
@@ -133,10 +136,11 @@ def verify_as(
         info = probe(output)
         checks += _format_checks(preset, wanted, info)
         if not preset.is_numbered:
-            checks += compare_times(preset, given, _timeline(output))
+            muxer = preset.muxers[Path(output).suffix.lower()]
+            checks += compare_times(muxer, given, _timeline(output))
             if preset.role != "matte":
                 tracks = read_tracks(output, origin=Fraction(0), until=None)
-                checks += compare_tracks(preset, heard, tracks, given, whole=whole)
+                checks += compare_tracks(muxer, heard, tracks, given, whole=whole)
     return Verification(str(source), str(output), preset.name, tuple(checks + evidence.checks()))
 
 

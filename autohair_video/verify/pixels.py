@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
@@ -17,13 +16,15 @@ from autohair_video.verify.checks import Check
 
 # Frames that are looked at closely, spread over the clip as it goes by.
 _EVERY: Final = 8
-_NEIGHBOURHOOD_PX: Final = 31
+_NEIGHBOURHOOD_PX: Final = 21
 _OPAQUE: Final = 0.99
 _EDGE: Final = (0.1, 0.9)
 _FEWEST: Final = 40
 # Colours darker than this look alike, multiplied or not.
 _DARK: Final = 0.08
 _FAITHFUL: Final = 0.03
+_ROOT: Final = 0.25
+_UNEVEN: Final = 0.25
 
 
 @dataclass
@@ -81,21 +82,24 @@ class Evidence:
 
     def _look_closely(self, given: Tensor | None, rgb: Tensor, alpha: Tensor) -> None:
         opaque = alpha >= _OPAQUE
+        # Light has too wide a range to be averaged as it is.
+        power = _ROOT if self.preset.is_linear else 1.0
+        rgb = rgb.clamp_min(0) ** power
         if given is not None and given.shape == rgb.shape and opaque.any():
-            wanted = to_linear(given, self.format) if self.preset.is_linear else given
+            wanted = to_linear(given, self.format) ** power if self.preset.is_linear else given
             self.opaque_errors.append(float((rgb - wanted).abs()[:, opaque].mean()))
-        nearby, weight = _mean_of_opaque(rgb, opaque)
-        edge = (alpha > _EDGE[0]) & (alpha < _EDGE[1]) & (weight > 0) & (nearby.amax(0) > _DARK)
+        nearby, is_even = _colour_nearby(rgb, opaque)
+        edge = (alpha > _EDGE[0]) & (alpha < _EDGE[1]) & is_even & (nearby.amax(0) > _DARK)
         if edge.any():
             colours, near, share = rgb[:, edge], nearby[:, edge], alpha[edge]
             self.straight_error += float((colours - near).abs().mean(0).sum())
-            self.premultiplied_error += float((colours - near * share).abs().mean(0).sum())
+            self.premultiplied_error += float((colours - near * share**power).abs().mean(0).sum())
             self.edge_pixels += int(edge.sum())
 
     def _kind(self) -> Check:
         promised = "straight" if self.preset.alpha != "premultiplied" else "premultiplied"
         if self.edge_pixels < _FEWEST:
-            return Check("colours", None, promised, "too few bright edge pixels to tell")
+            return Check("colours", None, promised, "too few edge pixels beside one bright colour to tell")
         straight = self.straight_error < self.premultiplied_error
         found = "straight" if straight else "premultiplied"
         return Check("colours", found == promised, promised, f"{found}, by {self.edge_pixels} edge pixels")
@@ -109,13 +113,15 @@ class Evidence:
         )
 
 
-def _mean_of_opaque(rgb: Tensor, opaque: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean colour (3, H, W) of the opaque pixels around each, and how many there are of them (share)."""
+def _colour_nearby(rgb: Tensor, opaque: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean colour (3, H, W) of the opaque pixels around each, and where (H, W) these are about alike."""
     size = min(_NEIGHBOURHOOD_PX, 2 * ((min(opaque.shape) - 1) // 2) + 1)
 
     def blurred(planes: Tensor) -> Tensor:
         return avg_pool2d(planes[None], size, stride=1, padding=size // 2)[0]
 
     weight = blurred(opaque[None].float())
-    colours = blurred(rgb * opaque)
-    return colours / weight.clamp_min(1e-6), torch.where(weight[0] > 1e-4, weight[0], 0)
+    share = weight.clamp_min(1e-6)
+    mean, square = blurred(rgb * opaque) / share, blurred(rgb**2 * opaque) / share
+    spread = (square - mean**2).clamp_min(0).sqrt().amax(0)
+    return mean, (weight[0] > 1e-4) & (spread < _UNEVEN * mean.amax(0))
