@@ -58,6 +58,7 @@ def test_the_arguments_of_the_two_entrances_are_these() -> None:
         "start_s",
         "end_s",
         "overwrite",
+        "deinterlace",
         "output_dir",
         "rate",
         "resume",

@@ -270,6 +270,10 @@ class ClipWriter:
         if self._palette is not None:
             packets += [packet for frame in self._palette.push(None) for packet in stream.encode(frame)]
         packets += stream.encode(None)
+        if len(packets) <= 2 and self._lengths.is_first(packets):
+            # libx265 leaves the dts of clips this short undefined; they have no frames to reorder.
+            for packet in packets:
+                packet.dts = packet.pts
         self._lengths.stamp(packets)
         if packets and self._muxer in EDITED:
             self._lengths.complete(packets[-1])
@@ -346,6 +350,11 @@ class _Lengths:
                 self._first_dts = packet.dts
             if packet.pts is not None:
                 packet.duration = self._pending.pop(packet.pts, 0)
+
+    def is_first(self, packets: Sequence[Packet[Any]]) -> bool:
+        """Whether no packet has come before these, which are in the order of display."""
+        times = [packet.pts for packet in packets if packet.pts is not None]
+        return self._first_dts is None and times == sorted(times)
 
     def complete(self, last: Packet[Any]) -> None:
         """Lets the last packet of an MP4 track make up what the track's length still lacks.

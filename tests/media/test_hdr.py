@@ -31,7 +31,7 @@ def clip(tmp_path: Path) -> Path:
     return make_clip(
         tmp_path / "in.mp4",
         size=(96, 64),
-        pts=range(2),
+        pts=range(3),
         codec="libx265",
         pixel_format="yuv420p10le",
         tags=PQ,

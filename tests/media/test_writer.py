@@ -459,3 +459,10 @@ def test_real_clips_keep_frames_and_times(shared: Path, tmp_path: Path, name: st
     assert after.format == before.format
     end = sum(timeline(source)[-1])
     assert sum(timeline(tmp_path / "out.mp4")[-1]) == end
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_the_shortest_clips_are_written_as_h265(tmp_path: Path, frames: int) -> None:
+    source = make_clip(tmp_path / "in.mp4", pts=range(frames))
+    _rewrite(source, tmp_path / "out.mp4", PRESETS["h265"])
+    assert timeline(tmp_path / "out.mp4") == timeline(source)
