@@ -85,7 +85,7 @@ class FrameBatch:
 
     ``planes``: (N, 1, H, W) luma (or R) and two (N, 1, h, w) chroma planes (or G, B), of the format's
     ``sample_dtype``, on any one device. ``pts`` and ``durations`` count in ``time_base`` seconds; a
-    duration of 0 means unknown.
+    duration of 0 means unknown. ``alpha``: what the clip itself brought, (N, 1, H, W) float32 in 0..1.
     """
 
     planes: tuple[Tensor, Tensor, Tensor]
@@ -93,6 +93,7 @@ class FrameBatch:
     pts: tuple[int, ...]
     durations: tuple[int, ...]
     time_base: Fraction
+    alpha: Tensor | None = None
 
     def __post_init__(self) -> None:
         n = len(self.pts)
@@ -105,6 +106,8 @@ class FrameBatch:
                 raise ValueError(f"a plane of {plane.dtype} where {self.format.sample_dtype} is due")
         if len(self.durations) != n:
             raise ValueError(f"{len(self.durations)} durations for {n} frames")
+        if self.alpha is not None and tuple(self.alpha.shape) != luma:
+            raise ValueError(f"alpha of shape {tuple(self.alpha.shape)} where {luma} is due")
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -117,7 +120,8 @@ class FrameBatch:
     def to(self, device: torch.device | str) -> FrameBatch:
         """The same frames on ``device``."""
         y, u, v = (plane.to(device, non_blocking=True) for plane in self.planes)
-        return replace(self, planes=(y, u, v))
+        alpha = None if self.alpha is None else self.alpha.to(device, non_blocking=True)
+        return replace(self, planes=(y, u, v), alpha=alpha)
 
     def pinned(self) -> FrameBatch:
         """The same frames in page-locked memory, from which CUDA copies while the program goes on."""
@@ -135,7 +139,10 @@ class FrameBatch:
 
     def _part(self, rows: slice) -> FrameBatch:
         y, u, v = (plane[rows] for plane in self.planes)
-        return replace(self, planes=(y, u, v), pts=self.pts[rows], durations=self.durations[rows])
+        alpha = None if self.alpha is None else self.alpha[rows]
+        return replace(
+            self, planes=(y, u, v), pts=self.pts[rows], durations=self.durations[rows], alpha=alpha
+        )
 
     def __repr__(self) -> str:
         f = self.format

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
+import torch
 from torch import Tensor
 
 from autohair_video.frames import FrameBatch, FrameFormat, Matte
@@ -62,7 +63,13 @@ def plan_outlets(
 
 
 def draw(outlets: Sequence[Outlet], frames: FrameBatch, matte: Matte) -> list[Drawn]:
-    """What each output shows of one matted batch."""
+    """What each output shows of one matted batch.
+
+    Alpha that the clip itself brought is a limit: the smaller of the two holds, so that what was cut away
+    stays away, and matting a cut-out once more changes nothing.
+    """
+    if frames.alpha is not None:
+        matte = replace(matte, alpha=torch.minimum(matte.alpha, frames.alpha))
     made: dict[tuple[FrameFormat, bool], FrameBatch] = {}
     drawn = []
     for outlet in outlets:

@@ -75,6 +75,7 @@ class Request:
     output_dir: Path | None = None
     resume: bool = False
     segment_s: float = 10
+    keep_alpha: bool = True
 
     @property
     def is_picture(self) -> bool:
@@ -231,6 +232,7 @@ def make_request(
     rate: Fraction | None = None,
     resume: bool = False,
     segment_s: float = 10,
+    keep_alpha: bool = True,
 ) -> Request:
     """The request that the arguments of `stream.process` stand for."""
     source = Source.of(input, rate)
@@ -255,6 +257,7 @@ def make_request(
         output_dir=folder,
         resume=resume,
         segment_s=segment_s,
+        keep_alpha=keep_alpha,
     )
 
 

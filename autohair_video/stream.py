@@ -89,6 +89,7 @@ def process(
     rate: Fraction | None = None,
     resume: bool = False,
     segment_s: float = 10,
+    keep_alpha: bool = True,
     matter: Matter | LoadMatter = Matter,
     on_progress: OnProgress | None = None,
     stop: Event | None = None,
@@ -123,6 +124,8 @@ def process(
         resume: work in parts that lie in ``output.resume`` until the end, and go on where the same
             call was interrupted, be it by a power cut. The outputs are the same as if it had not been.
         segment_s: the length of such parts, in seconds.
+        keep_alpha: where the clip has alpha, straight, nothing becomes more opaque than it was; without
+            it, that alpha is replaced.
         matter: networks already loaded, or what loads them once the inputs have proved good.
         on_progress: called after each batch.
         stop: when it is set, a clip's job ends after the batch it is at.
@@ -158,6 +161,7 @@ def process(
         rate=rate,
         resume=resume,
         segment_s=segment_s,
+        keep_alpha=keep_alpha,
     )
     return run_request(request, matter=matter, on_progress=on_progress, stop=stop)
 
@@ -323,6 +327,7 @@ def _reader(request: Request, batch_size: int) -> ClipReader:
         start_s=request.start_s,
         end_s=request.end_s,
         deinterlace=request.deinterlace,
+        keep_alpha=request.keep_alpha,
     )
 
 

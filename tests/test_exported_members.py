@@ -63,6 +63,7 @@ def test_the_arguments_of_the_two_entrances_are_these() -> None:
         "rate",
         "resume",
         "segment_s",
+        "keep_alpha",
         "matter",
         "on_progress",
         "stop",

@@ -25,7 +25,7 @@ from autohair_video.media import ClipReader
 from autohair_video.media.staging import partial_path
 from autohair_video.pipeline import Carry
 from autohair_video.resume import Part, WorkFolder
-from autohair_video.stream import OnProgress
+from autohair_video.stream import BATCH_FRAMES, OnProgress
 
 
 def _files(folder: Path) -> list[str]:
@@ -88,7 +88,7 @@ def test_saved_state_runs_no_code(tmp_path: Path) -> None:
 # Whole jobs
 
 UNEVEN_MS = tuple(accumulate((33, 34, 50, 16, 117, 33, 100) * 4, initial=0))
-# two batches of 4 frames
+# 8 frames: whole batches, and some of them
 PART_S = 0.4
 
 
@@ -131,8 +131,8 @@ def test_a_job_stopped_twice_gives_what_one_go_gives(
     asked: dict[str, Any] = {"background": background, "matter": matter, "resume": True, "segment_s": PART_S}
     process(clip, tmp_path / f"whole_{name}", matte=tmp_path / "w.%02d.png", **asked)
     asked["matte"] = tmp_path / "m.%02d.png"
-    for after, frames in ((3, 12), (1, 12), (4, 24)):
-        stop, seen = _stopping(after)
+    for done, frames in ((0, 12), (8, 12), (8, 24)):
+        stop, seen = _stopping((frames - done) // BATCH_FRAMES["cpu"])
         with pytest.raises(StoppedError, match=f"after {frames} frames; kept so far: .*same call goes on"):
             process(clip, tmp_path / name, stop=stop, on_progress=seen, **asked)
         kept = timeline(partial_path(tmp_path / name))

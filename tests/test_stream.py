@@ -18,8 +18,10 @@ import torch
 from clips import VFR_MS, make_clip, make_sound, picture, rotate_clip, sound_packets, timeline
 from matters import CLOSER, HARD, never
 
-from autohair_video import InputError, Matter, OptionError, OutputError, Progress, process
-from autohair_video.media import ClipReader, read_image, to_rgb
+from autohair_video import InputError, Matte, Matter, OptionError, OutputError, Progress, process
+from autohair_video.media import ClipReader, preset_named, read_image, to_rgb
+from autohair_video.outlets import Outlet, draw
+from autohair_video.request import Target
 
 
 @pytest.fixture(scope="module")
@@ -551,3 +553,42 @@ def test_a_clip_that_changes_size_is_told(tmp_path: Path, matter: Matter) -> Non
     report = process(clip, tmp_path / "o.mp4", background="red", matter=matter)
     assert len(report.notices) == 1
     assert re.search(r"joined\.ts changes from 64x48 to 96x48 at 0\.\d+ s", report.notices[0])
+
+
+# Clips that bring alpha
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mov", "prores_ks"), ("a.mkv", "ffv1"), ("a.webm", "libvpx-vp9")]
+)
+def test_what_was_cut_away_stays_away_unless_it_is_to_be_replaced(
+    tmp_path: Path, matter: Matter, name: str, codec: str
+) -> None:
+    """A clip of which all that the matter would keep is transparent in its left half."""
+    pixels = {"prores_ks": "yuva444p10le"}.get(codec, "yuva420p")
+    with av.open(str(tmp_path / name), "w") as output:
+        stream: Any = output.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+        stream.codec_context.options = {"auto-alt-ref": "0"} if codec == "libvpx-vp9" else {}
+        for index in range(3):
+            rgba = np.dstack([picture(index, 64, 48), np.full((48, 64), 255, np.uint8)])
+            rgba[:, :32, 3] = 0
+            frame = av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format=pixels)
+            frame.pts = index
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    with ClipReader(tmp_path / name, keep_alpha=True) as reader:
+        batch = next(iter(reader))
+    assert batch.alpha is not None
+    matte = Matte(torch.ones(3, 1, 48, 64), batch.pts, batch.durations, batch.time_base)
+    target = Target(tmp_path / "m.mkv", "matte", preset_named("ffv1-matte"))
+    (drawn,) = draw([Outlet(target, batch.format, None)], batch, matte)
+    assert drawn.alpha is not None
+    assert drawn.alpha[..., :30].max() < 0.03
+    assert drawn.alpha[..., 34:].min() > 0.97
+    with ClipReader(tmp_path / name) as reader:
+        assert next(iter(reader)).alpha is None
+    process(tmp_path / name, matte=tmp_path / "m.mkv", matter=matter)
+    process(tmp_path / name, matte=tmp_path / "n.mkv", matter=matter, keep_alpha=False)
+    assert (_rgb(tmp_path / "m.mkv") <= _rgb(tmp_path / "n.mkv") + 1).all()
+    assert _rgb(tmp_path / "m.mkv")[..., :30].max() < 8

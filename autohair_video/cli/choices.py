@@ -58,6 +58,17 @@ def parse_trimap(text: str) -> TrimapOptions:
     raise OptionError(f"unknown trimap {text!r}: use adaptive or fixed:EROSION,SIZE")
 
 
+def parse_input_alpha(text: str) -> bool:
+    """Whether ``keep``, and not ``replace``, was said.
+
+    Raises:
+        OptionError: it is neither.
+    """
+    if text not in ("keep", "replace"):
+        raise OptionError(f"unknown input alpha {text!r}: use keep or replace")
+    return text == "keep"
+
+
 def given_trimap(text: str) -> Path | None:
     """The path of ``file:PATH``; None if ``text`` is something else.
 

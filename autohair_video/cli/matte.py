@@ -19,6 +19,7 @@ from autohair_video.cli.choices import (
     chosen_subject,
     given_trimap,
     matter_loader,
+    parse_input_alpha,
     parse_trimap,
 )
 from autohair_video.cli.jobs import run_jobs
@@ -61,6 +62,13 @@ def matte_command(
         bool,
         typer.Option("--resume", help="Work in parts that outlive a crash; the same call then goes on."),
     ] = False,
+    input_alpha: Annotated[
+        str,
+        typer.Option(
+            "--input-alpha",
+            help="Of a clip with alpha: keep (nothing gets more opaque than it was) or replace.",
+        ),
+    ] = "keep",
     segment: Annotated[float, typer.Option("--segment-s", help="Length of such parts.")] = 10,
     rate: Annotated[
         str | None, typer.Option("--rate", help="Frames per second of numbered stills (24 without it).")
@@ -188,6 +196,7 @@ def matte_command(
             output_dir=output_dir,
             resume=resume,
             segment_s=segment,
+            keep_alpha=parse_input_alpha(input_alpha),
         )
         for source in expand_inputs(inputs, rate=rate)
     ]

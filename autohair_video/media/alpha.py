@@ -6,24 +6,20 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import av
 import cv2
 import numpy as np
 import torch
 from av.container import InputContainer
-from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from torch import Tensor
 
 from autohair_video.errors import InputError
-from autohair_video.media.decode import open_clip, reason
+from autohair_video.media.decode import decoder_with_alpha, open_clip, reason
 from autohair_video.media.planes import view_alpha, view_light
 
-# FFmpeg's own VP8 and VP9 decoders know nothing of alpha.
-_DECODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx"}
 _COLOURS = "gbrpf32le"
 
 
@@ -60,11 +56,7 @@ def stored_frames(path: str | Path) -> Iterator[StoredFrame]:
 
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    name = _DECODERS.get(stream.codec_context.codec.canonical_name)
-    if name is None or stream.metadata.get("alpha_mode") != "1":
-        yield from container.decode(stream)
-        return
-    decoder = cast(VideoCodecContext, av.CodecContext.create(name, "r"))
+    decoder = decoder_with_alpha(stream)
     for packet in container.demux(stream):
         yield from decoder.decode(packet if packet.size else None)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -18,6 +19,8 @@ from autohair_video.media.source import Source, SourceLike
 
 # More packets than any decoder holds back.
 _MOST_WAITING: Final = 256
+# FFmpeg's own VP8 and VP9 decoders know nothing of alpha.
+_ALPHA_DECODERS: Final = {"vp9": "libvpx-vp9", "vp8": "libvpx"}
 
 
 def open_clip(path: Source | SourceLike) -> tuple[InputContainer, VideoStream]:
@@ -64,14 +67,25 @@ def reason(exc: Exception) -> str:
     return getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
 
 
+def decoder_with_alpha(stream: VideoStream) -> VideoCodecContext:
+    """The stream's decoder, or one in its place that knows of its alpha."""
+    name = _ALPHA_DECODERS.get(stream.codec_context.codec.canonical_name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        return stream.codec_context
+    return cast(VideoCodecContext, av.CodecContext.create(name, "r"))
+
+
 def decoded_frames(
-    container: InputContainer, stream: VideoStream, damage: list[str]
+    container: InputContainer, stream: VideoStream, damage: list[str], *, keep_alpha: bool = False
 ) -> Iterator[tuple[VideoFrame, int]]:
     """Frames in display order, each with its packet's duration in ticks (0: unknown).
+
+    ``keep_alpha``: use a decoder that knows of alpha, which may be slower.
 
     What cannot be read or decoded is passed over; ``damage`` gets one line about the first of it.
     """
     durations: dict[int, int] = {}
+    context = decoder_with_alpha(stream) if keep_alpha else None
     for packet in _packets(container, stream, damage):
         if packet.is_corrupt:
             _note(damage, "a packet is cut short")
@@ -81,7 +95,8 @@ def decoded_frames(
                 # Not every packet becomes a frame of its own: two fields make one.
                 del durations[next(iter(durations))]
         try:
-            frames = packet.decode()
+            flushing = None if packet.size == 0 else packet
+            frames = packet.decode() if context is None else context.decode(flushing)
         except av.FFmpegError as exc:
             _note(damage, f"a packet cannot be decoded ({reason(exc)})")
             continue

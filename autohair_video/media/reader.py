@@ -21,7 +21,7 @@ from autohair_video.errors import InputError, OptionError
 from autohair_video.frames import FrameBatch
 from autohair_video.media.decode import decoded_frames, open_clip
 from autohair_video.media.deinterlace import Deinterlacer
-from autohair_video.media.planes import Samples, to_native, view_planes
+from autohair_video.media.planes import Samples, to_native, view_alpha, view_planes
 from autohair_video.media.probe import describe, stream_duration, undecodable
 from autohair_video.media.source import Source, SourceLike
 
@@ -44,6 +44,8 @@ class ClipReader:
     made whole unless ``deinterlace`` is false. All batches have
     the one ``format``: a frame that changes size or pixel format on the way is scaled to it. Memory
     does not grow with the clip.
+
+    ``keep_alpha``: alpha that the clip brings comes with the batches, straight.
 
     Opening decodes the first frame, so all attributes but ``truncated`` are known at once:
 
@@ -69,10 +71,11 @@ class ClipReader:
         start_s: float | None = None,
         end_s: float | None = None,
         deinterlace: bool = True,
+        keep_alpha: bool = False,
     ) -> None:
         _check_options(batch_size, start_s or 0, end_s)
         self._path = Source.of(path)
-        self._batch_size = batch_size
+        self._batch_size, self._keep_alpha = batch_size, keep_alpha
         self._damage: list[str] = []
         self.truncated: str | None = None
         self._resized: str | None = None
@@ -114,7 +117,7 @@ class ClipReader:
         return ceil((seconds - _MICROSECOND) / self.time_base)
 
     def _decode(self) -> Iterator[_TimedFrame]:
-        frames = decoded_frames(self._container, self._stream, self._damage)
+        frames = decoded_frames(self._container, self._stream, self._damage, keep_alpha=self._keep_alpha)
         if self._deinterlace is not None:
             frames = self._deinterlace(frames)
         return _timed(frames, self._stream, self._track_end())
@@ -192,7 +195,18 @@ class ClipReader:
             pts=tuple(frame.pts for frame in group),
             durations=tuple(frame.duration for frame in group),
             time_base=self.time_base,
+            alpha=self._alpha(group) if self._keep_alpha and self.info.has_alpha else None,
         )
+
+    def _alpha(self, group: list[_TimedFrame]) -> Tensor:
+        """(N, 1, H, W); opaque where a frame has none."""
+        size = self.format.height, self.format.width
+        planes = []
+        for frame in group:
+            alpha = view_alpha(frame.image)
+            upright = np.ones(0) if alpha is None else np.rot90(alpha, self.info.rotation // 90)
+            planes.append(upright if upright.shape == size else np.ones(size, np.float32))
+        return torch.from_numpy(np.stack(planes)).unsqueeze(1)
 
     def _planes(self, image: VideoFrame) -> list[Samples]:
         rotation = self.info.rotation
