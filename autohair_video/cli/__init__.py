@@ -4,6 +4,7 @@
     matte      the bare call
     jobs       runs what it asks for, and says what became of it
     formats    the table of outputs
+    probe      what a clip holds
     verify     an output compared with its input
     live       a camera as it runs
     measure    evaluate, compare, bench

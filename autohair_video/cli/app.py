@@ -17,6 +17,7 @@ from autohair_video.cli.formats import formats_command
 from autohair_video.cli.live import live_command
 from autohair_video.cli.matte import matte_command
 from autohair_video.cli.measure import bench_command, compare_command, evaluate_command
+from autohair_video.cli.probe import probe_command
 from autohair_video.cli.train import train
 from autohair_video.cli.verify import verify_command
 from autohair_video.cli.weights import weights
@@ -52,6 +53,7 @@ app = typer.Typer(
 )
 app.command(_BARE)(matte_command)
 app.command("formats")(formats_command)
+app.command("probe")(probe_command)
 app.command("verify")(verify_command)
 app.command("live")(live_command)
 app.command("evaluate")(evaluate_command)

@@ -17,6 +17,7 @@ from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
 from autohair_video.errors import InputError
+from autohair_video.media.belongings import copy_belongings
 from autohair_video.media.decode import check_input_file, reason
 
 # What players and editors read in each container; None: all that FFmpeg writes to it.
@@ -93,6 +94,7 @@ class SoundCopy:
             self._add_sound(sound, number)
         for number, subtitles in enumerate(self._source.streams.subtitles, 1):
             self._add_subtitles(subtitles, number)
+        self.notices += copy_belongings(self._source, output, muxer, origin=origin, until=until)
         self._waiting = self._read()
         self._next = next(self._waiting, None)
 
