@@ -7,6 +7,7 @@ the samples are to be read. A `Matte` holds alpha for the same frames.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Final
@@ -137,6 +138,10 @@ class FrameBatch:
         middle = len(self) // 2
         return self._part(slice(None, middle)), self._part(slice(middle, None))
 
+    def frame(self, index: int) -> FrameBatch:
+        """One of the frames, as a batch of its own."""
+        return self._part(slice(index, index + 1))
+
     def _part(self, rows: slice) -> FrameBatch:
         y, u, v = (plane[rows] for plane in self.planes)
         alpha = None if self.alpha is None else self.alpha[rows]
@@ -150,6 +155,19 @@ class FrameBatch:
             f"FrameBatch({len(self)} x {f.width}x{f.height}, {f.bit_depth} bit, "
             f"pts {self.pts[:1]}..{self.pts[-1:]} in {self.time_base}, {self.device})"
         )
+
+
+def join_frames(batches: Sequence[FrameBatch]) -> FrameBatch:
+    """Batches that follow each other, of one format and time base, as one."""
+    if len(batches) == 1:
+        return batches[0]
+    y, u, v = (torch.cat(planes) for planes in zip(*(batch.planes for batch in batches), strict=True))
+    return replace(
+        batches[0],
+        planes=(y, u, v),
+        pts=tuple(pts for batch in batches for pts in batch.pts),
+        durations=tuple(duration for batch in batches for duration in batch.durations),
+    )
 
 
 @dataclass(frozen=True)

@@ -13,20 +13,27 @@ from autohair_video.errors import OptionError
 
 Tier = Literal["fast", "best"]
 TrimapMode = Literal["adaptive", "fixed"]
-TemporalMode = Literal["off", "causal"]
+TemporalMode = Literal["off", "causal", "lookahead"]
 Screen = Literal["off", "green", "blue"]
 SubjectChoice = Literal["all", "largest", "point", "box", "mask"]
 
 
 @dataclass(frozen=True)
 class SegmentOptions:
-    """The segmenter's working size: the long side that frames are letterboxed to, in pixels."""
+    """How the segmenter looks at a clip.
+
+    ``long_side_px``: the long side that frames are scaled to. ``every``: of so many frames one is looked at,
+    and the others take the probabilities of the frame before along the flow, if the subject hardly moves.
+    """
 
     long_side_px: int = 512
+    every: int = 1
 
     def __post_init__(self) -> None:
         if self.long_side_px < 64 or self.long_side_px % 32:
             raise OptionError(f"segmenter size {self.long_side_px} is not a multiple of 32 from 64 up")
+        if self.every < 1:
+            raise OptionError(f"the segmenter cannot look at every {self.every} frames: use 1 or more")
 
 
 @dataclass(frozen=True)
@@ -36,12 +43,16 @@ class TrimapOptions:
     ``fixed`` is the seed's form: ``erosion`` passes of a 3x3 erosion, then one dilation of the eroded
     mask by a square of ``2 * size + 1`` px. ``adaptive`` draws the band from the probabilities;
     ``band`` scales its width (1 is the default width, 2 twice as wide).
+
+    ``rounds``: how many times at most the band grows, and is solved again, where the matte is not settled at
+    its rim; 0 leaves it as it was drawn.
     """
 
     mode: TrimapMode = "adaptive"
     erosion: int = 5
     size: int = 25
     band: float = 1.0
+    rounds: int = 0
 
     def __post_init__(self) -> None:
         if self.mode not in ("adaptive", "fixed"):
@@ -50,18 +61,23 @@ class TrimapOptions:
             raise OptionError("a trimap's erosion and size cannot be negative")
         if not 0.1 <= self.band <= 10:
             raise OptionError(f"band scale {self.band} is not between 0.1 and 10")
+        if not 0 <= self.rounds <= 8:
+            raise OptionError(f"{self.rounds} rounds of the band are not between 0 and 8")
 
 
 @dataclass(frozen=True)
 class TileOptions:
-    """Size of the squares that the matter works on and how far neighbours overlap, in pixels.
+    """The squares that the matter works on.
 
-    ``batch``: how many are solved at once; None leaves it to the device.
+    ``tile_px`` is their side and ``overlap_px`` how far neighbours overlap, in pixels. ``batch``: how many
+    are solved at once; None leaves it to the device. ``reuse``: on a CPU, tiles of a clip in which nothing
+    changed keep their alpha.
     """
 
     tile_px: int = 256
     overlap_px: int = 64
     batch: int | None = None
+    reuse: bool = True
 
     def __post_init__(self) -> None:
         if self.tile_px % 32 or self.tile_px < 64:
@@ -74,17 +90,29 @@ class TileOptions:
 
 @dataclass(frozen=True)
 class TemporalOptions:
-    """Smoothing along optical flow: ``strength`` is the largest share that the past can have, 0..1."""
+    """Smoothing along optical flow.
 
-    mode: TemporalMode = "causal"
+    ``causal`` knows the frames before, ``lookahead`` also ``lookahead`` frames after: its mattes come that
+    much later. ``strength`` is the largest share that the past can have, 0..1.
+    """
+
+    mode: TemporalMode = "lookahead"
+    lookahead: int = 2
     strength: float = 0.7
     flow_long_side_px: int = 320
 
     def __post_init__(self) -> None:
-        if self.mode not in ("off", "causal"):
-            raise OptionError(f"unknown temporal mode {self.mode!r}: use off or causal")
+        if self.mode not in ("off", "causal", "lookahead"):
+            raise OptionError(f"unknown temporal mode {self.mode!r}: use off, causal or lookahead")
+        if not 1 <= self.lookahead <= 16:
+            raise OptionError(f"a look-ahead of {self.lookahead} frames is not between 1 and 16")
         if not 0 <= self.strength < 1:
             raise OptionError(f"temporal strength {self.strength} is not in 0..1 (1 excluded)")
+
+    @property
+    def frames_ahead(self) -> int:
+        """How many frames after it a frame waits for."""
+        return self.lookahead if self.mode == "lookahead" else 0
 
 
 @dataclass(frozen=True)
@@ -185,7 +213,13 @@ class MatterOptions:
 
     @classmethod
     def for_tier(cls, tier: Tier) -> MatterOptions:
-        """The defaults of a tier: ``best`` looks at a larger picture of each frame."""
+        """The defaults of a tier.
+
+        ``best`` looks at a larger picture of each frame, and lets the band grow; ``fast`` looks at every
+        second frame where little moves.
+        """
         if tier not in ("fast", "best"):
             raise OptionError(f"unknown tier {tier!r}: use fast or best")
-        return cls(segment=SegmentOptions(long_side_px=512 if tier == "fast" else 768))
+        if tier == "best":
+            return cls(segment=SegmentOptions(long_side_px=768), trimap=TrimapOptions(rounds=2))
+        return cls(segment=SegmentOptions(every=2))

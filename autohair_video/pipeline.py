@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from autohair_video.errors import DeviceError, OptionError
-from autohair_video.frames import FrameBatch, Matte
+from autohair_video.errors import DeviceError, InputError, OptionError
+from autohair_video.frames import FrameBatch, Matte, join_frames
 from autohair_video.matting.edges import adjust_edges
-from autohair_video.matting.matte import BandSolver
+from autohair_video.matting.matte import BandSolver, SolvedTile
+from autohair_video.matting.motion import Motion, estimate_motions, is_calm
+from autohair_video.matting.rim import grow_band, keep_growth
 from autohair_video.matting.segment import Segmenter
 from autohair_video.matting.subject import (
     Guide,
@@ -28,17 +30,57 @@ from autohair_video.matting.subject import (
     limit_alpha,
     upper_limit,
 )
-from autohair_video.matting.temporal import (
-    TemporalState,
-    estimate_motions,
-    smooth_alpha,
-    smooth_probability,
-)
+from autohair_video.matting.temporal import Mean, Solved, smooth_alpha, smooth_probability, with_later
 from autohair_video.matting.trimap import draw_trimap, quantise_trimap
 from autohair_video.media.colour import to_rgb
 from autohair_video.options import MatterOptions, Tier
 from autohair_video.timing import Watch, unwatched
 from autohair_video.weights import Role, load_network
+
+Done = tuple[FrameBatch, Matte]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A frame that is solved, as a batch of one, and waits for later ones to be steadied by.
+
+    ``others`` and ``notices``: of `Kept`.
+    """
+
+    batch: FrameBatch
+    solved: Solved
+    others: Tensor | None = None
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClipState:
+    """What a clip's frames hand to the next: tensors and plain numbers, nothing of the networks.
+
+    ``last``: the last frame, its picture, trimap, raw and steadied alpha. ``seen``: the probabilities that
+    its trimap came from, averaged over time, and ``drawn`` that trimap before it grew. ``unseen``: how many
+    frames ago the segmenter looked. ``tiles``: its tiles as they were last solved. ``waiting``: the frames
+    that have not been given back yet, oldest first.
+    """
+
+    last: Solved | None = None
+    seen: Mean | None = None
+    drawn: Tensor | None = None
+    unseen: int = 0
+    tiles: tuple[SolvedTile, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    subject: SubjectState | None = None
+
+
+@dataclass
+class Carry:
+    """State in time that outlives one call of `Matter.frames`, where a clip is matted in parts.
+
+    ``state`` is that after the last frame of a part, and none waits in it: dataclasses of tensors and plain
+    values only, so that it can be saved. None at the beginning of a clip.
+    """
+
+    state: ClipState | None = None
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -61,25 +103,6 @@ def choose_device(name: str = "auto") -> torch.device:
     if not available[kind]:
         raise DeviceError(f"no {kind} device on this machine; use --device cpu or auto")
     return torch.device(name)
-
-
-@dataclass(frozen=True)
-class ClipState:
-    """What a batch hands to the next one of the same clip."""
-
-    temporal: TemporalState
-    subject: SubjectState | None = None
-
-
-@dataclass
-class Carry:
-    """State in time that outlives one call of `Matter.frames`, where a clip is matted in parts.
-
-    ``state`` is that after the last frame of a part: dataclasses of tensors and plain values only, so
-    that it can be saved. None at the beginning of a clip.
-    """
-
-    state: ClipState | None = None
 
 
 class Matter:
@@ -112,7 +135,10 @@ class Matter:
         self.options = options or MatterOptions.for_tier(tier)
         self._networks: list[nn.Module] = []
         self.segment = Segmenter(self._network("segmenter", segmenter), self.options.segment)
-        self.solve = BandSolver(self._network("matter", matter), self.options.tiles)
+        tiles = self.options.tiles
+        if self.options.temporal.mode == "off":
+            tiles = replace(tiles, reuse=False)
+        self.solve = BandSolver(self._network("matter", matter), tiles)
 
     def _network(self, role: Role, own: str | Path | None) -> nn.Module:
         network = load_network(own or f"{role}-{self.tier}", role=role)
@@ -131,32 +157,117 @@ class Matter:
         return digest.hexdigest()
 
     def frames(
-        self, batches: Iterable[FrameBatch], *, guide: Guide | None = None, carry: Carry | None = None
+        self,
+        batches: Iterable[FrameBatch],
+        *,
+        trimaps: Iterable[Tensor] | None = None,
+        guide: Guide | None = None,
+        carry: Carry | None = None,
     ) -> Iterator[tuple[FrameBatch, Matte]]:
         """Matte a clip: consecutive frames in time order.
 
         Args:
             batches: the frames, on any device.
+            trimaps: the clip's own trimaps, (N, 1, H, W) uint8 of 0, 128 and 255 for each batch; without
+                them, they are made.
             guide: which of the bodies is the subject, and what is forced in or out.
             carry: where the batches are a part of a clip, what the part before it left; when they are
                 used up, it holds what this one leaves.
 
         Yields:
-            Each batch on the Matter's device, and its matte. Where the device's memory was too small
-            for a batch, it comes back in parts.
+            The frames on the Matter's device, and their matte; with look-ahead some frames later than
+            they went in. Where the device's memory was too small for a batch, it comes back in parts.
+
+        Raises:
+            DeviceError: a single frame needs more memory than the device has.
+            InputError: there are fewer trimaps than frames.
+        """
+        state = carry.state if carry else None
+        guide = Guide() if guide is None else guide.to(self.device)
+        given = None if trimaps is None else iter(trimaps)
+        for batch in batches:
+            trimap = None if given is None else next(given, None)
+            if given is not None and (trimap is None or len(trimap) < len(batch)):
+                raise InputError("the clip goes on after the last trimap: give one for each frame")
+            done, state = self.step(batch, state, guide=guide, trimap=trimap)
+            yield from done
+        if state is not None:
+            done, state = self.flush(state, guide=guide)
+            yield from done
+        if carry is not None:
+            carry.state = state
+
+    def step(
+        self,
+        batch: FrameBatch,
+        state: ClipState | None,
+        *,
+        guide: Guide | None = None,
+        trimap: Tensor | None = None,
+    ) -> tuple[list[Done], ClipState]:
+        """One batch of a clip.
+
+        Args:
+            batch: the frames that follow those of the last step, on any device.
+            state: what the last step gave back; None at the start of a clip.
+            guide: as for `frames`, on the Matter's device.
+            trimap: (N, 1, H, W) uint8 of 0, 128 and 255, or None.
+
+        Returns:
+            The frames that are done, and the state for the next step. Without look-ahead the batch
+            itself is done; with it the last frames wait in the state.
 
         Raises:
             DeviceError: a single frame needs more memory than the device has.
         """
-        state = carry.state if carry else None
-        guide = Guide() if guide is None else guide.to(self.device)
-        for batch in batches:
-            with self.watch("upload"):
-                batch = batch.to(self.device)
-            done, state = self._step(batch, state, guide)
-            yield from done
-        if carry is not None:
-            carry.state = state
+        state, guide = state or ClipState(), guide or Guide()
+        with self.watch("upload"):
+            batch = batch.to(self.device)
+        try:
+            state = self._solve_batch(batch, state, guide, trimap)
+        except torch.OutOfMemoryError as exc:
+            if len(batch) == 1:
+                f = batch.format
+                raise DeviceError(
+                    f"{self.device} has too little memory for one {f.width}x{f.height} frame; "
+                    "use --device cpu or a smaller clip"
+                ) from exc
+        else:
+            return self._ready(state, guide, self.options.temporal.frames_ahead)
+        parts = (None, None) if trimap is None else trimap.tensor_split([len(batch) // 2])
+        done: list[Done] = []
+        for half, part in zip(batch.halves(), parts, strict=True):
+            ready, state = self.step(half, state, guide=guide, trimap=part)
+            done += ready
+        return done, state
+
+    def flush(self, state: ClipState, *, guide: Guide | None = None) -> tuple[list[Done], ClipState]:
+        """The frames that still wait when a clip or a part of it has ended, and the state without them."""
+        return self._ready(state, guide or Guide(), 0)
+
+    def _ready(self, state: ClipState, guide: Guide, ahead: int) -> tuple[list[Done], ClipState]:
+        """The frames that ``ahead`` others follow, as one batch, and the state without them."""
+        count = max(0, len(state.waiting) - ahead)
+        if not count:
+            return [], state
+        frames, options = state.waiting[:count], self.options.temporal
+        with self.watch("temporal"):
+            solved = [frame.solved for frame in state.waiting]
+            window = options.frames_ahead + 1
+            alpha = torch.cat([with_later(solved[i : i + window], options) for i in range(count)])
+        with self.watch("edges"):
+            others = [frame.others for frame in frames if frame.others is not None]
+            alpha = self._finish(alpha, guide, torch.cat(others) if others else None)
+        batch = join_frames([frame.batch for frame in frames])
+        matte = Matte(
+            alpha,
+            batch.pts,
+            batch.durations,
+            batch.time_base,
+            trimap=torch.cat([frame.solved.trimap for frame in frames]),
+            notices=tuple(line for frame in frames for line in frame.notices),
+        )
+        return [(batch, matte)], replace(state, waiting=state.waiting[count:])
 
     def image(
         self, image: NDArray[np.uint8] | Tensor, trimap: NDArray[np.uint8] | Tensor | None = None
@@ -180,58 +291,118 @@ class Matter:
     def still(self, rgb: Tensor, trimap: Tensor | None = None, guide: Guide | None = None) -> Matte:
         """Matte of one picture: (1, 3, H, W) float RGB in 0..1, (1, 1, H, W) uint8 trimap or None."""
         rgb = rgb.to(self.device)
+        pictures = (rgb * 255).round().to(torch.uint8)
         guide = Guide() if guide is None else guide.to(self.device)
-        kept = None
+        kept = Kept(rgb)
         if trimap is None:
             kept = self._kept(self.segment(rgb), rgb, (Fraction(guide.subject.at_s),), guide, None)
-            trimap = self._trimap(kept.seen, rgb)
-        known = trimap.to(self.device)
-        alpha = self._finish(self.solve(rgb, known), guide, kept)
-        return Matte(alpha=alpha, trimap=known, notices=kept.notices if kept else ())
-
-    def _step(
-        self, batch: FrameBatch, state: ClipState | None, guide: Guide
-    ) -> tuple[list[tuple[FrameBatch, Matte]], ClipState]:
-        try:
-            matte, new_state = self._matte(batch, state, guide)
-        except torch.OutOfMemoryError as exc:
-            if len(batch) == 1:
-                f = batch.format
-                raise DeviceError(
-                    f"{self.device} has too little memory for one {f.width}x{f.height} frame; "
-                    "use --device cpu or a smaller clip"
-                ) from exc
+            drawn = self._draw(kept.seen, (None,), rgb, None)
+            alpha, known, _ = self._close(pictures, drawn, drawn, ())
         else:
-            return [(batch, matte)], new_state
-        first, second = batch.halves()
-        done, state = self._step(first, state, guide)
-        rest, state = self._step(second, state, guide)
-        return done + rest, state
+            known = trimap.to(self.device)
+            alpha, _ = self._solve(pictures, known, ())
+        return Matte(self._finish(alpha, guide, kept.others), trimap=known, notices=kept.notices)
 
-    def _matte(self, batch: FrameBatch, state: ClipState | None, guide: Guide) -> tuple[Matte, ClipState]:
-        o, watch = self.options.temporal, self.watch
-        past = state.temporal if state else None
+    def _solve_batch(
+        self, batch: FrameBatch, state: ClipState, guide: Guide, given: Tensor | None
+    ) -> ClipState:
+        """The state after these frames, which wait in it."""
+        options, watch, last = self.options.temporal, self.watch, state.last
         with watch("convert"):
             rgb = to_rgb(batch)
-            luma = rgb.mean(dim=1, keepdim=True)
-        with watch("segment"):
-            seen = self.segment(rgb)
+            pictures = (rgb * 255).round().to(torch.uint8)
         with watch("temporal"):
-            motions = estimate_motions(past.luma if past else None, luma, o)
-            seen = smooth_probability(past.probability if past else None, motions, seen, o)
-        with watch("subject"):
+            motions = estimate_motions(last.picture if last else None, pictures, options)
+        kept = Kept(rgb)
+        if given is None:
+            state, kept = self._look(batch, rgb, motions, state, guide)
+            with watch("trimap"):
+                drawn = self._draw(kept.seen, motions, rgb, state.drawn)
+                trimap = self._grown(drawn, motions, last)
+            alpha, trimap, tiles = self._close(pictures, drawn, trimap, state.tiles)
+            state = replace(state, drawn=drawn[-1:])
+        else:
+            trimap = given.to(self.device)
+            alpha, tiles = self._solve(pictures, trimap, state.tiles)
+        waiting = []
+        with watch("temporal"):
+            for n, motion in enumerate(motions):
+                one = slice(n, n + 1)
+                last = smooth_alpha(last, motion, pictures[one], alpha[one], trimap[one], options)
+                others = None if kept.others is None else kept.others[one]
+                waiting.append(Waiting(batch.frame(n), last, others, () if n else kept.notices))
+        left = tuple(tile.for_next() for tile in tiles if tile.tile.frame == len(batch) - 1)
+        return replace(state, last=last, tiles=left, waiting=(*state.waiting, *waiting))
+
+    def _look(
+        self,
+        batch: FrameBatch,
+        rgb: Tensor,
+        motions: tuple[Motion | None, ...],
+        state: ClipState,
+        guide: Guide,
+    ) -> tuple[ClipState, Kept]:
+        """What the segmenter sees of the subject, steadied, and the state with it."""
+        turns, unseen = self._turns(motions, state)
+        with self.watch("segment"):
+            looked = iter(torch.split(self.segment(rgb[turns]), 1) if any(turns) else ())
+        seen, means = state.seen, []
+        with self.watch("temporal"):
+            for motion, turn in zip(motions, turns, strict=True):
+                now = next(looked) if turn else None
+                seen = smooth_probability(seen, motion, now, self.options.temporal)
+                means.append(seen.value)
+        with self.watch("subject"):
             times_s = [pts * batch.time_base for pts in batch.pts]
-            kept = self._kept(seen, rgb, times_s, guide, state.subject if state else None)
-        with watch("trimap"):
-            trimap = self._trimap(kept.seen, rgb)
-        with watch("matte"):
-            alpha = self.solve(rgb, trimap)
-        with watch("temporal"):
-            alpha = smooth_alpha(past.alpha if past else None, motions, alpha, trimap, o)
-        new_state = ClipState(TemporalState(luma[-1:], seen[-1:], alpha[-1:]), kept.state)
-        with watch("edges"):
-            alpha = self._finish(alpha, guide, kept)
-        return Matte(alpha, batch.pts, batch.durations, batch.time_base, trimap, kept.notices), new_state
+            kept = self._kept(torch.cat(means), rgb, times_s, guide, state.subject)
+        return replace(state, seen=seen, unseen=unseen, subject=kept.state), kept
+
+    def _turns(self, motions: tuple[Motion | None, ...], state: ClipState) -> tuple[list[bool], int]:
+        """Which frames the segmenter looks at, and how many there are after the last of these."""
+        turns, unseen = [], state.unseen
+        alpha = state.last.alpha if state.last else None
+        for motion in motions:
+            unseen += 1
+            turn = motion is None or unseen >= self.options.segment.every or not is_calm(motion, alpha)
+            unseen = 0 if turn else unseen
+            turns.append(turn)
+        return turns, unseen
+
+    def _draw(
+        self, seen: Tensor, motions: tuple[Motion | None, ...], rgb: Tensor, before: Tensor | None
+    ) -> Tensor:
+        """Trimaps (N, 1, H, W) of what was seen; ``before`` is the last one of the batch before."""
+        size, options, drawn = (rgb.shape[2], rgb.shape[3]), self.options.trimap, []
+        for frame, motion in zip(torch.split(seen, 1), motions, strict=True):
+            before = draw_trimap(frame, size=size, options=options, before=before if motion else None)
+            drawn.append(before)
+        return torch.cat(drawn)
+
+    def _grown(self, drawn: Tensor, motions: tuple[Motion | None, ...], last: Solved | None) -> Tensor:
+        """Trimaps with what the band had grown by before the batch, up to the first cut."""
+        if not self.options.trimap.rounds or last is None or None in motions:
+            return drawn
+        frames = [keep_growth(frame, last.trimap, last.mean.value) for frame in torch.split(drawn, 1)]
+        return torch.cat(frames)
+
+    def _close(
+        self, pictures: Tensor, drawn: Tensor, trimap: Tensor, tiles: tuple[SolvedTile, ...]
+    ) -> tuple[Tensor, Tensor, tuple[SolvedTile, ...]]:
+        """The closed loop: alpha, the trimap grown until alpha is settled at its rim, and the tiles."""
+        alpha, tiles = self._solve(pictures, trimap, tiles)
+        for _ in range(self.options.trimap.rounds):
+            grown = grow_band(alpha, trimap, drawn)
+            if torch.equal(grown, trimap):
+                break
+            trimap = grown
+            alpha, tiles = self._solve(pictures, trimap, tiles)
+        return alpha, trimap, tiles
+
+    def _solve(
+        self, pictures: Tensor, trimap: Tensor, tiles: tuple[SolvedTile, ...]
+    ) -> tuple[Tensor, tuple[SolvedTile, ...]]:
+        with self.watch("matte"):
+            return self.solve.follow(pictures, trimap, tiles)
 
     def _kept(
         self,
@@ -246,14 +417,10 @@ class Matter:
             kept = keep_subject(seen, rgb, times_s, guide, state)
         return kept._replace(seen=add_kept(kept.seen, guide.keep))
 
-    def _finish(self, alpha: Tensor, guide: Guide, kept: Kept | None) -> Tensor:
+    def _finish(self, alpha: Tensor, guide: Guide, others: Tensor | None) -> Tensor:
         """Alpha with what the user and the choice of a subject force, and the edge controls."""
-        size = (alpha.shape[2], alpha.shape[3])
-        high = upper_limit(guide.drop, kept.others if kept else None, size)
+        high = upper_limit(guide.drop, others, (alpha.shape[2], alpha.shape[3]))
         return adjust_edges(limit_alpha(alpha, guide.keep, high), self.options.edges)
-
-    def _trimap(self, seen: Tensor, rgb: Tensor) -> Tensor:
-        return draw_trimap(seen, size=(rgb.shape[2], rgb.shape[3]), options=self.options.trimap)
 
 
 def _as_rgb(image: NDArray[np.uint8] | Tensor) -> Tensor:

@@ -115,8 +115,11 @@ class Request:
             OptionError: the call asks for what goes with pictures, or the formats, their files and the
                 background do not go together.
         """
-        if self.trimap is not None:
-            raise OptionError(f"{self.source} is a clip: a trimap file goes with a picture")
+        if self.trimap is not None and Source.of(self.trimap).is_still:
+            raise OptionError(
+                f"{self.source} is a clip: its trimaps are a clip or numbered stills (name.%05d.png), "
+                f"not the one picture {self.trimap}"
+            )
         targets = self._clip_results()
         for content, path in self._extras():
             role: Role = "composite" if content == "foreground" else "matte"

@@ -11,7 +11,7 @@ the networks loaded, and the outputs opened last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -108,7 +108,8 @@ def process(
             for a picture.
         foreground: where the subject's own colours go, without alpha.
         trimap_out: where the trimap goes, as ``matte``.
-        trimap: for a picture, its trimap (0, 128, 255) instead of an automatic one.
+        trimap: trimaps (0, 128, 255) instead of automatic ones: a picture for a picture; for a clip a
+            clip or numbered stills, one for each frame.
         subject: which of the bodies is kept, and what is forced in or out; all of them without it.
         blend: despill, blending in linear light, light wrap; none of them without it.
         preset: name of the output's format instead of that which its extension stands for.
@@ -209,11 +210,7 @@ def _process_picture(request: Request, matter: Matter | LoadMatter, on_progress:
 
 def _given_trimap(path: Path, fmt: FrameFormat, notices: list[str]) -> Tensor:
     given = read_gray(path)
-    if given.shape[2:] != (fmt.height, fmt.width):
-        raise InputError(
-            f"trimap {path} is {given.shape[3]}x{given.shape[2]}, "
-            f"the picture {fmt.width}x{fmt.height}: they must be of one size"
-        )
+    _check_trimap_size(path, given.shape[3], given.shape[2], fmt)
     trimap = quantise_trimap(given)
     if not torch.equal(trimap, given):
         notices.append(
@@ -221,6 +218,14 @@ def _given_trimap(path: Path, fmt: FrameFormat, notices: list[str]) -> Tensor:
             "close to black or white they count as known, else as unknown"
         )
     return trimap
+
+
+def _check_trimap_size(path: Path, width: int, height: int, fmt: FrameFormat) -> None:
+    if (width, height) != (fmt.width, fmt.height):
+        raise InputError(
+            f"trimap {path} is {width}x{height}, "
+            f"the picture {fmt.width}x{fmt.height}: they must be of one size"
+        )
 
 
 def _picture(
@@ -263,7 +268,8 @@ def _process_clip(
                 for target in targets:
                     check_joinable(target.path, target.preset)
         network = _loaded(matter)
-        reader = stack.enter_context(_reader(request, BATCH_FRAMES[network.device.type]))
+        size = BATCH_FRAMES[network.device.type]
+        reader = stack.enter_context(_reader(request, size))
         expected = _expected_frames(reader, request)
         if request.resume:
             job = PartedJob(request, outlets, reader, BATCH_FRAMES[network.device.type], network, guide)
@@ -276,8 +282,9 @@ def _process_clip(
         for outlet in outlets:
             opened.append(stack.enter_context(_writer(outlet, reader, request)))
         writers = Writers(opened)
+        trimaps = _clip_trimaps(request, reader, size, stack)
         batches = stack.enter_context(closing(ahead(_ready_for(network.device, reader))))
-        mattes = network.frames(batches, guide=guide)
+        mattes = network.frames(batches, guide=guide, trimaps=trimaps)
         with Behind(writers.write) as encoder:
             for batch, matte in mattes:
                 encoder.put(draw(outlets, batch, matte))
@@ -288,6 +295,10 @@ def _process_clip(
                     break
         if stop.is_set():
             raise StoppedError(f"stopped after {frames}{f' of {expected}' if expected else ''} frames")
+        if trimaps is not None and next(trimaps, None) is not None:
+            notices.append(
+                f"{request.trimap} has more frames than {request.source}: the first ones were used"
+            )
     # The sound's end, and what is wrong with it, is known only when the outputs are closed.
     return Report(outputs, frames, (*notices, *writers.notices, *reader.notices))
 
@@ -329,6 +340,28 @@ def _reader(request: Request, batch_size: int) -> ClipReader:
         deinterlace=request.deinterlace,
         keep_alpha=request.keep_alpha,
     )
+
+
+def _clip_trimaps(
+    request: Request, reader: ClipReader, batch_size: int, stack: ExitStack
+) -> Iterator[Tensor] | None:
+    """The clip's own trimaps, batch by batch as ``reader`` gives its frames; None if it has none."""
+    if request.trimap is None:
+        return None
+    given = ClipReader(
+        Source.of(request.trimap, reader.info.rate),
+        batch_size=batch_size,
+        start_s=request.start_s,
+        end_s=request.end_s,
+    )
+    stack.enter_context(given)
+    _check_trimap_size(request.trimap, given.format.width, given.format.height, reader.format)
+    return (_as_trimaps(batch) for batch in given)
+
+
+def _as_trimaps(batch: FrameBatch) -> Tensor:
+    gray = to_rgb(batch).mean(dim=1, keepdim=True) * 255
+    return quantise_trimap(gray.round().to(torch.uint8))
 
 
 def _writer(outlet: Outlet, reader: ClipReader, request: Request) -> ClipWriter:

@@ -117,7 +117,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
         ("a.mp4 --format cineform --bg red", 2, "no composite format"),
         ("a.mp4 --format h264", 2, "needs a background"),
         ("a.mp4 --matte m.png", 2, "m.png"),
-        ("a.mp4 --trimap file:p.png", 2, "goes with a picture"),
+        ("a.mp4 --trimap file:p.png", 2, "not the one picture"),
         ("a.mp4 --trimap wide", 2, "unknown trimap 'wide'"),
         ("a.mp4 --temporal never", 2, "unknown temporal mode 'never'"),
         ("a.mp4 --tier medium", 2, "unknown tier 'medium'"),

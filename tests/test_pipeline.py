@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,11 +19,15 @@ from autohair_video import (
     DeviceError,
     FrameBatch,
     FrameFormat,
+    InputError,
     Matte,
     Matter,
     MatterOptions,
     OptionError,
+    SegmentOptions,
     TemporalOptions,
+    TileOptions,
+    TrimapOptions,
     WeightsError,
 )
 from autohair_video.media import ClipReader, to_rgb
@@ -44,7 +49,7 @@ def portrait() -> np.ndarray:
     return cv2.resize((rgb * 255).astype(np.uint8), (256, 144), interpolation=cv2.INTER_AREA)
 
 
-def _frames(pictures: list[np.ndarray]) -> FrameBatch:
+def _frames(pictures: Sequence[np.ndarray]) -> FrameBatch:
     """Pictures as RGB frames, 40 ms each."""
     rgb = torch.from_numpy(np.stack(pictures)).permute(3, 0, 1, 2).unsqueeze(2)
     height, width = pictures[0].shape[:2]
@@ -120,7 +125,9 @@ def test_pictures_of_another_kind_are_refused(
 def test_frames_come_back_with_their_times_and_mattes(matter: Matter) -> None:
     batches = [_frames([picture(i, 64, 48) for i in range(n)]) for n in (3, 2)]
     done = list(matter.frames(batches))
-    assert [frames for frames, _ in done] == batches
+    assert [pts for frames, _ in done for pts in frames.pts] == [0, 1, 2, 0, 1]
+    came = [torch.cat([frames.planes[0] for frames, _ in done]), torch.cat([b.planes[0] for b in batches])]
+    assert torch.equal(*came)
     for frames, matte in done:
         assert isinstance(matte, Matte)
         assert (matte.pts, matte.durations) == (frames.pts, frames.durations)
@@ -130,7 +137,8 @@ def test_frames_come_back_with_their_times_and_mattes(matter: Matter) -> None:
         assert set(matte.trimap.unique().tolist()) <= {0, 128, 255}
 
 
-def test_frames_are_drawn_only_as_they_are_asked_for(matter: Matter) -> None:
+def test_frames_are_drawn_only_as_they_are_asked_for() -> None:
+    matter = Matter(device="cpu", options=replace(QUICK, temporal=TemporalOptions(lookahead=1)))
     drawn = []
 
     def batches():  # type: ignore[no-untyped-def]
@@ -140,7 +148,7 @@ def test_frames_are_drawn_only_as_they_are_asked_for(matter: Matter) -> None:
 
     mattes = matter.frames(batches())
     next(mattes)
-    assert drawn == [0]
+    assert drawn == [0, 1]
 
 
 def test_how_frames_are_batched_changes_nothing(portrait: np.ndarray) -> None:
@@ -161,15 +169,84 @@ def test_nothing_is_carried_from_clip_to_clip(matter: Matter, portrait: np.ndarr
     assert torch.equal(_alpha(matter, clip), before)
 
 
-def test_a_still_clip_of_a_person_has_a_still_matte(portrait: np.ndarray) -> None:
+def _noisy(image: np.ndarray, count: int) -> list[np.ndarray]:
+    """The picture with a sensor's noise, 2 of 255, anew in each frame."""
     rng = np.random.default_rng(0)
-    noisy = [np.clip(portrait + rng.normal(0, 3, portrait.shape), 0, 255).astype(np.uint8) for _ in range(4)]
-    flicker = {}
-    for strength in (0.0, 0.7):
-        options = replace(CLOSER, temporal=TemporalOptions(strength=strength))
-        alpha = _alpha(Matter(device="cpu", options=options), [_frames(noisy)])
-        flicker[strength] = (alpha[1:] - alpha[:-1]).abs().mean()
-    assert flicker[0.7] < 0.75 * flicker[0.0]
+    return [np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8) for _ in range(count)]
+
+
+@pytest.mark.parametrize("mode", ["causal", "lookahead"])
+@pytest.mark.parametrize("reuse", [True, False])
+def test_a_still_clip_of_a_person_has_a_still_matte(portrait: np.ndarray, mode: str, reuse: bool) -> None:
+    temporal = TemporalOptions(mode=mode)  # type: ignore[arg-type]
+    options = replace(CLOSER, temporal=temporal, tiles=TileOptions(reuse=reuse))
+    clip = [_frames(part) for part in np.array_split(np.stack(_noisy(portrait, 12)), 3)]
+    done = [matte for _, matte in Matter(device="cpu", options=options).frames(clip)]
+    trimaps = torch.cat([matte.trimap for matte in done if matte.trimap is not None])[4:]
+    spread = torch.cat([matte.alpha for matte in done])[4:].std(dim=0)
+    in_band = (trimaps == 128).any(dim=0)
+    assert in_band.any()
+    assert spread[~in_band].mean() < 1 / 255
+    assert spread[in_band].mean() < 3 / 255
+
+
+def test_a_hard_cut_leaks_nothing(portrait: np.ndarray) -> None:
+    matter = Matter(device="cpu", options=CLOSER)
+    empty = np.full_like(portrait, 120)
+    other = np.ascontiguousarray(portrait[::-1, ::-1])
+    alpha = _alpha(matter, [_frames([portrait, portrait, empty, empty, portrait, other, other])])
+    assert alpha[1].mean() > 0.05
+    assert alpha[2:4].max() < 1 / 255
+    assert (alpha[4] - alpha[0]).abs().max() < 0.02
+    assert (alpha[5:] - _alpha(matter, [_frames([other, other])])).abs().max() < 0.02
+
+
+def test_shifting_the_clip_shifts_the_matte(portrait: np.ndarray) -> None:
+    matter = Matter(device="cpu", options=CLOSER)
+    wide = np.pad(portrait, ((0, 0), (64, 64), (0, 0)), mode="reflect")
+    clips = [[np.roll(wide, 2 * n + shift, axis=1) for n in range(4)] for shift in (0, 16)]
+    still, moved = (_alpha(matter, [_frames(clip)]) for clip in clips)
+    inner = slice(100, 280)
+    assert (moved.roll(-16, dims=3) - still)[..., inner].abs().mean() < 6 / 255
+
+
+def test_the_segmenter_need_not_look_at_every_frame_where_little_moves(portrait: np.ndarray) -> None:
+    matter = Matter(device="cpu", options=replace(CLOSER, segment=SegmentOptions(256, every=3)))
+    looked = []
+    segment = matter.segment
+    matter.segment = lambda rgb: looked.append(len(rgb)) or segment(rgb)  # type: ignore[assignment, func-returns-value]
+    fast = [np.roll(portrait, 24 * n, axis=1) for n in range(1, 4)]
+    alpha = _alpha(matter, [_frames(_noisy(portrait, 6)), _frames(fast)])
+    assert looked == [2, 3]
+    assert (alpha[:6] - alpha[:1]).abs().mean() < 0.01
+
+
+def test_a_state_that_was_written_to_a_file_goes_on_as_if_nothing_was(
+    portrait: np.ndarray, tmp_path: Path
+) -> None:
+    matter = Matter(device="cpu", options=replace(CLOSER, trimap=TrimapOptions(rounds=1)))
+    parts = [_frames([np.roll(portrait, 3 * n + k, axis=1) for k in range(2)]) for n in range(3)]
+    whole = _alpha(matter, parts)
+    state, done = None, []
+    for part in parts:
+        ready, state = matter.step(part, state)
+        done += ready
+        torch.save(state, tmp_path / "state.pt")
+        state = torch.load(tmp_path / "state.pt", weights_only=False)
+    done += matter.flush(state)
+    assert torch.equal(torch.cat([matte.alpha for _, matte in done]), whole)
+
+
+def test_given_trimaps_are_kept_in_a_clip(matter: Matter, portrait: np.ndarray) -> None:
+    trimap = torch.full((3, 1, *portrait.shape[:2]), 128, dtype=torch.uint8)
+    trimap[:, :, :, :100], trimap[:, :, 50:100, 120:180] = 0, 255
+    batch = _frames([np.roll(portrait, n, axis=1) for n in range(3)])
+    alpha = torch.cat([matte.alpha for _, matte in matter.frames([batch], trimaps=[trimap])])
+    assert (alpha[trimap == 0] == 0).all()
+    assert (alpha[trimap == 255] == 1).all()
+    assert alpha[trimap == 128].unique().numel() > 10
+    with pytest.raises(InputError, match="one for each frame"):
+        list(matter.frames([batch, batch], trimaps=[trimap]))
 
 
 class _ShortOfMemory:
@@ -185,7 +262,7 @@ class _ShortOfMemory:
 
 
 def test_a_batch_too_large_for_the_memory_is_halved() -> None:
-    matter = Matter(device="cpu", options=HARD)
+    matter = Matter(device="cpu", options=replace(HARD, temporal=TemporalOptions(mode="causal")))
     batch = _frames([picture(i, 64, 48) for i in range(5)])
     wanted = _alpha(matter, [batch])
     matter.segment = _ShortOfMemory(matter, 2)  # type: ignore[assignment]

@@ -266,6 +266,67 @@ def test_without_a_person_only_the_background_is_left(tmp_path: Path, matter: Ma
     assert (_rgb(tmp_path / "o.mp4") - wanted).abs().mean() < 4
 
 
+# A clip's own trimaps
+
+
+def _moving_trimaps(count: int) -> list[np.ndarray]:
+    """Known left and right of an edge that moves, 48 x 64."""
+    return [
+        np.where(np.arange(64) < 8 + 2 * n, 0, 255).astype(np.uint8) * np.ones((48, 1), np.uint8)
+        for n in range(count)
+    ]
+
+
+def _trimap_files(folder: Path, kind: str, trimaps: Sequence[np.ndarray]) -> Path:
+    if kind == "stills":
+        for n, trimap in enumerate(trimaps, start=1):
+            _write_png(folder / f"t.{n:05d}.png", trimap)
+        return folder / "t.%05d.png"
+    path = folder / "t.mkv"
+    with av.open(str(path), "w") as output:
+        stream: Any = output.add_stream("ffv1", rate=25)
+        height, width = trimaps[0].shape
+        stream.width, stream.height, stream.pix_fmt = width, height, "gray"
+        for trimap in trimaps:
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(trimap, format="gray")))
+        output.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["stills", "video"])
+def test_a_clips_own_trimaps_decide_frame_by_frame(tmp_path: Path, matter: Matter, kind: str) -> None:
+    clip, trimaps = make_clip(tmp_path / "a.mp4"), _moving_trimaps(12)
+    given = _trimap_files(tmp_path, kind, trimaps)
+    report = process(clip, matte=tmp_path / "m.mkv", trimap=given, matter=matter)
+    assert (report.frames, report.notices) == (12, ())
+    matte = _rgb(tmp_path / "m.mkv")[:, 0].round()
+    assert torch.equal(matte, torch.from_numpy(np.stack(trimaps)).float())
+
+
+def test_a_part_of_a_clip_takes_that_part_of_its_trimaps(tmp_path: Path, matter: Matter) -> None:
+    clip, trimaps = make_clip(tmp_path / "a.mp4"), _moving_trimaps(12)
+    given = _trimap_files(tmp_path, "stills", trimaps)
+    process(clip, matte=tmp_path / "m.mkv", trimap=given, start_s=0.2, end_s=0.32, matter=matter)
+    matte = _rgb(tmp_path / "m.mkv")[:, 0].round()
+    assert torch.equal(matte, torch.from_numpy(np.stack(trimaps[5:8])).float())
+
+
+def test_trimaps_that_do_not_fit_the_clip_are_refused(tmp_path: Path, matter: Matter) -> None:
+    clip = make_clip(tmp_path / "a.mp4")
+    few = _trimap_files(tmp_path, "video", _moving_trimaps(7))
+    with pytest.raises(InputError, match="one for each frame"):
+        process(clip, matte=tmp_path / "m.mkv", trimap=few, matter=matter)
+    assert _files(tmp_path) == ["a.mp4", "t.mkv"]
+    many = _trimap_files(tmp_path, "video", _moving_trimaps(20))
+    assert any(
+        "more frames" in line
+        for line in process(clip, matte=tmp_path / "m.mkv", trimap=many, matter=matter).notices
+    )
+    small = _trimap_files(tmp_path, "video", [trimap[:40] for trimap in _moving_trimaps(12)])
+    with pytest.raises(InputError, match=r"64x40.*64x48.*one size"):
+        process(clip, matte=tmp_path / "n.mkv", trimap=small, matter=matter)
+
+
 # Stills
 
 

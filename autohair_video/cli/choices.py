@@ -27,7 +27,31 @@ if TYPE_CHECKING:
 
 TierOption = Annotated[str, typer.Option("--tier", help="fast or best.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
-TemporalOption = Annotated[str, typer.Option("--temporal", help="causal (smooth along the motion) or off.")]
+TemporalOption = Annotated[
+    str,
+    typer.Option(
+        "--temporal", help="Steadied by the frames before (causal), also by those after (lookahead), or off."
+    ),
+]
+LookaheadOption = Annotated[
+    int, typer.Option("--lookahead", metavar="N", help="How many frames lookahead looks ahead.")
+]
+RoundsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--rounds",
+        metavar="N",
+        help="How often the band may grow where alpha is not settled at its rim (0 in tier fast, 2 in best).",
+    ),
+]
+EveryOption = Annotated[
+    int | None,
+    typer.Option(
+        "--segment-every",
+        metavar="N",
+        help="Look for the subject in one of N frames where it hardly moves (2 in tier fast, 1 in best).",
+    ),
+]
 SegmenterOption = Annotated[
     str | None, typer.Option("--segmenter", help="Weights of your own: a file or a name of weights list.")
 ]
@@ -44,7 +68,7 @@ def parse_trimap(text: str) -> TrimapOptions:
     """``adaptive`` or ``fixed:EROSION,SIZE``.
 
     >>> parse_trimap("fixed:5,25")
-    TrimapOptions(mode='fixed', erosion=5, size=25, band=1.0)
+    TrimapOptions(mode='fixed', erosion=5, size=25, band=1.0, rounds=0)
 
     Raises:
         OptionError: it is neither.
@@ -137,7 +161,10 @@ def matter_loader(
     tier: str,
     device: str,
     trimap: TrimapOptions | None = None,
-    temporal: str = "causal",
+    temporal: str = "lookahead",
+    lookahead: int = TemporalOptions.lookahead,
+    rounds: int | None = None,
+    every: int | None = None,
     edges: EdgeOptions | None = None,
     segmenter: str | None,
     matter: str | None,
@@ -147,10 +174,13 @@ def matter_loader(
     Raises:
         OptionError: there is no such tier or temporal mode.
     """
+    options = MatterOptions.for_tier(cast(Tier, tier))
+    rounds = options.trimap.rounds if rounds is None else rounds
     options = replace(
-        MatterOptions.for_tier(cast(Tier, tier)),
-        trimap=trimap or TrimapOptions(),
-        temporal=TemporalOptions(mode=cast(TemporalMode, temporal)),
+        options,
+        segment=options.segment if every is None else replace(options.segment, every=every),
+        trimap=replace(trimap or options.trimap, rounds=rounds),
+        temporal=TemporalOptions(mode=cast(TemporalMode, temporal), lookahead=lookahead),
         edges=edges or EdgeOptions(),
     )
     # torch takes seconds to import: only a call that is going to work pays for it

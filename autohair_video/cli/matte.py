@@ -10,9 +10,12 @@ import typer
 
 from autohair_video.cli.choices import (
     DeviceOption,
+    EveryOption,
+    LookaheadOption,
     MatterOption,
     OverwriteOption,
     QuietOption,
+    RoundsOption,
     SegmenterOption,
     TemporalOption,
     TierOption,
@@ -23,7 +26,7 @@ from autohair_video.cli.choices import (
     parse_trimap,
 )
 from autohair_video.cli.jobs import run_jobs
-from autohair_video.options import BlendOptions, EdgeOptions, Screen, Tier
+from autohair_video.options import BlendOptions, EdgeOptions, Screen, TemporalOptions, Tier
 
 
 def _print_version(wanted: bool) -> None:
@@ -111,9 +114,12 @@ def matte_command(
     ] = None,
     trimap: Annotated[
         str,
-        typer.Option(help="adaptive, fixed:EROSION,SIZE, or file:PATH for a picture's own trimap."),
+        typer.Option(help="adaptive, fixed:EROSION,SIZE, or file:PATH for trimaps of your own."),
     ] = "adaptive",
-    temporal: TemporalOption = "causal",
+    temporal: TemporalOption = "lookahead",
+    lookahead: LookaheadOption = TemporalOptions.lookahead,
+    rounds: RoundsOption = None,
+    every: EveryOption = None,
     subject: Annotated[
         str,
         typer.Option(help="Who is kept: all, largest, a count, point:X,Y[@TIME] or box:X,Y,W,H[@TIME]."),
@@ -169,6 +175,9 @@ def matte_command(
         trimap=None if given else parse_trimap(trimap),
         temporal=temporal,
         edges=EdgeOptions(choke, feather, black_point, white_point, gamma),
+        lookahead=lookahead,
+        rounds=rounds,
+        every=every,
         segmenter=segmenter,
         matter=matter,
     )

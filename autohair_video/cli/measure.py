@@ -12,10 +12,13 @@ import typer
 from autohair_video.cli.choices import (
     AutomaticTrimapOption,
     DeviceOption,
+    EveryOption,
     JsonOption,
+    LookaheadOption,
     MatterOption,
     OverwriteOption,
     QuietOption,
+    RoundsOption,
     SegmenterOption,
     TemporalOption,
     TierOption,
@@ -24,6 +27,7 @@ from autohair_video.cli.choices import (
 )
 from autohair_video.cli.console import print_table, say, status_line
 from autohair_video.errors import OptionError
+from autohair_video.options import TemporalOptions
 
 if TYPE_CHECKING:
     from autohair_video.bench import Size
@@ -46,7 +50,10 @@ def evaluate_command(
         Path | None, typer.Option("--sheet", metavar="PATH", help="Write a contact sheet (.png).")
     ] = None,
     trimap: AutomaticTrimapOption = "adaptive",
-    temporal: TemporalOption = "causal",
+    temporal: TemporalOption = "lookahead",
+    lookahead: LookaheadOption = TemporalOptions.lookahead,
+    rounds: RoundsOption = None,
+    every: EveryOption = None,
     tier: TierOption = "fast",
     device: DeviceOption = "auto",
     segmenter: SegmenterOption = None,
@@ -59,6 +66,9 @@ def evaluate_command(
         device=device,
         trimap=parse_trimap(trimap),
         temporal=temporal,
+        lookahead=lookahead,
+        rounds=rounds,
+        every=every,
         segmenter=segmenter,
         matter=matter,
     )
@@ -141,7 +151,10 @@ def bench_command(
     ] = False,
     json_path: JsonOption = None,
     trimap: AutomaticTrimapOption = "adaptive",
-    temporal: TemporalOption = "causal",
+    temporal: TemporalOption = "lookahead",
+    lookahead: LookaheadOption = TemporalOptions.lookahead,
+    rounds: RoundsOption = None,
+    every: EveryOption = None,
     tier: TierOption = "fast",
     device: DeviceOption = "auto",
     segmenter: SegmenterOption = None,
@@ -154,6 +167,9 @@ def bench_command(
         device=device,
         trimap=parse_trimap(trimap),
         temporal=temporal,
+        lookahead=lookahead,
+        rounds=rounds,
+        every=every,
         segmenter=segmenter,
         matter=matter,
     )

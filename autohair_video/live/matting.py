@@ -21,13 +21,9 @@ from torch.nn import functional as F
 from autohair_video.frames import MATRIX_SMPTE170M, FrameBatch, FrameFormat, Matte
 from autohair_video.live.quality import Level
 from autohair_video.live.settings import LiveOptions, Settings
-from autohair_video.matting.temporal import (
-    Motion,
-    TemporalState,
-    estimate_motions,
-    smooth_alpha,
-    smooth_probability,
-)
+from autohair_video.matting.matte import SolvedTile
+from autohair_video.matting.motion import Motion, estimate_motions
+from autohair_video.matting.temporal import Mean, Solved, smooth_alpha, smooth_probability
 from autohair_video.matting.trimap import draw_trimap
 from autohair_video.options import SegmentOptions, TemporalOptions, TileOptions
 from autohair_video.pipeline import Matter
@@ -43,8 +39,6 @@ _OVERLAP_PX: Final = 32
 # BT.601 as SMPTE 170M has it, with the transfer of BT.709: what cameras and their drivers mean.
 _PRIMARIES: Final = 6
 _TRANSFER: Final = 1
-# The largest share that smoothing knows: nearly all comes from the past.
-_ALL_PAST: Final = 0.99
 
 
 @dataclass(frozen=True)
@@ -64,7 +58,9 @@ class Matted:
 
 @dataclass(frozen=True)
 class _Past:
-    state: TemporalState
+    seen: Mean
+    solved: Solved
+    tiles: tuple[SolvedTile, ...]
     since_seen: int
 
 
@@ -94,51 +90,51 @@ class LiveMatter:
         device, (height, width) = self._matter.device, picture.shape[:2]
         size = round(width * level.share), round(height * level.share)
         small = picture if level.share == 1 else _shrunk(picture, size)
-        rgb = _as_rgb(small).to(device)
-        luma = rgb.mean(dim=1, keepdim=True)
-        alpha, trimap = self._solved(rgb, luma, settings, level)
+        alpha, trimap = self._solved(_as_rgb(small).to(device), settings, level)
         if level.share < 1:
             alpha = F.interpolate(alpha, (height, width), mode="bilinear", align_corners=False)
             trimap = F.interpolate(trimap, (height, width), mode="nearest")
         return Matte(alpha, trimap=trimap)
 
-    def _solved(self, rgb: Tensor, luma: Tensor, settings: Settings, level: Level) -> tuple[Tensor, Tensor]:
+    def _solved(self, samples: Tensor, settings: Settings, level: Level) -> tuple[Tensor, Tensor]:
         o, watch = self._options, self._matter.watch
-        size = (rgb.shape[2], rgb.shape[3])
-        past = None if self._past is None else _resized(self._past.state, size)
+        size = (samples.shape[2], samples.shape[3])
+        past = None if self._past is None else _resized(self._past, size)
         steady = replace(o.temporal, strength=o.temporal.strength if settings.smoothing else 0.0)
         with watch("temporal"):
-            motions = estimate_motions(past.luma if past else None, luma, o.temporal)
-        seen, since_seen = self._seen(rgb, past, motions, steady, level)
+            (motion,) = estimate_motions(past.solved.picture if past else None, samples, o.temporal)
+        seen, since_seen = self._seen(samples, past, motion, steady, level)
         with watch("trimap"):
             form = replace(o.trimap, band=o.trimap.band * settings.band)
-            trimap = draw_trimap(seen, size=size, options=form)
+            before = past.solved.trimap if past and motion else None
+            trimap = draw_trimap(seen.value, size=size, options=form, before=before)
         with watch("matte"):
-            alpha = self._matter.solve.at(tiles_for(size[0]))(rgb, trimap)
+            solver = self._matter.solve.at(tiles_for(size[0]))
+            alpha, tiles = solver.follow(samples, trimap, past.tiles if past else ())
         with watch("temporal"):
-            alpha = smooth_alpha(past.alpha if past else None, motions, alpha, trimap, steady)
-        self._past = _Past(TemporalState(luma, seen, alpha), since_seen)
-        return alpha, trimap
+            last = past.solved if past else None
+            solved = smooth_alpha(last, motion, samples, alpha, trimap, steady)
+        self._past = _Past(seen, solved, tuple(tile.for_next() for tile in tiles), since_seen)
+        return solved.mean.value, trimap
 
     def _seen(
         self,
-        rgb: Tensor,
-        past: TemporalState | None,
-        motions: tuple[Motion | None, ...],
+        samples: Tensor,
+        past: _Past | None,
+        motion: Motion | None,
         steady: TemporalOptions,
         level: Level,
-    ) -> tuple[Tensor, int]:
+    ) -> tuple[Mean, int]:
         """Person and hair probabilities, and how many pictures ago the segmenter looked."""
-        watch, since_seen = self._matter.watch, 1 + (self._past.since_seen if self._past else 0)
-        before = past.probability if past else None
-        if before is not None and motions[0] is not None and since_seen < level.every:
-            with watch("temporal"):
-                followed = replace(steady, strength=_ALL_PAST)
-                return smooth_probability(before, motions, before, followed), since_seen
-        with watch("segment"):
-            seen = self._matter.segment.at(SegmentOptions(level.segment_px))(rgb)
+        watch, since_seen = self._matter.watch, 1 + (past.since_seen if past else 0)
+        before, now = past.seen if past else None, None
+        if before is None or motion is None or since_seen >= level.every:
+            since_seen = 0
+            with watch("segment"):
+                segment = self._matter.segment.at(SegmentOptions(level.segment_px))
+                now = segment(samples.float() / 255)
         with watch("temporal"):
-            return smooth_probability(before, motions, seen, steady), 0
+            return smooth_probability(before, motion, now, steady), since_seen
 
 
 def tiles_for(height_px: int) -> TileOptions:
@@ -197,15 +193,18 @@ def _shrunk(picture: Picture, size: tuple[int, int]) -> Picture:
 
 def _as_rgb(picture: Picture) -> Tensor:
     rgb = torch.from_numpy(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
-    return rgb.permute(2, 0, 1)[None].float().div_(255).contiguous()
+    return rgb.permute(2, 0, 1)[None].contiguous()
 
 
-def _resized(state: TemporalState, size: tuple[int, int]) -> TemporalState:
+def _resized(past: _Past, size: tuple[int, int]) -> _Past:
     """What the last picture left, for pictures of another size; probabilities fit any."""
-    if state.luma.shape[2:] == size or state.alpha is None:
-        return state
-    luma, alpha = (
-        F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
-        for x in (state.luma, state.alpha)
+    if past.solved.picture.shape[2:] == size:
+        return past
+    s = past.solved
+    picture, alpha, value, weight = (
+        F.interpolate(x.float(), size, mode="bilinear", align_corners=False, antialias=True)
+        for x in (s.picture, s.alpha, s.mean.value, s.mean.weight)
     )
-    return replace(state, luma=luma, alpha=alpha)
+    trimap = F.interpolate(s.trimap, size, mode="nearest")
+    picture = picture.round().to(torch.uint8)
+    return replace(past, solved=Solved(picture, alpha, trimap, None, Mean(value, weight)), tiles=())

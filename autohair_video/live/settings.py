@@ -42,7 +42,9 @@ class LiveOptions:
     folder: Path = Path()
     preset: str = "h264"
     trimap: TrimapOptions = field(default_factory=TrimapOptions)
-    temporal: TemporalOptions = field(default_factory=lambda: TemporalOptions(flow_long_side_px=192))
+    temporal: TemporalOptions = field(
+        default_factory=lambda: TemporalOptions(mode="causal", flow_long_side_px=192)
+    )
 
     def __post_init__(self) -> None:
         sides = (self.width, self.height)

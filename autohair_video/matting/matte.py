@@ -1,12 +1,21 @@
-"""Alpha in the unknown band: Deep Image Matting on tiles."""
+"""Alpha in the unknown band: Deep Image Matting on tiles.
+
+A tile that was solved before, and in which neither the band nor the pixels around it have changed by more
+than noise since then, keeps its alpha: still regions cost nothing and do not flicker.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from autohair_video.matting.tiles import blend_tiles, cut_tiles, plan_tiles
-from autohair_video.matting.trimap import keep_known
+from autohair_video.matting.tiles import Tile, blend_tiles, cut_tiles, plan_tiles
+from autohair_video.matting.trimap import UNKNOWN, keep_known
 from autohair_video.options import TileOptions
 
 # ImageNet's mean and standard deviation, which both networks were trained under
@@ -14,6 +23,32 @@ _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
 # Tiles at once. On a CPU more than fit its caches take longer each; a GPU is idle with few.
 _BATCH = {"cpu": 4, "mps": 16, "cuda": 64}
+
+# What the pixels of a block of 8x8 may differ by, of 255, and still be the same picture with other noise: in
+# the mean, and in the root of the mean square, which a strand raises that moves within its block.
+_BLOCK_PX: Final = 8
+_MEAN_NOISE: Final = 2.0
+_PIXEL_NOISE: Final = 5.0
+# How far around the band pixels count, in blocks.
+_AROUND: Final = 2
+
+
+@dataclass(frozen=True)
+class SolvedTile:
+    """A tile as it was when it was last solved.
+
+    ``picture`` (3, S, S) uint8 RGB, ``trimap`` (1, S, S) uint8, ``alpha`` (1, S, S) float32.
+    """
+
+    tile: Tile
+    picture: Tensor
+    trimap: Tensor
+    alpha: Tensor
+
+    def for_next(self) -> SolvedTile:
+        """The same as a tile of the frame before, without a hold on the batch that it was cut from."""
+        tile = replace(self.tile, frame=-1)
+        return SolvedTile(tile, self.picture.clone(), self.trimap.clone(), self.alpha.clone())
 
 
 class BandSolver:
@@ -28,9 +63,8 @@ class BandSolver:
         """The same network with other options."""
         return BandSolver(self._network, options)
 
-    @torch.inference_mode()
     def __call__(self, rgb: Tensor, trimap: Tensor) -> Tensor:
-        """Alpha of frames with a trimap.
+        """Alpha of frames with a trimap, each for itself.
 
         Args:
             rgb: (N, 3, H, W) float in 0..1 on the network's device.
@@ -40,21 +74,83 @@ class BandSolver:
             (N, 1, H, W) float32 in 0..1: solved where the trimap is unknown, 0 and 1 where it is
             background and foreground.
         """
+        return self.follow((rgb * 255).round().to(torch.uint8), trimap)[0]
+
+    @torch.inference_mode()
+    def follow(
+        self, pictures: Tensor, trimap: Tensor, before: Sequence[SolvedTile] = ()
+    ) -> tuple[Tensor, tuple[SolvedTile, ...]]:
+        """Alpha of consecutive frames; tiles that did not change since they were solved keep theirs.
+
+        Args:
+            pictures: (N, 3, H, W) uint8 RGB on the network's device.
+            trimap: as for a call.
+            before: the tiles of the frame before, whose ``frame`` is -1, or of these very frames, solved
+                with another trimap.
+
+        Returns:
+            Alpha as for a call, and all tiles that it was made of.
+        """
         o = self._options
-        tiles = plan_tiles(trimap, tile_px=o.tile_px, overlap_px=o.overlap_px)
+        places = [solved.tile for solved in before]
+        tiles = plan_tiles(trimap, tile_px=o.tile_px, overlap_px=o.overlap_px, before=places)
         if not tiles:
-            return (trimap > 0).float()
-        pictures = cut_tiles(rgb, tiles, tile_px=o.tile_px)
-        trimaps = cut_tiles(trimap, tiles, tile_px=o.tile_px)
-        batches = zip(torch.split(pictures, self._batch), torch.split(trimaps, self._batch), strict=True)
-        solved = torch.cat([self._solve(picture, known) for picture, known in batches])
-        n, _, height, width = rgb.shape
-        alpha = blend_tiles(solved, tiles, frames=n, size=(height, width), overlap_px=o.overlap_px)
-        return keep_known(alpha, trimap)
+            return (trimap > 0).float(), ()
+        cut, known = (cut_tiles(x, tiles, tile_px=o.tile_px) for x in (pictures, trimap))
+        solved = self._solve_changed(tiles, cut, known, before)
+        n, _, height, width = pictures.shape
+        alphas = torch.stack([tile.alpha for tile in solved])
+        alpha = blend_tiles(alphas, tiles, frames=n, size=(height, width), overlap_px=o.overlap_px)
+        return keep_known(alpha, trimap), solved
+
+    def _solve_changed(
+        self, tiles: tuple[Tile, ...], pictures: Tensor, trimaps: Tensor, before: Sequence[SolvedTile]
+    ) -> tuple[SolvedTile, ...]:
+        """Solves what changed, all of a batch together."""
+        # Looking is as dear as solving where each look waits for an accelerator.
+        follows = self._options.reuse and pictures.device.type == "cpu"
+        pool = [*before]
+        own = {solved.tile: i for i, solved in enumerate(before) if solved.tile.frame >= 0}
+        latest = {solved.tile.place: i for i, solved in enumerate(before) if solved.tile.frame < 0}
+        sources = []
+        for i, tile in enumerate(tiles):
+            known = own.get(tile, latest.get(tile.place) if follows else None)
+            if known is None or not _same(pool[known], pictures[i], trimaps[i]):
+                known = len(pool)
+                pool.append(SolvedTile(tile, pictures[i], trimaps[i], trimaps[i].float()))
+            latest[tile.place] = known
+            sources.append(known)
+        due = pool[len(before) :]
+        alphas = self._solve_all(due)
+        pool[len(before) :] = [replace(tile, alpha=alpha) for tile, alpha in zip(due, alphas, strict=True)]
+        return tuple(replace(pool[j], tile=tile) for tile, j in zip(tiles, sources, strict=True))
+
+    def _solve_all(self, tiles: Sequence[SolvedTile]) -> list[Tensor]:
+        """(1, S, S) alpha of each tile, solved some at a time."""
+        alphas: list[Tensor] = []
+        for begin in range(0, len(tiles), self._batch):
+            some = tiles[begin : begin + self._batch]
+            pictures = torch.stack([tile.picture for tile in some])
+            alphas += self._solve(pictures, torch.stack([tile.trimap for tile in some]))
+        return alphas
 
     def _solve(self, picture: Tensor, trimap: Tensor) -> Tensor:
         dtype = next(self._network.parameters()).dtype
-        mean, deviation = (picture.new_tensor(v).view(1, 3, 1, 1) for v in (_MEAN, _DEVIATION))
-        image = ((picture - mean) / deviation).to(dtype, memory_format=torch.channels_last)
+        scaled = picture.float() / 255
+        mean, deviation = (scaled.new_tensor(v).view(1, 3, 1, 1) for v in (_MEAN, _DEVIATION))
+        image = ((scaled - mean) / deviation).to(dtype, memory_format=torch.channels_last)
         alpha: Tensor = self._network(image, trimap.to(dtype) / 255)
         return alpha.float()
+
+
+def _same(then: SolvedTile, picture: Tensor, trimap: Tensor) -> bool:
+    """Whether what was solved then is still right: the band no wider, the pixels at it the same."""
+    if bool(((trimap != then.trimap) & (then.trimap != UNKNOWN)).any()):
+        return False
+    band = F.max_pool2d((trimap == UNKNOWN).float(), _BLOCK_PX)
+    near = F.max_pool2d(band, 2 * _AROUND + 1, stride=1, padding=_AROUND)
+    difference = picture.float() - then.picture.float()
+    mean = F.avg_pool2d(difference, _BLOCK_PX).abs()
+    square = F.avg_pool2d(difference.square(), _BLOCK_PX)
+    changed = (mean > _MEAN_NOISE) | (square > _PIXEL_NOISE**2)
+    return not bool((changed & (near > 0)).any())

@@ -1,64 +1,124 @@
 """Fixed-size tiles over the unknown band of all frames of a batch.
 
-The tiles lie on a grid that depends on the frame's size alone, so a moving band switches tiles on
-and off but never shifts them, and neighbours overlap. Cost follows the band's area, and the matter
-sees one shape whatever the clip's size.
+The tiles stand in fixed rows. Within a row they are moved to where the band is, so that few are needed,
+and they stay where the frame before had them for as long as they cover the band: still pictures have
+still tiles. Neighbours overlap. Cost follows the band's area, and the matter sees one shape whatever the
+clip's size.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+# Tiles start at multiples of this many pixels, or at the end of the frame.
+_STEP_PX: Final = 16
+
+_Columns = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A square of one frame: its index in the batch and its top left corner in pixels."""
+    """A square of one frame: its index in the batch (-1: the frame before) and its corner in pixels."""
 
     frame: int
     top: int
     left: int
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """The corner alone."""
+        return self.top, self.left
 
-def plan_tiles(trimap: Tensor, *, tile_px: int, overlap_px: int) -> tuple[Tile, ...]:
-    """The tiles that hold unknown pixels, in order of frames, rows and columns.
 
-    The middles of the overlaps cut the frame into cells, one to a tile, and a tile is taken where
-    its cell holds an unknown pixel. So each unknown pixel lies at least ``overlap_px // 2`` inside
-    some tile, unless the frame itself ends there. A side shorter than a tile has one tile, which
-    reaches beyond the frame.
+def plan_tiles(
+    trimap: Tensor, *, tile_px: int, overlap_px: int, before: Sequence[Tile] = ()
+) -> tuple[Tile, ...]:
+    """Tiles that cover the unknown pixels, in order of frames, rows and columns.
+
+    Each unknown pixel lies at least ``overlap_px // 2`` inside some tile, unless the frame itself ends
+    there. A side shorter than a tile has one tile, which reaches beyond the frame.
 
     Args:
-        trimap: (N, 1, H, W) uint8 of 0, 128 and 255.
+        trimap: (N, 1, H, W) uint8 of 0, 128 and 255, consecutive frames.
         tile_px: side of a tile.
-        overlap_px: least overlap of neighbours, at most half a tile.
+        overlap_px: least overlap of neighbours in the band, at most half a tile.
+        before: tiles to keep if they will do: those of the frame before the first, whose ``frame`` is
+            -1, and those that these frames themselves had.
     """
-    tops = _starts(trimap.shape[2], tile_px, overlap_px)
-    lefts = _starts(trimap.shape[3], tile_px, overlap_px)
-    cells = ((trimap > 0) & (trimap < 255)).to(torch.uint8)[:, 0]
-    cells = _any_per_cell(cells, tops, tile_px, dim=1)
-    cells = _any_per_cell(cells, lefts, tile_px, dim=2)
-    return tuple(Tile(n, tops[row], lefts[column]) for n, row, column in cells.nonzero().tolist())
+    height, width = trimap.shape[2:]
+    tops = _starts(height, tile_px, overlap_px)
+    middles = [(above + tile_px + top) // 2 for above, top in pairwise(tops)]
+    unknown = ((trimap > 0) & (trimap < 255))[:, 0]
+    rows = [unknown[:, a:b].any(dim=1) for a, b in pairwise([0, *middles, height])]
+    held = torch.stack(rows, dim=1).cpu().numpy()
+    line = _Line(width, tile_px, overlap_px // 2)
+    last: dict[tuple[int, int], list[int]] = {}
+    for tile in before:
+        last.setdefault((tile.frame, tile.top), []).append(tile.left)
+    tiles = []
+    for n, row in np.ndindex(held.shape[:2]):
+        columns, top = np.flatnonzero(held[n, row]), tops[row]
+        kept = last.get((n, top)) or last.get((n - 1, top), [])
+        last[n, top] = line.cover(columns, kept)
+        tiles += [Tile(n, top, left) for left in last[n, top]]
+    return tuple(tiles)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A row of tiles: the frame's width, a tile's side, and how far inside a tile a pixel must lie."""
+
+    side_px: int
+    tile_px: int
+    margin_px: int
+
+    def cover(self, columns: _Columns, before: list[int]) -> list[int]:
+        """Where tiles start that cover all of ``columns``; as ``before``, unless fewer will do."""
+        fresh = self._fewest(columns)
+        kept = [left for left in before if self._holds(left, columns).any()]
+        held = np.zeros(len(columns), bool)
+        for left in kept:
+            held |= self._holds(left, columns)
+        return kept if held.all() and len(kept) <= len(fresh) else fresh
+
+    def _fewest(self, columns: _Columns) -> list[int]:
+        starts = []
+        while len(columns):
+            first = int(columns[0])
+            reach = self._start(first - self.margin_px)
+            last = int(columns[self._holds(reach, columns)][-1])
+            middle = self._start((first + last - self.tile_px) // 2)
+            ends = np.array([first, last])
+            starts.append(middle if self._holds(middle, ends).all() else reach)
+            columns = columns[columns > last]
+        return starts
+
+    def _start(self, left: int) -> int:
+        return max(0, min(left // _STEP_PX * _STEP_PX, self.side_px - self.tile_px))
+
+    def _holds(self, left: int, columns: _Columns) -> NDArray[np.bool_]:
+        """Which columns a tile that starts at ``left`` answers for."""
+        right = left + self.tile_px
+        begin = left + self.margin_px if left > 0 else 0
+        end = right - self.margin_px if right < self.side_px else self.side_px
+        return (columns >= begin) & (columns < end)
 
 
 def _starts(side_px: int, tile_px: int, overlap_px: int) -> list[int]:
-    """Where tiles start along one side: evenly spread, the last one ends with the frame."""
+    """Where rows of tiles start: evenly spread, the last one ends with the frame."""
     room = side_px - tile_px
     if room <= 0:
         return [0]
     steps = -(-room // (tile_px - overlap_px))
     return [room * i // steps for i in range(steps + 1)]
-
-
-def _any_per_cell(mask: Tensor, starts: list[int], tile_px: int, *, dim: int) -> Tensor:
-    """Largest sample of each cell along one dimension, between the middles of the overlaps."""
-    middles = [(before + tile_px + start) // 2 for before, start in pairwise(starts)]
-    edges = [0, *middles, mask.shape[dim]]
-    cells = [mask.narrow(dim, a, b - a).amax(dim) for a, b in pairwise(edges)]
-    return torch.stack(cells, dim)
 
 
 def cut_tiles(frames: Tensor, tiles: tuple[Tile, ...], *, tile_px: int) -> Tensor:

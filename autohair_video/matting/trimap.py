@@ -38,6 +38,9 @@ _EDGE_LEAST_PX: Final = 4.0
 _HAIR_OUT_SHARE: Final = 0.06
 _HAIR_IN_SHARE: Final = 0.03
 _HAIR: Final = 0.3
+# What was unknown in the frame before stays so until it is this much of a map's pixel further inside
+# what is known, so that the segmenter's tremor does not move the band.
+_RELUCTANCE: Final = 0.4
 
 # Kornia's unfold engine holds one copy of the frame for each pixel of the kernel.
 _LARGEST_RADIUS_PX: Final = 7
@@ -46,20 +49,23 @@ _Map = npt.NDArray[np.float32]
 _Mask = npt.NDArray[np.bool_]
 
 
-def draw_trimap(seen: Tensor, *, size: tuple[int, int], options: TrimapOptions) -> Tensor:
+def draw_trimap(
+    seen: Tensor, *, size: tuple[int, int], options: TrimapOptions, before: Tensor | None = None
+) -> Tensor:
     """Trimap of what the segmenter saw, in the form that the options name.
 
     Args:
         seen: (N, 2, h, w) float in 0..1, person and hair probability of whole frames.
         size: height and width of the frames in pixels.
         options: form and width of the band.
+        before: in a clip, the trimaps of the frames before each, (N, 1, H, W) uint8.
 
     Returns:
         (N, 1, H, W) uint8 of 0, 128 and 255 on the probabilities' device.
     """
     person, hair = seen[:, :1], seen[:, 1:]
     if options.mode == "adaptive":
-        return adaptive_trimap(person, hair, size=size, band=options.band)
+        return adaptive_trimap(person, hair, size=size, band=options.band, before=before)
     grown = F.interpolate(person, size, mode="bilinear", align_corners=False)
     return fixed_trimap(grown > 0.5, erosion=options.erosion, size=options.size)
 
@@ -103,7 +109,14 @@ def _dilate(mask: Tensor, radius_px: int) -> Tensor:
     return mask
 
 
-def adaptive_trimap(person: Tensor, hair: Tensor, *, size: tuple[int, int], band: float = 1.0) -> Tensor:
+def adaptive_trimap(
+    person: Tensor,
+    hair: Tensor,
+    *,
+    size: tuple[int, int],
+    band: float = 1.0,
+    before: Tensor | None = None,
+) -> Tensor:
     """Trimap of person and hair probabilities, band of a width that follows the picture.
 
     Unknown is every pixel where the segmenter is in doubt (person probability 0.1 to 0.9), and all
@@ -122,6 +135,8 @@ def adaptive_trimap(person: Tensor, hair: Tensor, *, size: tuple[int, int], band
         hair: (N, 1, h, w) float probability of hair.
         size: height and width of the frame in pixels.
         band: scale of the band's width; 1 is the default width.
+        before: trimaps of the frames before each, (N, 1, H, W) uint8: where one is unknown the band is
+            slow to go.
 
     Returns:
         (N, 1, H, W) uint8 of 0, 128 and 255 on the probabilities' device.
@@ -131,8 +146,9 @@ def adaptive_trimap(person: Tensor, hair: Tensor, *, size: tuple[int, int], band
     known = F.interpolate(
         torch.from_numpy(field).to(person.device), size, mode="bilinear", align_corners=False
     )
+    enough = known.new_full((), 0.5) if before is None else 0.5 + _RELUCTANCE * (before == UNKNOWN)
     trimap = torch.full(known.shape, UNKNOWN, dtype=torch.uint8, device=known.device)
-    return trimap.masked_fill_(known > 0.5, FOREGROUND).masked_fill_(known < -0.5, BACKGROUND)
+    return trimap.masked_fill_(known > enough, FOREGROUND).masked_fill_(known < -enough, BACKGROUND)
 
 
 def _sureness(person: _Map, hair: _Map, band: float) -> _Map:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
-from autohair_video.matting.matte import BandSolver
+from autohair_video.matting.matte import BandSolver, SolvedTile
 from autohair_video.options import TileOptions
 
 TILES = TileOptions(tile_px=64, overlap_px=16, batch=3)
@@ -23,6 +25,16 @@ class GreenIsAlpha(nn.Module):
         return image[:, 1:2] * self.scale + 0.456
 
 
+def pictures(n: int, height: int, width: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(256, (n, 3, height, width), generator=generator).to(torch.uint8)
+
+
+def noisy(picture: Tensor, seed: int, *, sigma: float = 2.0) -> Tensor:
+    noise = torch.randn(picture.shape, generator=torch.Generator().manual_seed(seed)) * sigma
+    return (picture + noise).round().clamp(0, 255).to(torch.uint8)
+
+
 def band(height: int, width: int) -> Tensor:
     trimap = torch.zeros(2, 1, height, width, dtype=torch.uint8)
     trimap[0, 0, :, : width // 2] = 255
@@ -31,8 +43,7 @@ def band(height: int, width: int) -> Tensor:
 
 
 def test_alpha_is_the_networks_in_the_band_and_the_trimaps_elsewhere() -> None:
-    torch.manual_seed(0)
-    picture, trimap = torch.rand(2, 3, 150, 200), band(150, 200)
+    picture, trimap = pictures(2, 150, 200).float() / 255, band(150, 200)
     alpha = BandSolver(GreenIsAlpha(), TILES)(picture, trimap)
     unknown = trimap == 128
     assert alpha.shape == (2, 1, 150, 200)
@@ -51,6 +62,72 @@ def test_cost_follows_the_band_and_not_the_frame() -> None:
 
 
 def test_frames_smaller_than_a_tile_are_solved() -> None:
-    picture = torch.rand(1, 3, 5, 1)
+    picture = pictures(1, 5, 1).float() / 255
     alpha = BandSolver(GreenIsAlpha(), TILES)(picture, torch.full((1, 1, 5, 1), 128, dtype=torch.uint8))
     torch.testing.assert_close(alpha, picture[:, 1:2], rtol=0, atol=1e-5)
+
+
+def _follow(solver: BandSolver, clip: list[Tensor], trimap: Tensor) -> list[Tensor]:
+    """Alpha of a clip, frame by frame."""
+    alphas, tiles = [], ()
+    for picture in clip:
+        alpha, solved = solver.follow(picture, trimap, tiles)
+        tiles = tuple(SolvedTile.for_next(tile) for tile in solved)
+        alphas.append(alpha)
+    return alphas
+
+
+def test_a_still_picture_with_noise_is_solved_once_and_keeps_its_alpha() -> None:
+    network, picture, trimap = GreenIsAlpha(), pictures(1, 150, 200), band(150, 200)[:1]
+    alphas = _follow(BandSolver(network, TILES), [noisy(picture, seed) for seed in range(4)], trimap)
+    BandSolver(once := GreenIsAlpha(), TILES).follow(picture, trimap)
+    assert network.tiles == once.tiles
+    assert all(torch.equal(alpha, alphas[0]) for alpha in alphas)
+
+
+def test_only_tiles_at_which_something_moved_are_solved_again() -> None:
+    network, picture, trimap = GreenIsAlpha(), pictures(1, 300, 64) // 2, band(300, 64)[:1]
+    moved = picture.clone()
+    moved[:, :, 20:24, 30] = 255
+    alphas = _follow(BandSolver(network, TILES), [picture], trimap)
+    first = network.tiles
+    alphas = _follow(BandSolver(network, TILES), [picture, moved], trimap)
+    assert network.tiles == 2 * first + 1
+    assert torch.equal(alphas[1][:, :, 80:], alphas[0][:, :, 80:])
+    assert alphas[1][0, 0, 20, 30] > 0.99
+
+
+def test_what_moves_inside_the_subject_or_far_outside_costs_nothing() -> None:
+    network, picture, trimap = GreenIsAlpha(), pictures(1, 64, 300), band(64, 300)[:1]
+    moved = picture.clone()
+    moved[:, :, :, :100], moved[:, :, :, 200:] = 9, 9
+    _follow(BandSolver(network, TILES), [picture, moved], trimap)
+    assert network.tiles == 1
+
+
+def test_slow_drift_is_followed() -> None:
+    trimap, grey = band(64, 64)[:1], torch.full((1, 3, 64, 64), 100, dtype=torch.uint8)
+    clip = [grey + step for step in range(20)]
+    alphas = _follow(BandSolver(GreenIsAlpha(), TILES), clip, trimap)
+    unknown = trimap == 128
+    for picture, alpha in zip(clip, alphas, strict=True):
+        assert (alpha - picture[:, 1:2] / 255)[unknown].abs().max() < 3 / 255
+
+
+def test_a_wider_band_is_solved_again_and_a_narrower_is_not() -> None:
+    network, picture = GreenIsAlpha(), pictures(1, 64, 64)
+    solver, wide, narrow = BandSolver(network, TILES), band(64, 64)[:1], band(64, 64)[:1]
+    wide[..., 20:44] = 128
+    _, tiles = solver.follow(picture, wide)
+    before = [tile.for_next() for tile in tiles]
+    solver.follow(picture, narrow, before)
+    assert network.tiles == 1
+    wide[..., 16:48] = 128
+    solver.follow(picture, wide, before)
+    assert network.tiles == 2
+
+
+def test_without_reuse_every_frame_is_solved() -> None:
+    network, picture, trimap = GreenIsAlpha(), pictures(1, 64, 64), band(64, 64)[:1]
+    _follow(BandSolver(network, replace(TILES, reuse=False)), [picture] * 3, trimap)
+    assert network.tiles == 3

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from autohair_video.matting.temporal import Motion, estimate_motions, smooth_alpha, smooth_probability
+from autohair_video.matting.motion import Motion, estimate_motions, is_calm
+from autohair_video.matting.temporal import Mean, Solved, smooth_alpha, smooth_probability, with_later
 from autohair_video.options import TemporalOptions
 
 OPTIONS = TemporalOptions()
@@ -29,7 +30,7 @@ def _disc(size: tuple[int, int], centre: tuple[float, float], radius: float) -> 
 
 
 def _moving_subject(step_px: int, frames: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Luma and exact alpha of a dark textured disc that crosses a bright textured room."""
+    """Picture and exact alpha of a dark textured disc that crosses a bright textured room."""
     size = (180, 480)
     room, cloth = _texture(1, size, low=0.5), _texture(2, size, high=0.35)
     lumas, alphas = [], []
@@ -44,12 +45,42 @@ def _all_unknown(alpha: torch.Tensor) -> torch.Tensor:
     return torch.full(alpha.shape, 128, dtype=torch.uint8)
 
 
-def _smooth(luma: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
-    motions = estimate_motions(None, luma, OPTIONS)
-    return smooth_alpha(None, motions, alpha, _all_unknown(alpha), OPTIONS)
+def _pictures(luma: torch.Tensor) -> torch.Tensor:
+    return (luma * 255).round().to(torch.uint8).expand(-1, 3, -1, -1)
 
 
-def test_noise_on_a_still_clip_is_at_least_halved() -> None:
+def _solved(
+    luma: torch.Tensor,
+    alpha: torch.Tensor,
+    trimap: torch.Tensor | None = None,
+    options: TemporalOptions = OPTIONS,
+) -> list[Solved]:
+    pictures, known = _pictures(luma), _all_unknown(alpha) if trimap is None else trimap
+    frames: list[Solved] = []
+    for n, motion in enumerate(estimate_motions(None, pictures, options)):
+        one, last = slice(n, n + 1), frames[-1] if frames else None
+        frames.append(smooth_alpha(last, motion, pictures[one], alpha[one], known[one], options))
+    return frames
+
+
+def _smooth(luma: torch.Tensor, alpha: torch.Tensor, *, ahead: int = 0) -> torch.Tensor:
+    frames = _solved(luma, alpha)
+    return torch.cat([with_later(frames[n : n + ahead + 1], OPTIONS) for n in range(len(frames))])
+
+
+def _steady_probability(
+    luma: torch.Tensor, probability: torch.Tensor, options: TemporalOptions = OPTIONS
+) -> torch.Tensor:
+    mean: Mean | None = None
+    means = []
+    for n, motion in enumerate(estimate_motions(None, _pictures(luma), options)):
+        mean = smooth_probability(mean, motion, probability[n : n + 1], options)
+        means.append(mean.value)
+    return torch.cat(means)
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_noise_on_a_still_clip_is_at_least_halved(ahead: int) -> None:
     generator = torch.Generator().manual_seed(0)
     luma = _texture(3, (180, 320)).expand(16, -1, -1, -1)
     luma = (luma + torch.randn(luma.shape, generator=generator) * 2 / 255).clamp(0, 1)
@@ -57,8 +88,31 @@ def test_noise_on_a_still_clip_is_at_least_halved() -> None:
     noisy = (alpha + torch.randn(alpha.shape, generator=generator) * 0.05).clamp(0, 1)
     band = (alpha[0] > 0.02) & (alpha[0] < 0.98)
     before = noisy[6:].std(dim=0)[band].mean()
-    after = _smooth(luma, noisy)[6:].std(dim=0)[band].mean()
+    after = _smooth(luma, noisy, ahead=ahead)[6:].std(dim=0)[band].mean()
     assert after < 0.5 * before
+
+
+def test_frames_to_come_steady_a_moving_subject_too() -> None:
+    luma, alpha = _moving_subject(3, 8)
+    generator = torch.Generator().manual_seed(0)
+    noisy = (alpha + torch.randn(alpha.shape, generator=generator) * 0.1).clamp(0, 1)
+    mixed = (alpha > 0.02) & (alpha < 0.98)
+    raw, causal, both = (
+        (x - alpha)[:5][mixed[:5]].abs().mean()
+        for x in (noisy, _smooth(luma, noisy), _smooth(luma, noisy, ahead=3))
+    )
+    assert both < 0.9 * causal < 0.8 * raw
+
+
+def test_a_subject_before_a_moving_room_is_steadied() -> None:
+    size = (180, 320)
+    rooms = torch.cat([_texture(1, size, low=0.5).roll(6 * n, dims=3) for n in range(6)])
+    alpha = _disc(size, (90, 160), 50).expand(6, -1, -1, -1)
+    luma = _texture(2, size, high=0.35) * alpha + rooms * (1 - alpha)
+    noisy = (alpha + torch.randn(alpha.shape, generator=torch.Generator().manual_seed(0)) * 0.1).clamp(0, 1)
+    mixed = (alpha > 0.02) & (alpha < 0.98)
+    before, after = ((x - alpha)[3:][mixed[3:]].square().mean() for x in (noisy, _smooth(luma, noisy)))
+    assert after < 0.6 * before
 
 
 def test_a_still_clip_without_noise_keeps_its_matte() -> None:
@@ -67,12 +121,16 @@ def test_a_still_clip_without_noise_keeps_its_matte() -> None:
     torch.testing.assert_close(_smooth(luma, alpha), alpha, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("ahead", [0, 2])
 @pytest.mark.parametrize("step_px", [3, 12, 40])
-def test_a_moving_subject_leaves_no_ghost(step_px: int) -> None:
-    luma, alpha = _moving_subject(step_px, 6)
-    steady = _smooth(luma, alpha)
+def test_a_moving_subject_leaves_no_ghost_and_sends_none_ahead(step_px: int, ahead: int) -> None:
+    luma, alpha = _moving_subject(step_px, 8)
+    steady = _smooth(luma, alpha, ahead=ahead)
     for n in range(2, 6):
+        to_come = (alpha[n + 2] > 0.5) & (alpha[n : n + 2].amax(dim=0) == 0)
         vacated = (alpha[n - 2] > 0.5) & (alpha[n - 1 : n + 1].amax(dim=0) == 0)
+        if to_come.any():
+            assert steady[n][to_come].amax() < 2 / 255
         if vacated.any():
             assert steady[n][vacated].amax() < 2 / 255
 
@@ -82,15 +140,14 @@ def test_a_cut_leaks_nothing() -> None:
     first, second = _texture(4, size), _texture(5, size)
     luma = torch.cat([first, first, second, second])
     alpha = torch.cat([torch.ones(2, 1, *size), torch.zeros(2, 1, *size)])
-    motions = estimate_motions(None, luma, OPTIONS)
+    motions = estimate_motions(None, _pictures(luma), OPTIONS)
     assert [m is None for m in motions] == [True, False, True, False]
-    steady = smooth_alpha(None, motions, alpha, _all_unknown(alpha), OPTIONS)
-    assert torch.equal(steady[2:], alpha[2:])
+    assert torch.equal(_smooth(luma, alpha, ahead=2), alpha)
 
 
 def test_a_fast_subject_is_not_a_cut() -> None:
     luma, _ = _moving_subject(40, 6)
-    assert all(estimate_motions(None, luma, OPTIONS)[1:])
+    assert all(estimate_motions(None, _pictures(luma), OPTIONS)[1:])
 
 
 def test_shifting_the_clip_shifts_the_result() -> None:
@@ -109,39 +166,23 @@ def test_known_pixels_stay_as_they_are() -> None:
     luma = _texture(6, (90, 160)).expand(3, -1, -1, -1)
     alpha = torch.rand(3, 1, 90, 160, generator=torch.Generator().manual_seed(2)).round()
     trimap = (alpha * 255).to(torch.uint8)
-    motions = estimate_motions(None, luma, OPTIONS)
-    assert torch.equal(smooth_alpha(None, motions, alpha, trimap, OPTIONS), alpha)
+    assert torch.equal(_solved(luma, alpha, trimap)[2].mean.value, alpha[2:])
 
 
 @pytest.mark.parametrize("options", [TemporalOptions(strength=0), TemporalOptions(mode="off")])
 def test_without_strength_nothing_changes(options: TemporalOptions) -> None:
     luma = _texture(7, (90, 160)).expand(3, -1, -1, -1)
     alpha = torch.rand(3, 1, 90, 160)
-    motions = estimate_motions(None, luma, options)
-    assert torch.equal(smooth_alpha(None, motions, alpha, _all_unknown(alpha), options), alpha)
-    assert torch.equal(smooth_probability(None, motions, alpha, options), alpha)
-
-
-def test_one_frame_at_a_time_is_the_same_as_a_batch() -> None:
-    luma, alpha = _moving_subject(5, 4)
-    trimap = _all_unknown(alpha)
-    noisy = (alpha + 0.1 * torch.randn(alpha.shape)).clamp(0, 1)
-    whole = _smooth(luma, noisy)
-    previous, before = None, None
-    for n in range(4):
-        now = luma[n : n + 1]
-        motions = estimate_motions(before, now, OPTIONS)
-        previous = smooth_alpha(previous, motions, noisy[n : n + 1], trimap[n : n + 1], OPTIONS)
-        before = now
-        assert torch.equal(previous, whole[n : n + 1])
+    steady = [frame.mean.value for frame in _solved(luma, alpha, options=options)]
+    assert torch.equal(torch.cat(steady), alpha)
+    assert torch.equal(_steady_probability(luma, alpha, options), alpha)
 
 
 def test_flickering_probabilities_of_a_still_clip_calm_down() -> None:
     luma = _texture(9, (180, 320)).expand(12, -1, -1, -1)
     flicker = torch.tensor([0.1, -0.1] * 6).view(12, 1, 1, 1)
     probability = (0.5 + flicker).expand(-1, 2, 90, 160)
-    motions = estimate_motions(None, luma, OPTIONS)
-    steady = smooth_probability(None, motions, probability, OPTIONS)
+    steady = _steady_probability(luma, probability)
     assert steady.shape == probability.shape
     assert steady[6:].std(dim=0).amax() < 0.4 * probability[6:].std(dim=0).amin()
 
@@ -149,8 +190,7 @@ def test_flickering_probabilities_of_a_still_clip_calm_down() -> None:
 def test_probabilities_leave_no_ghost() -> None:
     luma, alpha = _moving_subject(12, 8)
     person = F.interpolate(alpha, (90, 240), mode="bilinear", antialias=True)
-    motions = estimate_motions(None, luma, OPTIONS)
-    steady = smooth_probability(None, motions, person, OPTIONS)
+    steady = _steady_probability(luma, person)
     vacated = (person[5] > 0.9) & (person[6:8].amax(dim=0) == 0)
     assert vacated.any()
     assert steady[7][vacated].amax() < 0.02
@@ -159,18 +199,36 @@ def test_probabilities_leave_no_ghost() -> None:
 def test_flow_finds_where_things_were() -> None:
     picture = _texture(8, (200, 320))
     luma = torch.cat([picture, picture.roll((4, 7), dims=(2, 3))])
-    (_, motion) = estimate_motions(None, luma, OPTIONS)
+    (_, motion) = estimate_motions(None, _pictures(luma), OPTIONS)
     assert isinstance(motion, Motion)
-    inner = motion.flow[0, :, 40:160, 40:280]
-    assert inner[0].median().item() == pytest.approx(-7, abs=0.3)
-    assert inner[1].median().item() == pytest.approx(-4, abs=0.3)
+    for flow, sign in ((motion.back, -1), (motion.forth, 1)):
+        inner = flow.way[0, :, 40:160, 40:280]
+        assert inner[0].median().item() == pytest.approx(7 * sign, abs=0.3)
+        assert inner[1].median().item() == pytest.approx(4 * sign, abs=0.3)
+
+
+def test_what_moves_is_not_calm() -> None:
+    luma, alpha = _moving_subject(12, 2)
+    still = luma[:1].expand(2, -1, -1, -1)
+    for pictures, calm in ((still, True), (luma, False)):
+        (_, motion) = estimate_motions(None, _pictures(pictures), OPTIONS)
+        assert motion is not None
+        assert is_calm(motion, alpha[:1]) is calm
+
+
+def test_where_the_segmenter_did_not_look_its_last_answer_moves_along() -> None:
+    picture = _texture(8, (200, 320))
+    luma = torch.cat([picture, picture.roll(8, dims=3)])
+    person = _disc((200, 320), (100, 160), 50)
+    (_, motion) = estimate_motions(None, _pictures(luma), OPTIONS)
+    moved = smooth_probability(Mean.of(person), motion, None, OPTIONS).value
+    assert (moved - person.roll(8, dims=3)).abs().mean() < 0.005
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 33), (3, 400), (720, 1280)])
 def test_any_frame_size(size: tuple[int, int]) -> None:
     luma = torch.rand(1, 1, *size).expand(2, -1, -1, -1)
     alpha = torch.rand(2, 1, *size)
-    motions = estimate_motions(None, luma, OPTIONS)
-    steady = smooth_alpha(None, motions, alpha, _all_unknown(alpha), OPTIONS)
+    steady = _smooth(luma, alpha, ahead=1)
     assert steady.shape == alpha.shape
     assert steady.isfinite().all()
