@@ -233,7 +233,7 @@ def test_a_state_that_was_written_to_a_file_goes_on_as_if_nothing_was(
         done += ready
         torch.save(state, tmp_path / "state.pt")
         state = torch.load(tmp_path / "state.pt", weights_only=False)
-    done += matter.flush(state)
+    done += matter.flush(state)[0]
     assert torch.equal(torch.cat([matte.alpha for _, matte in done]), whole)
 
 

@@ -316,7 +316,7 @@ def test_trimaps_that_do_not_fit_the_clip_are_refused(tmp_path: Path, matter: Ma
     few = _trimap_files(tmp_path, "video", _moving_trimaps(7))
     with pytest.raises(InputError, match="one for each frame"):
         process(clip, matte=tmp_path / "m.mkv", trimap=few, matter=matter)
-    assert _files(tmp_path) == ["a.mp4", "t.mkv"]
+    assert "m.mkv" not in _files(tmp_path)
     many = _trimap_files(tmp_path, "video", _moving_trimaps(20))
     assert any(
         "more frames" in line
