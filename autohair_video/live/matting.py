@@ -101,16 +101,17 @@ class LiveMatter:
         size = (samples.shape[2], samples.shape[3])
         past = None if self._past is None else _resized(self._past, size)
         steady = replace(o.temporal, strength=o.temporal.strength if settings.smoothing else 0.0)
+        steadied = steady.strength > 0
         with watch("temporal"):
             (motion,) = estimate_motions(past.solved.picture if past else None, samples, o.temporal)
         seen, since_seen = self._seen(samples, past, motion, steady, level)
         with watch("trimap"):
             form = replace(o.trimap, band=o.trimap.band * settings.band)
-            before = past.solved.trimap if past and motion else None
+            before = past.solved.trimap if steadied and past and motion else None
             trimap = draw_trimap(seen.value, size=size, options=form, before=before)
         with watch("matte"):
             solver = self._matter.solve.at(tiles_for(size[0]))
-            alpha, tiles = solver.follow(samples, trimap, past.tiles if past else ())
+            alpha, tiles = solver.follow(samples, trimap, past.tiles if steadied and past else ())
         with watch("temporal"):
             last = past.solved if past else None
             solved = smooth_alpha(last, motion, samples, alpha, trimap, steady)

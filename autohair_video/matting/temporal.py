@@ -74,7 +74,7 @@ def smooth_probability(
     """The segmenter's probabilities of a frame, steadied along the motion.
 
     Args:
-        previous: result for the frame before, or None.
+        previous: result for the frame before, of any size, or None.
         motion: from `estimate_motions`.
         probability: (1, C, h, w) float in 0..1; None where the segmenter did not look, so that the
             past alone counts, which there must be then.
@@ -84,7 +84,8 @@ def smooth_probability(
         if probability is None:
             raise ValueError("neither the segmenter nor the past says anything about this frame")
         return Mean.of(probability)
-    size = (previous.value.shape[2], previous.value.shape[3])
+    seen = previous.value if probability is None else probability
+    size = (seen.shape[2], seen.shape[3])
     places, confidence = origins(motion.back, size, whole(size))
     value, weight = carry(previous.value, places), carry(previous.weight, places) * options.strength
     if probability is None:
