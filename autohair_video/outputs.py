@@ -151,8 +151,7 @@ def _composite(
         place = _linear_composite if blend.linear else _coded_composite
         planes = place(subject, alpha, behind, target)
         if blend.light_wrap:
-            sigma_px = WRAP_SHARE * max(target.width, target.height)
-            planes = wrap_light(planes, alpha, behind, amount=blend.light_wrap, sigma_px=sigma_px)
+            planes = _lit(planes, alpha, behind, target, blend.light_wrap)
         return batch.with_planes(round_planes(planes, target), target)
 
 
@@ -174,9 +173,21 @@ def _subject(source: Planes, alpha: Tensor, fmt: FrameFormat, blend: BlendOption
     rgb = planes_to_rgb(subject, fmt)
     shade = torch.zeros_like(rgb)
     shade[:, 1 if blend.despill == "green" else 2] = spill(rgb, blend.despill)[:, 0]
-    # Both are affine: the difference of their planes is that of their colours, and 0 without spill.
-    changes = zip(subject, from_rgb(rgb - shade, fmt), from_rgb(rgb, fmt), strict=True)
-    y, u, v = (plane + (after - before) for plane, after, before in changes)
+    return _changed(subject, rgb, rgb - shade, fmt)
+
+
+def _lit(planes: Planes, alpha: Tensor, behind: Planes, fmt: FrameFormat, amount: float) -> Planes:
+    """A composite with the background's light on the subject's edge."""
+    rgb, back = planes_to_rgb(planes, fmt), planes_to_rgb(behind, fmt)
+    sigma_px = WRAP_SHARE * max(fmt.width, fmt.height)
+    return _changed(planes, rgb, wrap_light(rgb, alpha, back, amount=amount, sigma_px=sigma_px), fmt)
+
+
+def _changed(planes: Planes, before: Tensor, after: Tensor, fmt: FrameFormat) -> Planes:
+    """Planes with a change of their colours; samples whose colour is the same stay exact."""
+    # Both are affine: the difference of their planes is that of their colours.
+    pairs = zip(planes, from_rgb(before, fmt), from_rgb(after, fmt), strict=True)
+    y, u, v = (plane + (new - old) for plane, old, new in pairs)
     return y, u, v
 
 

@@ -224,6 +224,9 @@ def test_light_wrap_lights_the_edge_and_not_the_middle() -> None:
     assert (lit[40:45].diff() < 0).all()
     assert torch.equal(lit[60:140], plain[60:140])
     assert torch.equal(lit[:40], plain[:40])
+    black = open_scene("black", batch.format)
+    dark = composite(batch, matte, black, batch.format, BlendOptions(light_wrap=1))
+    assert torch.equal(to_rgb(dark)[..., 40:160], to_rgb(batch)[..., 40:160])
 
 
 # Memory

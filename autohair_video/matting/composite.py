@@ -63,31 +63,24 @@ def composite_planes(foreground: Planes, alpha: Tensor, background: Planes) -> P
     )
 
 
-def wrap_light(
-    composite: Planes, alpha: Tensor, background: Planes, *, amount: float, sigma_px: float
-) -> Planes:
-    """A composite whose subject takes on the background's light near its edge.
+def wrap_light(rgb: Tensor, alpha: Tensor, behind: Tensor, *, amount: float, sigma_px: float) -> Tensor:
+    """A composite on whose subject the background's light falls near its edge.
 
-    Inside the subject the blurred background is mixed in, by ``amount`` of the share of background that
-    is near; beyond three sigma of the edge nothing changes.
+    Inside the subject the blurred background is laid over as a screen (which only adds light), by
+    ``amount`` of the share of background that is near; beyond three sigma of the edge nothing changes.
 
     Args:
-        composite: planes of the subject over the background.
+        rgb: (N, 3, H, W) float in 0..1, the subject over the background.
         alpha: (N, 1, H, W) float in 0..1.
-        background: planes of the same sizes; a batch of 1 serves all frames.
+        behind: (N, 3, H, W) float in 0..1, the background; a batch of 1 serves all frames.
         amount: 0 for nothing, 1 for all.
-        sigma_px: how far light reaches, in luma samples.
+        sigma_px: how far light reaches.
     """
-    height, width = alpha.shape[2:]
-    whole = torch.ones_like(alpha)
-    share = _weighted_blur(1 - alpha, whole, (sigma_px, sigma_px)).clamp(0, 1) * alpha * amount
-    lit = []
-    for plane, behind in zip(composite, background, strict=True):
-        h, w = plane.shape[2:]
-        sigmas = (sigma_px * h / height, sigma_px * w / width)
-        near = _weighted_blur(behind, torch.ones_like(behind), sigmas)
-        lit.append(torch.lerp(plane, near.expand_as(plane), chroma_alpha(share, (h, w))))
-    return lit[0], lit[1], lit[2]
+    sigmas = (sigma_px, sigma_px)
+    share = _weighted_blur(1 - alpha, torch.ones_like(alpha), sigmas).clamp(0, 1) * alpha * amount
+    channels = [behind[:, c : c + 1] for c in range(3)]
+    near = torch.cat([_weighted_blur(c, torch.ones_like(c), sigmas) for c in channels], dim=1)
+    return rgb + share * near * (1 - rgb)
 
 
 def blur_background(planes: Planes, alpha: Tensor, *, sigma_px: float) -> Planes:
