@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -18,10 +19,21 @@ import torch
 from clips import VFR_MS, make_clip, make_sound, picture, rotate_clip, sound_packets, timeline
 from matters import CLOSER, HARD, never
 
-from autohair_video import InputError, Matte, Matter, OptionError, OutputError, Progress, process
+from autohair_video import (
+    InputError,
+    Matte,
+    Matter,
+    OptionError,
+    OutputError,
+    Progress,
+    SubjectOptions,
+    process,
+)
 from autohair_video.media import ClipReader, preset_named, read_image, to_rgb
 from autohair_video.outlets import Outlet, draw
 from autohair_video.request import Target
+
+SAMPLE = Path(__file__).parents[1] / "samples" / "portrait.mp4"
 
 
 @pytest.fixture(scope="module")
@@ -653,3 +665,39 @@ def test_what_was_cut_away_stays_away_unless_it_is_to_be_replaced(
     process(tmp_path / name, matte=tmp_path / "n.mkv", matter=matter, keep_alpha=False)
     assert (_rgb(tmp_path / "m.mkv") <= _rgb(tmp_path / "n.mkv") + 1).all()
     assert _rgb(tmp_path / "m.mkv")[..., :30].max() < 8
+
+
+# Subject
+
+
+def test_the_one_pointed_at_is_kept_and_what_is_dropped_is_gone(
+    tmp_path: Path,
+) -> None:
+    """The sample's person twice, side by side; the drop picture has another size than the frames."""
+    with ClipReader(SAMPLE, batch_size=1) as reader:
+        person = to_rgb(next(iter(reader)))[0].permute(1, 2, 0).numpy()
+    person = cv2.resize((person * 255).astype(np.uint8), (160, 90), interpolation=cv2.INTER_AREA)
+    clip = tmp_path / "two.mkv"
+    with av.open(str(clip), "w") as output:
+        stream: Any = output.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 320, 90, "yuv444p"
+        for _ in range(3):
+            rgb = np.ascontiguousarray(np.hstack([person, person]))
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        output.mux(stream.encode(None))
+    drop = np.zeros((180, 640), np.uint8)
+    drop[140:] = 255
+    cv2.imwrite(str(tmp_path / "drop.png"), drop)
+    closer = Matter(device="cpu", options=replace(HARD, segment=CLOSER.segment))
+    alpha = {}
+    for name, subject in (
+        ("all", SubjectOptions()),
+        ("right", SubjectOptions(choice="point", place=(240, 60), drop=tmp_path / "drop.png")),
+    ):
+        matte = tmp_path / f"{name}.mkv"
+        process(clip, matte=matte, subject=subject, matter=closer)
+        alpha[name] = _rgb(matte)[:, 0] > 128
+    assert alpha["all"][:, :, :160].float().mean() > 0.1
+    assert not alpha["right"][:, :, :160].any()
+    assert not alpha["right"][:, 71:].any()
+    assert torch.equal(alpha["right"][:, :69, 160:], alpha["all"][:, :69, 160:])
