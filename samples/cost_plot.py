@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,15 +32,15 @@ def draw_plot(panels: Sequence[tuple[str, Sequence[Series]]], *, unit: str) -> s
 
 
 def _panel(caption: str, series: Sequence[Series], left: int, unit: str) -> str:
-    widest = 1.05 * max(max(s.x) for s in series)
-    highest = 1.1 * max(max(s.y) for s in series)
+    widest = _round_above(max(max(s.x) for s in series))
+    highest = _round_above(max(max(s.y) for s in series))
     parts = [f'<text x="{left}" y="16" fill="#333">{unit}</text>']
     for i in range(5):
         share = i / 4
         x, y = left + share * WIDTH, TOP + (1 - share) * HEIGHT
         parts.append(f'<path d="M{left} {y:.1f}h{WIDTH}" stroke="#ddd"/>')
-        parts.append(_text(left - 6, y + 4, f"{share * highest:.0f}", "end"))
-        parts.append(_text(x, TOP + HEIGHT + 16, f"{share * widest:.2f}", "middle"))
+        parts.append(_text(left - 6, y + 4, f"{share * highest:.6g}", "end"))
+        parts.append(_text(x, TOP + HEIGHT + 16, f"{share * widest:.6g}", "middle"))
     parts.append(_text(left + WIDTH / 2, TOP + HEIGHT + 38, caption, "middle"))
     for row, line in enumerate(series):
         points = [
@@ -53,6 +54,12 @@ def _panel(caption: str, series: Sequence[Series], left: int, unit: str) -> str:
             f'<text x="{left + 12}" y="{TOP + 16 + 16 * row}" fill="{line.colour}">{line.name}</text>'
         )
     return "\n".join(parts)
+
+
+def _round_above(value: float) -> float:
+    """A number at or above ``value`` whose quarters are round."""
+    power = 10 ** math.floor(math.log10(value / 4))
+    return next(4 * step * power for step in (1, 2, 2.5, 5, 10) if 4 * step * power >= value)
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:
