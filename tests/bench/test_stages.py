@@ -12,7 +12,7 @@ from autohair_video.bench.clip import Clip
 from autohair_video.bench.job import time_floor, time_job
 from autohair_video.bench.stages import StageTime, time_encoder, time_matting
 
-MATTING = ["decode", "upload", "convert", "segment", "temporal", "trimap", "matte"]
+MATTING = ["decode", "upload", "convert", "temporal", "segment", "trimap", "matte"]
 AFTER = ["foreground", "composite", "download"]
 LOAD = partial(Matter, device="cpu", options=HARD)
 
