@@ -105,7 +105,7 @@ def run_in_parts(job: PartedJob, *, on_frames: OnFrames, stop: Event) -> tuple[i
                 span = chain([first], islice(batches, job.part_frames // job.batch_frames - 1))
                 folder.commit(_do_part(job, folder, span, carry, done, on_frames, stop), carry)
             notices = [line for part in folder.done for line in part.notices]
-            return done.frames, notices + _finish(job, folder, done.end)
+            return done.frames, list(dict.fromkeys(notices + _finish(job, folder, done.end)))
         except JobError as exc:
             raise _kept(job, folder, done.end, exc) from exc
 
@@ -133,6 +133,7 @@ def _do_part(
                     break
         if stop.is_set():
             raise StoppedError(f"stopped after {done.frames} frames")
+    notices += Writers(opened).notices
     names = tuple(file.name for file in files)
     return Part(len(folder.done), done.frames - before, done.end, names, tuple(notices))
 
@@ -150,6 +151,7 @@ def _writer(job: PartedJob, outlet: Outlet, file: Path) -> ClipWriter:
         job.reader.time_base,
         origin=job.reader.origin,
         rate=job.rate,
+        light=job.reader.info.light,
         overwrite=True,
     )
 
@@ -169,7 +171,7 @@ def _finish(job: PartedJob, folder: WorkFolder, end: int) -> list[str]:
         for interrupted in present_files(partial_path(staged.path)):
             interrupted.unlink()
     folder.remove()
-    return list(dict.fromkeys(line for _, notices in joined for line in notices))
+    return [line for _, notices in joined for line in notices]
 
 
 def _kept(job: PartedJob, folder: WorkFolder, end: int, error: JobError) -> JobError:

@@ -142,7 +142,7 @@ class Request:
         """Whether all outputs are there already."""
         return all(present_files(path) for path in self.output_paths())
 
-    def check_outputs(self, *paths: Path) -> tuple[Path, ...]:
+    def check_outputs(self, *paths: Path, make_folders: bool = True) -> tuple[Path, ...]:
         """The same paths, refused here if they cannot be written to.
 
         Raises:
@@ -153,9 +153,11 @@ class Request:
             raise OptionError(f"two outputs have one name: {', '.join(str(path) for path in paths)}")
         pictures = (self.background, self.trimap, *self.subject.pictures)
         inputs = [*self.source.files, *(Path(p) for p in pictures if p is not None)]
-        if self.output_dir is not None:
+        if self.output_dir is not None and make_folders:
             make_folder(self.output_dir)
         for path in paths:
+            if path.parent == self.output_dir and not self.output_dir.exists():
+                continue
             check_output(path, overwrite=self.overwrite, inputs=inputs)
         return paths
 

@@ -30,6 +30,7 @@ from autohair_video.matting.trimap import quantise_trimap
 from autohair_video.media.colour import quantise_alpha, to_rgb
 from autohair_video.media.image import image_depth, read_gray, read_image, write_image
 from autohair_video.media.join import check_joinable
+from autohair_video.media.probe import ClipInfo
 from autohair_video.media.reader import ClipReader
 from autohair_video.media.source import Source, from_stdin
 from autohair_video.media.writer import ClipWriter
@@ -270,7 +271,7 @@ def _process_clip(
         network = _loaded(matter)
         size = BATCH_FRAMES[network.device.type]
         reader = stack.enter_context(_reader(request, size))
-        expected = _expected_frames(reader, request)
+        expected = expected_frames(reader.info, request)
         if request.resume:
             job = PartedJob(request, outlets, reader, BATCH_FRAMES[network.device.type], network, guide)
             frames, notices = run_in_parts(
@@ -380,8 +381,9 @@ def _writer(outlet: Outlet, reader: ClipReader, request: Request) -> ClipWriter:
     )
 
 
-def _expected_frames(reader: ClipReader, request: Request) -> int | None:
-    expected, length_s = reader.info.expected_frames, reader.info.duration_s
+def expected_frames(info: ClipInfo, request: Request) -> int | None:
+    """How many frames a job will have, for a progress line; None where nothing is known."""
+    expected, length_s = info.expected_frames, info.duration_s
     if expected is None or not length_s:
         return expected
     span_s = min(request.end_s or length_s, length_s) - (request.start_s or 0)

@@ -377,6 +377,21 @@ def test_numbered_stills_are_matted_at_a_rate(folder: Path, capfd: pytest.Captur
     assert "is the input itself" in capfd.readouterr().err
 
 
+def test_a_dry_run_tells_and_writes_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = _contents(folder)
+    call = ["a.mp4", "p.png", "empty.mp4", "--bg", "red", "--output-dir", "out", "--dry-run", *HARD]
+    assert run(call) == 1
+    out, err = capfd.readouterr()
+    assert err == "failed: empty.mp4 is empty (0 bytes)\n"
+    lines = out.splitlines()
+    assert lines[0] == "a.mp4: 3 frames of 64x48, 8 bit, h264, 25 a second"
+    assert lines[1].startswith("  -> out/a_red.mp4: h264, about ")
+    assert "frames a second" in lines[2]
+    assert "of memory" in lines[3]
+    assert lines[4:] == ["p.png: a picture", "  -> out/p_red.png: png"]
+    assert _contents(folder) == before
+
+
 def test_outputs_of_many_inputs_may_be_named_by_them(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     make_clip(Path("b.mp4"), pts=range(2))
     call = ["a.mp4", "b.mp4", "--bg", "red", "-o", "{name}_on_red.mkv", "--matte", "{name}.%02d.png"]

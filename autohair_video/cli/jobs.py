@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,6 +14,7 @@ from autohair_video.errors import AutohairError
 if TYPE_CHECKING:
     from autohair_video.batch import Outcome
     from autohair_video.pipeline import Matter
+    from autohair_video.plan import Plan
     from autohair_video.request import Request
 
 
@@ -69,6 +71,80 @@ def _verified(request: Request, *, quiet: bool) -> bool:
         if result.passed and not quiet:
             say(f"verified: {result.output}: {len(result.checks)} checks")
     return all(result.passed for result in results)
+
+
+def plan_jobs(requests: Sequence[Request], load: Callable[[], Matter]) -> None:
+    """Print what each job would do and about what it would take; exit code 1 if one could not be done."""
+    from autohair_video.batch import check_together
+    from autohair_video.plan import plan_job
+
+    check_together(requests)
+    matter, failed = load(), False
+    for request in requests:
+        try:
+            plan = plan_job(request, matter)
+        except AutohairError as error:
+            if len(requests) == 1:
+                raise
+            say(f"failed: {error}")
+            failed = True
+            continue
+        print("\n".join(_plan_lines(plan)), flush=True)
+        for notice in plan.notices:
+            say(f"note: {notice}")
+        if not plan.fits:
+            say(f"note: the disk of {plan.outputs[0].path} has too little room")
+            failed = True
+    if failed:
+        raise typer.Exit(1)
+
+
+def _plan_lines(plan: Plan) -> list[str]:
+    lines = [f"{plan.request.source}: {_input(plan)}"]
+    for output in plan.outputs:
+        size = "" if output.bytes is None else f", about {_size(output.bytes)}"
+        lines.append(f"  -> {output.path}: {output.format}{size}")
+    if plan.seconds is not None and plan.frames:
+        rate = plan.frames / plan.seconds
+        lines.append(f"  about {_time(plan.seconds)} on {plan.device} ({rate:.1f} frames a second)")
+    if plan.peak_bytes is not None and plan.free_bytes is not None:
+        needs = "" if plan.disk_bytes is None else f", {_size(plan.disk_bytes)} of disk"
+        lines.append(f"  about {_size(plan.peak_bytes)} of memory{needs} ({_size(plan.free_bytes)} free)")
+    return lines
+
+
+def _input(plan: Plan) -> str:
+    if plan.info is None:
+        return "a picture"
+    info, fmt = plan.info, plan.info.format
+    rate = "unknown" if info.rate is None else f"{float(info.rate):.6g}"
+    frames = "unknown many" if plan.frames is None else str(plan.frames)
+    size = f"{fmt.width}x{fmt.height}, {fmt.bit_depth} bit, {info.codec}"
+    return f"{frames} frames of {size}, {rate} a second"
+
+
+def _size(count: int) -> str:
+    """Bytes for people.
+
+    >>> _size(1_234_567), _size(900)
+    ('1.2 MB', '1 kB')
+    """
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{max(1, round(count / 1e3))} kB"
+
+
+def _time(seconds: float) -> str:
+    """Seconds for people.
+
+    >>> _time(3725), _time(75), _time(3.2)
+    ('1 h 02 min', '1 min 15 s', '4 s')
+    """
+    whole = ceil(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    return f"{whole // 60} min {whole % 60:02} s" if whole >= 60 else f"{whole} s"
 
 
 def _tell(outcome: Outcome, *, several: bool, quiet: bool) -> None:

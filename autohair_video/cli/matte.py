@@ -25,7 +25,7 @@ from autohair_video.cli.choices import (
     parse_input_alpha,
     parse_trimap,
 )
-from autohair_video.cli.jobs import run_jobs
+from autohair_video.cli.jobs import plan_jobs, run_jobs
 from autohair_video.options import BlendOptions, EdgeOptions, Screen, TemporalOptions, Tier
 
 
@@ -64,6 +64,10 @@ def matte_command(
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Work in parts that outlive a crash; the same call then goes on."),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Tell what would be done, and about what it takes; write nothing."),
     ] = False,
     input_alpha: Annotated[
         str,
@@ -210,6 +214,9 @@ def matte_command(
         for source in expand_inputs(inputs, rate=rate)
     ]
     notices = _tier_notices(tier, segmenter, matter)
+    if dry_run:
+        plan_jobs(requests, load)
+        return
     run_jobs(requests, load, skip_existing=skip_existing, check=check, notices=notices, quiet=quiet)
 
 

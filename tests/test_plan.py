@@ -1,0 +1,59 @@
+"""Plans: what they promise is what the job then does, and nothing is left of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import pytest
+from clips import make_clip, picture
+from matters import HARD
+
+from autohair_video import InputError, Matter, OptionError, OutputError
+from autohair_video.plan import plan_job
+from autohair_video.request import make_request
+from autohair_video.stream import run_request
+
+
+@pytest.fixture(scope="module")
+def matter() -> Matter:
+    return Matter(device="cpu", options=HARD)
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_plan_is_near_what_the_job_then_takes(tmp_path: Path, matter: Matter) -> None:
+    clip = make_clip(tmp_path / "a.mp4", pts=range(48), sound="aac")
+    request = make_request(clip, background="red", matte="{name}.%03d.png", output_dir=tmp_path / "out")
+    plan = plan_job(request, matter)
+    assert _files(tmp_path) == ["a.mp4"]
+    assert plan.frames == 48
+    assert plan.fits
+    assert plan.seconds is not None
+    assert plan.seconds > 0
+    assert [output.format for output in plan.outputs] == ["h264", "png-sequence"]
+    report = run_request(request, matter=matter)
+    assert tuple(output.path for output in plan.outputs) == report.outputs
+    sizes = [
+        report.outputs[0].stat().st_size,
+        sum(p.stat().st_size for p in (tmp_path / "out").glob("*.png")),
+    ]
+    for output, size in zip(plan.outputs, sizes, strict=True):
+        assert output.bytes == pytest.approx(size, rel=0.6)
+    assert plan.disk_bytes == pytest.approx(sum(sizes), rel=0.6)
+
+
+def test_what_could_not_be_done_is_refused(tmp_path: Path, matter: Matter) -> None:
+    clip = make_clip(tmp_path / "a.mp4", pts=range(3))
+    with pytest.raises(OutputError, match="is the input itself"):
+        plan_job(make_request(clip, clip, background="red", overwrite=True), matter)
+    with pytest.raises(InputError, match=r"none\.mp4"):
+        plan_job(make_request(tmp_path / "none.mp4"), matter)
+    with pytest.raises(OptionError, match="pipe"):
+        plan_job(make_request("-"), matter)
+    cv2.imwrite(str(tmp_path / "p.png"), picture(0, 64, 48))
+    plan = plan_job(make_request(tmp_path / "p.png"), matter)
+    assert [(output.path.name, output.format) for output in plan.outputs] == [("p_cutout.png", "png")]
+    assert _files(tmp_path) == ["a.mp4", "p.png"]
