@@ -162,11 +162,13 @@ def join_frames(batches: Sequence[FrameBatch]) -> FrameBatch:
     if len(batches) == 1:
         return batches[0]
     y, u, v = (torch.cat(planes) for planes in zip(*(batch.planes for batch in batches), strict=True))
+    brought = [batch.alpha for batch in batches if batch.alpha is not None]
     return replace(
         batches[0],
         planes=(y, u, v),
         pts=tuple(pts for batch in batches for pts in batch.pts),
         durations=tuple(duration for batch in batches for duration in batch.durations),
+        alpha=torch.cat(brought) if brought else None,
     )
 
 
