@@ -116,7 +116,7 @@ def _warnings(info: ClipInfo, fmt: FrameFormat, steps: list[Fraction]) -> list[s
     if fmt.transfer in _HDR_TRANSFERS:
         lines.append("HDR: h264, h265, av1, prores4444, ffv1-alpha and exr keep it; 8-bit formats do not")
     if info.has_alpha:
-        lines.append("has alpha of its own, which is replaced")
+        lines.append("has alpha of its own: nothing gets more opaque (--input-alpha replace)")
     if fmt.width % 2 or fmt.height % 2:
         lines.append("odd size: H.264 and H.265 become 4:4:4, which some players do not show")
     if not info.audio:

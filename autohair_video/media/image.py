@@ -119,6 +119,10 @@ def write_image(path: str | Path, image: Tensor, *, overwrite: bool = False) -> 
     except OSError as exc:
         staged.discard()
         raise OutputError(f"cannot write {path} ({exc.strerror})") from exc
+    except BaseException:
+        # Ctrl-C too leaves nothing behind.
+        staged.discard()
+        raise
     staged.commit()
 
 

@@ -39,13 +39,10 @@ class _TimedFrame(NamedTuple):
 class ClipReader:
     """Iterates over a clip, once, as `FrameBatch` of at most ``batch_size`` frames on the CPU.
 
-    All pts are the stream's own. ``start_s`` and ``end_s`` count from the beginning of the clip;
-    the frames that begin in between are delivered. Rotation metadata is applied; interlaced frames are
-    made whole unless ``deinterlace`` is false. All batches have
-    the one ``format``: a frame that changes size or pixel format on the way is scaled to it. Memory
-    does not grow with the clip.
-
-    ``keep_alpha``: alpha that the clip brings comes with the batches, straight.
+    All pts are the stream's own. ``start_s`` and ``end_s`` count from the beginning of the clip; the
+    frames that begin in between are delivered. Rotation metadata is applied; interlaced frames are made
+    whole unless ``deinterlace`` is false. All batches have the one ``format``: a frame that changes size
+    or pixel format on the way is scaled to it. Memory does not grow with the clip.
 
     Opening decodes the first frame, so all attributes but ``truncated`` are known at once:
 

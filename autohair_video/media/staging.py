@@ -45,6 +45,8 @@ def check_output(path: str | Path, *, overwrite: bool, inputs: Sequence[str | Pa
     path = Path(path)
     if path.is_dir():
         raise OutputError(f"output {path} is a folder: name a file in it")
+    if path.parent.exists() and not path.parent.is_dir():
+        raise OutputError(f"output folder {path.parent} is a file: name a folder")
     if not path.parent.is_dir():
         raise OutputError(f"output folder {path.parent} does not exist: create it first")
     present = present_files(path)

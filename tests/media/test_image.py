@@ -119,3 +119,13 @@ def test_bad_pictures_get_one_line(tmp_path: Path) -> None:
     for name, message in wrong.items():
         with pytest.raises(InputError, match=message):
             read_image(tmp_path / name)
+
+
+def test_an_interrupted_picture_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: Path, data: bytes) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_image(tmp_path / "a.png", torch.zeros(3, 4, 4, dtype=torch.uint8))
+    assert not list(tmp_path.iterdir())

@@ -392,7 +392,7 @@ def test_bad_outputs_are_refused_before_any_work(tmp_path: Path) -> None:
         source: (OutputError, "is the input itself"),
         tmp_path / "link.mp4": (OutputError, "is the input itself"),
         tmp_path / "none" / "out.mp4": (OutputError, "does not exist"),
-        source / "out.mp4": (OutputError, "does not exist"),
+        source / "out.mp4": (OutputError, "is a file"),
         tmp_path / "folder.mp4": (OutputError, "is a folder"),
         tmp_path / "out.avi": (OptionError, "is written to .mp4"),
     }
