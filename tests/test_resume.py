@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate, count
 from pathlib import Path
@@ -20,7 +21,15 @@ import torch
 from clips import make_clip, sound_packets, timeline
 from matters import HARD, QUICK, never
 
-from autohair_video import Matter, OptionError, OutputError, Progress, StoppedError, process
+from autohair_video import (
+    Matter,
+    OptionError,
+    OutputError,
+    Progress,
+    StoppedError,
+    TemporalOptions,
+    process,
+)
 from autohair_video.media import ClipReader
 from autohair_video.media.staging import partial_path
 from autohair_video.pipeline import Carry
@@ -94,7 +103,8 @@ PART_S = 0.4
 
 @pytest.fixture(scope="module")
 def matter() -> Matter:
-    return Matter(device="cpu", options=HARD)
+    """It looks at no frames ahead, so that a batch that went in has come out."""
+    return Matter(device="cpu", options=replace(HARD, temporal=TemporalOptions(mode="causal")))
 
 
 @pytest.fixture
