@@ -9,7 +9,7 @@ out of the picture or over a cut is known again by its colours, compared as in m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -56,6 +56,7 @@ _TURN_SHARED: Final = 0.1
 _UNSEEN_COLOUR: Final = 1e-3
 # Mean difference of a frame and the last one, carried along the flow, above which it is another scene.
 _CUT_LEVELS: Final = 28.0
+_MOST_KNOWN: Final = 24
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class Body:
 
     ``look`` (levels^3,) float32 is the colour histogram, with sum 1; ``shape`` (h, w) bool is where the
     body was when it last stood alone, and ``moved_px`` how far (x, y) it has gone since, ``pace_px`` a frame.
-    ``beside`` are the bodies that it last shared a region with.
+    ``born_s`` and ``seen_s`` are the times of the first and the last frame with it. ``beside`` are the
+    bodies that it last shared a region with.
     """
 
     name: int
@@ -116,6 +118,21 @@ def follow_bodies(before: Bodies | None, person: Map, picture: Picture, time_s: 
     known = _learn(known, labels, regions, colours, time_s)
     labels, known = _know_again(labels, known, time_s)
     return Bodies(torch.from_numpy(labels), torch.from_numpy(picture), tuple(known.values()))
+
+
+def forget(bodies: Bodies, wanted: Collection[int]) -> Bodies:
+    """The bodies without those that were last seen longest ago, so that no clip fills the memory.
+
+    Those in ``wanted`` and those in the frame stay.
+    """
+    held = bodies.present | set(wanted)
+    others = sorted((b.seen_s, b.name) for b in bodies.known if b.name not in held)
+    gone = {name for _, name in others[: max(0, len(bodies.known) - _MOST_KNOWN)]}
+    return (
+        replace(bodies, known=tuple(body for body in bodies.known if body.name not in gone))
+        if gone
+        else bodies
+    )
 
 
 def add_body(bodies: Bodies, inside: Mask, time_s: float) -> tuple[Bodies, int]:

@@ -24,6 +24,7 @@ from autohair_video.matting.bodies import (
     add_body,
     distance_to,
     follow_bodies,
+    forget,
     nearest_label,
 )
 from autohair_video.options import SubjectOptions
@@ -107,6 +108,7 @@ def keep_subject(
         bodies = follow_bodies(state.bodies if state else None, likely, pixels, float(time))
         state = replace(state, bodies=bodies) if state else SubjectState(bodies)
         state, lines = _told(_choose(state, guide, size, float(time)), float(time))
+        state = replace(state, bodies=forget(state.bodies, state.kept))
         weight, other = _parts(state, likely)
         weights.append(weight)
         others.append(other)

@@ -123,6 +123,23 @@ def test_until_its_time_a_choice_keeps_the_nearest() -> None:
     assert (_at(kept[5], (40, 45)), _at(kept[5], (130, 45))) == (False, True)
 
 
+def test_of_many_passers_by_the_last_are_remembered_and_the_subject() -> None:
+    """Flat patches of colours that are unlike, one after the other, each where the last one was not."""
+    colours = [(r, g, b) for r in (30, 120, 220) for g in (40, 130, 230) for b in (20, 110, 210)] * 2
+    state: SubjectState | None = None
+    for index, colour in enumerate([(250, 250, 250), *colours]):
+        rgb, seen = torch.full((1, 3, 30, 40), 0.5), torch.zeros(1, 2, 30, 40)
+        place = (..., slice(5, 25), slice(2, 18) if index % 2 else slice(22, 38))
+        rgb[place] = torch.tensor(colour).view(3, 1, 1) / 255
+        seen[:, :1][place] = 1
+        state = keep_subject(seen, rgb, (Fraction(index, 10),), _point(30, 10), state).state
+        assert state is not None
+    names = [body.name for body in state.bodies.known]
+    assert 5 < len(names) <= 25
+    assert state.kept == (1,)
+    assert 1 in names
+
+
 def test_a_mask_parts_two_who_touch() -> None:
     scenes: list[list[Disc]] = [[((70, 45), RED), ((92, 45), BLUE)]] * 4
     mask = torch.zeros(1, 1, HEIGHT, WIDTH)
