@@ -31,6 +31,7 @@ from autohair_video import (
     process,
 )
 from autohair_video.media import ClipReader
+from autohair_video.media.alpha import stored_frames
 from autohair_video.media.staging import partial_path
 from autohair_video.pipeline import Carry
 from autohair_video.resume import Part, WorkFolder
@@ -155,6 +156,12 @@ def test_a_job_stopped_twice_gives_what_one_go_gives(
     stills = [f"{part}.{number:02}.png" for part in "mw" for number in range(1, report.frames + 1)]
     assert _files(tmp_path) == sorted(["a.mp4", name, f"whole_{name}", *stills])
     assert _decoded(tmp_path / name) == _decoded(tmp_path / f"whole_{name}")
+    if background is None:
+        alphas = ([f.alpha for f in stored_frames(tmp_path / n)] for n in (name, f"whole_{name}"))
+        for a, b in zip(*alphas, strict=True):
+            assert a is not None
+            assert b is not None
+            assert torch.equal(a, b)
     assert sound_packets(tmp_path / name) == sound_packets(tmp_path / f"whole_{name}")
     assert timeline(tmp_path / name) == timeline(tmp_path / f"whole_{name}")
     for number in range(1, report.frames + 1):

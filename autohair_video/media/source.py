@@ -191,15 +191,16 @@ def from_stdin() -> Iterator[Source]:
     Raises:
         InputError: nothing comes, or the folder for temporary files (TMPDIR) is full.
     """
-    with tempfile.NamedTemporaryFile(prefix="autohair-stdin-") as spool:
+    with tempfile.TemporaryDirectory(prefix="autohair-stdin-") as folder:
+        path = Path(folder) / "stdin"
         try:
-            shutil.copyfileobj(sys.stdin.buffer, spool)
-            spool.flush()
+            with path.open("wb") as spool:
+                shutil.copyfileobj(sys.stdin.buffer, spool)
         except OSError as exc:
-            raise InputError(f"cannot keep standard input in {spool.name} ({exc.strerror})") from exc
-        if not spool.tell():
+            raise InputError(f"cannot keep standard input in {folder} ({exc.strerror})") from exc
+        if not path.stat().st_size:
             raise InputError("nothing came on standard input")
-        yield Source(spool.name, label="stdin")
+        yield Source(str(path), label="stdin")
 
 
 def parse_rate(text: str) -> Fraction:
