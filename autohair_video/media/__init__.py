@@ -6,15 +6,23 @@ In the order in which a frame meets them:
     decode      opens a clip and decodes its video stream
     probe       what a clip holds: streams, times, rotation, colour
     planes      FFmpeg's frames <-> sample planes; which pixel formats are native
+    deinterlace interlaced frames made whole
     reader      clip -> batches of planes with pts and durations
     camera      webcam, stream or looped file -> the newest picture
     image       still image <-> planes
     colour      Y'CbCr <-> R'G'B', and from one format to another, on the device
     background  image, video or colour -> pictures of the frame's size
-    presets     the table: preset -> container, codec, sample layout
+    preset_table the table of outputs: container, codec, sample layout
+    presets     which row serves, and what it makes of a frame's format
+    samples     planes and alpha as an encoder takes them
+    transfer    gamma-coded samples -> light
+    palette     frames for GIFs
     sound       audio and subtitle packets, copied in step with the video
+    belongings  tags, chapters, timecode, attachments
+    hdr         static HDR metadata
     staging     outputs written aside and renamed when whole
     writer      batches and alpha -> clip
+    alpha       colours and alpha of a file as they were stored
 """
 
 from autohair_video.media.background import Background, open_background

@@ -122,14 +122,14 @@ def _check_by_ffprobe(told: dict[str, Any], row: Preset, source: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, row in PRESETS.items() if row.role == "alpha" and row.arrangement == "single"]
+    "name",
+    # FFmpeg reads no animated WebP: the matrix reads it by OpenCV.
+    [n for n, row in PRESETS.items() if row.role == "alpha" and row.arrangement == "single" and n != "webp"],
 )
 def test_another_ffmpeg_reads_the_alpha(tmp_path: Path, ffprobe: str, name: str) -> None:
     row, target = PRESETS[name], tmp_path / f"out{PRESETS[name].default_extension}"
     source = make_clip(tmp_path / "in.mp4", size=WIDE, pts=range(3))
     write(source, target, row)
-    if name == "webp":
-        pytest.skip("FFmpeg reads no animated WebP; the matrix reads it by OpenCV")
     wanted = disc(*WIDE)[0, 0].numpy()
     if name == "gif":
         wanted = (wanted * 255 + 0.5 >= 128).astype(np.float32)
