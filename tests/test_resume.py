@@ -102,10 +102,13 @@ UNEVEN_MS = tuple(accumulate((33, 34, 50, 16, 117, 33, 100) * 4, initial=0))
 PART_S = 0.4
 
 
+# no frames ahead, so that a batch that went in has come out
+CAUSAL = replace(HARD, temporal=TemporalOptions(mode="causal"))
+
+
 @pytest.fixture(scope="module")
 def matter() -> Matter:
-    """It looks at no frames ahead, so that a batch that went in has come out."""
-    return Matter(device="cpu", options=replace(HARD, temporal=TemporalOptions(mode="causal")))
+    return Matter(device="cpu", options=CAUSAL)
 
 
 @pytest.fixture
@@ -203,7 +206,7 @@ def _die_at(clip: Path, output: Path, frames: int | None, syncs: int | None) -> 
             os.kill(os.getpid(), signal.SIGKILL)
 
     os.fsync = sync_or_die
-    quick = Matter(device="cpu", options=HARD)
+    quick = Matter(device="cpu", options=CAUSAL)
     process(clip, output, background="red", matter=quick, resume=True, segment_s=PART_S, on_progress=die)
 
 
