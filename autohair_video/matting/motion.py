@@ -20,7 +20,6 @@ from torch.nn import functional as F
 
 from autohair_video.options import TemporalOptions
 
-Window = tuple[slice, slice, slice, slice]
 _Picture = npt.NDArray[np.uint8]
 _Map = npt.NDArray[np.float32]
 
@@ -215,38 +214,26 @@ def _box_mean(x: Tensor, radius_px: int) -> Tensor:
     return torch.from_numpy(np.stack(planes))[None].to(x.device)
 
 
-def whole(size: tuple[int, int]) -> Window:
-    """The window that is the whole frame of that height and width."""
-    return slice(None), slice(None), slice(0, size[0]), slice(0, size[1])
+def all_places(size: tuple[int, int], device: torch.device) -> Tensor:
+    """(1, H, W, 2) places of all pixels of a frame of that height and width, x first, -1..1 over it."""
+    y, x = ((torch.arange(side, device=device) + 0.5) * (2 / side) - 1 for side in size)
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[None]
 
 
-def bounds(mask: Tensor) -> Window | None:
-    """The smallest window around all of a (1, 1, H, W) mask; None where it is empty."""
-    rows, columns = (mask.any(dim=dim).flatten().nonzero() for dim in (3, 2))
-    if not len(rows):
-        return None
-    top, bottom = int(rows[0]), int(rows[-1]) + 1
-    left, right = int(columns[0]), int(columns[-1]) + 1
-    return slice(None), slice(None), slice(top, bottom), slice(left, right)
+def some_places(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """(1, 1, K, 2) places of ``pixels`` (K, 2), row and column, likewise."""
+    sides = pixels.new_tensor((size[1], size[0]))
+    return ((pixels.flip(1) + 0.5) * (2 / sides) - 1)[None, None]
 
 
-def origins(flow: Flow, size: tuple[int, int], window: Window) -> tuple[Tensor, Tensor]:
-    """Where a window of a frame of that size lies in the other frame, and the confidence in it.
-
-    Returns:
-        (1, h, w, 2) places for `carry`, -1..1 over the frame, and (1, 1, h, w) confidence.
-    """
-    y, x = (
-        (torch.arange(part.start, part.stop, device=flow.way.device) + 0.5) * (2 / side) - 1
-        for part, side in zip(window[2:], size, strict=True)
-    )
-    here = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[None]
-    known = carry(torch.cat([flow.way, flow.confidence], dim=1), here)
+def origins(flow: Flow, places: Tensor) -> tuple[Tensor, Tensor]:
+    """Where places (1, h, w, 2) of a frame lie in the other frame, and the confidence (1, 1, h, w) in it."""
+    known = carry(torch.cat([flow.way, flow.confidence], dim=1), places)
     h, w = flow.way.shape[2:]
     way = torch.stack([known[:, 0] * (2 / w), known[:, 1] * (2 / h)], dim=-1)
-    return way.add_(here), known[:, 2:]
+    return way.add_(places), known[:, 2:]
 
 
 def carry(other: Tensor, places: Tensor) -> Tensor:
-    """The other frame's (1, C, H, W) float values at ``places`` from `origins`."""
+    """A frame's (1, C, H, W) float values at places (1, h, w, 2), as (1, C, h, w)."""
     return F.grid_sample(other, places, padding_mode="border", align_corners=False)

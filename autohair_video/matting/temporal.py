@@ -22,13 +22,13 @@ from torch.nn import functional as F
 from autohair_video.matting.motion import (
     Flow,
     Motion,
-    Window,
-    bounds,
+    all_places,
     carry,
     origins,
+    some_places,
     subject_flow,
-    whole,
 )
+from autohair_video.matting.trimap import UNKNOWN
 from autohair_video.options import TemporalOptions
 
 # Colour residual, of 255, and difference of alpha at which trust falls to 1/e.
@@ -86,7 +86,7 @@ def smooth_probability(
         return Mean.of(probability)
     seen = previous.value if probability is None else probability
     size = (seen.shape[2], seen.shape[3])
-    places, confidence = origins(motion.back, size, whole(size))
+    places, confidence = origins(motion.back, all_places(size, seen.device))
     value, weight = carry(previous.value, places), carry(previous.weight, places) * options.strength
     if probability is None:
         return Mean(value, weight.clamp(min=1))
@@ -138,40 +138,43 @@ def with_later(frames: Sequence[Solved], options: TemporalOptions) -> Tensor:
 def _averaged(
     here: Solved, own: Mean, other_picture: Tensor, other: Mean, flow: Flow, options: TemporalOptions
 ) -> Mean:
-    """A frame's own mean and that of the frame that ``flow`` leads to, in the unknown band."""
-    band = (here.trimap > 0) & (here.trimap < 255)
-    window = bounds(band)
-    if window is None:
+    """A frame's own mean and that of the frame that ``flow`` leads to, in the unknown band.
+
+    Only the band's pixels are looked up, so that this costs as much as there is of it.
+    """
+    pixels = (here.trimap[0, 0] == UNKNOWN).nonzero()
+    if not len(pixels):
         return own
-    carried, trust = _carried(here, other_picture, other, subject_flow(flow, here.alpha), window)
-    trust = trust.mul_(band[window]).mul_(options.strength)
-    merged = _merged(Mean(own.value[window], own.weight[window]), carried, trust)
-    value, weight = own.value.clone(), own.weight.clone()
-    value[window], weight[window] = merged.value, merged.weight
-    return Mean(value, weight)
+    band = (0, 0, pixels[:, 0], pixels[:, 1])
+    places = some_places(pixels, (here.alpha.shape[2], here.alpha.shape[3]))
+    there, confidence = origins(subject_flow(flow, here.alpha), places)
+    value, weight = carry(torch.cat([other.value, other.weight], dim=1), there)[0, :, 0]
+    residual = _colours(here.picture, places) - _colours(other_picture, there)
+    trust = confidence[0, 0, 0] * _likeness(residual.square().mean(dim=0), here.alpha[band], value)
+    share = weight * (trust - _LEAST_TRUST).clamp(min=0) * (options.strength / (1 - _LEAST_TRUST))
+    total = own.weight[band] + share
+    merged = Mean(own.value.clone(), own.weight.clone())
+    merged.value[band] = torch.lerp(own.value[band], value, share / total)
+    merged.weight[band] = total
+    return merged
 
 
-def _carried(
-    here: Solved, other_picture: Tensor, other: Mean, flow: Flow, window: Window
-) -> tuple[Mean, Tensor]:
-    """The other frame's mean in this frame's window, and how far the frame itself confirms it.
+def _colours(picture: Tensor, places: Tensor) -> Tensor:
+    """(3, K) colours at places (1, 1, K, 2) of a picture, means of 2x2 px against noise."""
+    small = F.avg_pool2d(picture.float(), 2, ceil_mode=True, count_include_pad=False)
+    return carry(small, places)[0, :, 0]
+
+
+def _likeness(residual: Tensor, alpha: Tensor, carried: Tensor) -> Tensor:
+    """How far colours and alpha confirm that what was carried is the same surface, 0..1.
 
     Colours are compared in so far as they are the subject's, as what is behind may change; but the more
     they differ, the more alpha itself must agree, so that what the subject has left is gone at once.
     """
-    size = (here.alpha.shape[2], here.alpha.shape[3])
-    places, confidence = origins(flow, size, window)
-    there = carry(torch.cat([other.value, other.weight, other_picture.float()], dim=1), places)
-    value, weight = there[:, :1], there[:, 1:2]
-    difference = here.picture[window].float() - there[:, 2:]
-    # Means of 2x2 px, against noise.
-    means = F.avg_pool2d(difference, 2, ceil_mode=True, count_include_pad=False)
-    large = F.interpolate(means.square().mean(dim=1, keepdim=True), scale_factor=2.0, mode="nearest")
-    residual = large[:, :, : value.shape[2], : value.shape[3]] / _RESIDUAL**2
-    disagreement = (here.alpha[window] - value).div_(_DISAGREEMENT).square_()
-    doubt = residual * value.clamp(min=_LEAST_SUBJECT).square() + disagreement * (1 - torch.exp(-residual))
-    trust = confidence * torch.exp(-doubt)
-    return Mean(value, weight), (trust - _LEAST_TRUST).clamp_(min=0) / (1 - _LEAST_TRUST)
+    residual = residual / _RESIDUAL**2
+    disagreement = ((alpha - carried) / _DISAGREEMENT).square()
+    subject = carried.clamp(min=_LEAST_SUBJECT).square()
+    return torch.exp(-residual * subject - disagreement * (1 - torch.exp(-residual)))
 
 
 def _merged(own: Mean, other: Mean, share: Tensor) -> Mean:
