@@ -13,6 +13,7 @@ making nor the caller counts.
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -128,4 +129,8 @@ def _side_by_side(
 
 
 def _fresh_process() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+    # Ctrl-C reaches it too, and is the caller's to tell of.
+    quietly = (signal.SIGINT, signal.SIG_DFL)
+    return ProcessPoolExecutor(
+        1, mp_context=get_context("spawn"), initializer=signal.signal, initargs=quietly
+    )
