@@ -25,7 +25,7 @@ from autohair_video.matting.matte import SolvedTile
 from autohair_video.matting.motion import Motion, estimate_motions
 from autohair_video.matting.temporal import Mean, Solved, smooth_alpha, smooth_probability
 from autohair_video.matting.trimap import draw_trimap
-from autohair_video.options import SegmentOptions, TemporalOptions, TileOptions
+from autohair_video.options import SegmentOptions, TemporalOptions, TileOptions, TrimapOptions
 from autohair_video.pipeline import Matter
 
 Picture = NDArray[np.uint8]
@@ -106,7 +106,7 @@ class LiveMatter:
             (motion,) = estimate_motions(past.solved.picture if past else None, samples, o.temporal)
         seen, since_seen = self._seen(samples, past, motion, steady, level)
         with watch("trimap"):
-            form = replace(o.trimap, band=o.trimap.band * settings.band)
+            form = scaled(o.trimap, settings.band)
             before = past.solved.trimap if steadied and past and motion else None
             trimap = draw_trimap(seen.value, size=size, options=form, before=before)
         with watch("matte"):
@@ -136,6 +136,17 @@ class LiveMatter:
                 now = segment(samples.float() / 255)
         with watch("temporal"):
             return smooth_probability(before, motion, now, steady), since_seen
+
+
+def scaled(form: TrimapOptions, band: float) -> TrimapOptions:
+    """A trimap's form with a band so many times as wide.
+
+    >>> scaled(TrimapOptions(mode="fixed", erosion=5, size=25), 2).size
+    50
+    """
+    if form.mode == "fixed":
+        return replace(form, erosion=round(form.erosion * band), size=round(form.size * band))
+    return replace(form, band=form.band * band)
 
 
 def tiles_for(height_px: int) -> TileOptions:

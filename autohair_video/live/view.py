@@ -15,6 +15,8 @@ from autohair_video.live.settings import View
 
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE: Final = (255, 255, 255)
+_LETTERS: Final = 0.5
+_SMALLEST_LETTERS: Final = 0.3
 _LINE_PX: Final = 18
 _MARGIN_PX: Final = 6
 # What remains of the picture behind words.
@@ -53,8 +55,9 @@ def with_words(picture: Picture, lines: Sequence[str]) -> Picture:
 def _write(picture: NDArray[np.uint8], line: str, base: int) -> None:
     """One line, in smaller letters where it would not fit."""
     room = picture.shape[1] - 2 * _MARGIN_PX
-    width = cv2.getTextSize(line, _FONT, 0.5, 1)[0][0]
-    scale = 0.5 * min(1.0, room / max(1, width))
+    scale = _LETTERS
+    while scale > _SMALLEST_LETTERS and cv2.getTextSize(line, _FONT, scale, 1)[0][0] > room:
+        scale -= 0.02
     cv2.putText(picture, line, (_MARGIN_PX, base), _FONT, scale, _WHITE, 1, cv2.LINE_AA)
 
 

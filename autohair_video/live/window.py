@@ -91,6 +91,7 @@ class Window:
     def close(self) -> None:
         """Take the window away."""
         cv2.destroyAllWindows()
+        cv2.waitKey(1)
 
     def _lines(self) -> tuple[str, ...]:
         figures = self._live.figures()
@@ -105,7 +106,7 @@ class Window:
         self._drawn = lines
 
     def _fit(self) -> None:
-        """Give the window its picture's size; before its first events Qt would then show nothing."""
+        """Give the window its picture's size, once it has been drawn."""
         size = (self._picture.shape[1], self._picture.shape[0])
         if size != self._size:
             cv2.resizeWindow(TITLE, *size)

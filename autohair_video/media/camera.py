@@ -31,6 +31,7 @@ FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 8.0
 # A camera that hangs is given up after this time, where OpenCV lets us say so.
 _PATIENCE_MS: Final = 5000
+_LEAVE_AFTER_S: Final = 2.0
 # Above this width most USB cameras reach their full rate with compressed pictures only.
 _RAW_WIDTH_PX: Final = 640
 # How long a fault of the pictures lasts before it is one: lids blink shut, and pictures repeat in pairs.
@@ -95,7 +96,8 @@ class Camera:
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
-        self._thread.join()
+        # a camera that hangs holds its own thread only
+        self._thread.join(_LEAVE_AFTER_S)
 
     def _run(self) -> None:
         pause_s = FIRST_PAUSE_S

@@ -40,6 +40,17 @@ class Screen:
         """Press keys in a window."""
         self._xdotool("windowfocus", window, "key", *keys)
 
+    def is_painted(self, window: str) -> bool:
+        """Whether a window shows anything.
+
+        Qt begins to paint when its window changes size on the screen, as window managers make it do;
+        there is none here, so this does.
+        """
+        height, width = self.picture(window).shape[:2]
+        for shown in (height + 1, height):
+            self._xdotool("windowsize", "--sync", window, str(width), str(shown))
+        return bool(self.picture(window).any())
+
     def picture(self, window: str) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB: what can be seen of a window."""
         lines = self._xdotool("getwindowgeometry", "--shell", window).split()
@@ -65,7 +76,9 @@ def screen(folder: Path) -> Iterator[Screen]:
     """A screen of 1024x640, which is DISPLAY meanwhile."""
     reading, writing = os.pipe()
     call = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1024x640x24", "-fbdir", str(folder)]
-    server = subprocess.Popen([*call, "-nolisten", "tcp"], pass_fds=[writing], stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        [*call, "-nolisten", "tcp", "-noreset"], pass_fds=[writing], stderr=subprocess.DEVNULL
+    )
     os.close(writing)
     with os.fdopen(reading) as told:
         name = f":{told.readline().strip()}"

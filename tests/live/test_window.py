@@ -11,10 +11,16 @@ import cv2
 import numpy as np
 import pytest
 from clips import timeline
+from matters import HARD
 from numpy.typing import NDArray
 from screen import Screen, screen, until
 
+from autohair_video import Matter
 from autohair_video.cli import run
+from autohair_video.live.loop import Live
+from autohair_video.live.settings import LiveOptions
+from autohair_video.live.window import KEYS
+from autohair_video.media.camera import Camera
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.mp4"
 # no unknown band: the matting network has nothing to do
@@ -44,6 +50,7 @@ class Viewer(threading.Thread):
         try:
             until(lambda: self._display.window("autohair-video"), "a window")
             self.window = self._display.window("autohair-video") or ""
+            until(lambda: self._display.is_painted(self.window), "a painted window")
             self._does(self)
         except BaseException as exc:
             self.error = exc
@@ -99,6 +106,35 @@ def test_the_window_shows_the_person_on_the_background_and_keys_change_it(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_brackets_change_the_band(display: Screen) -> None:
+    def unknown(viewer: Viewer) -> float:
+        return float((np.abs(viewer.picture()[60:].astype(int) - 128).max(axis=2) < 4).mean())
+
+    def does(viewer: Viewer) -> None:
+        until(lambda: viewer.corner_is(RED), "a picture")
+        viewer.press("m", "m", "m")
+        until(lambda: unknown(viewer) > 0.01, "the trimap")
+        first = unknown(viewer)
+        viewer.press(*["bracketright"] * 5)
+        until(lambda: unknown(viewer) > 1.4 * first, "a wider band")
+        viewer.press(*["bracketleft"] * 9)
+        until(lambda: unknown(viewer) < 0.9 * first, "a narrower band")
+
+    assert _watch(display, [*CALL, "--trimap", "fixed:1,5", "--camera", str(SAMPLE)], does) == 0
+
+
+def test_every_key_is_in_the_help_and_does_what_it_says(tmp_path: Path) -> None:
+    camera = Camera(str(SAMPLE), width=64, height=64, rate=30)
+    live = Live(camera, Matter(device="cpu", options=HARD), LiveOptions(64, 64, folder=tmp_path))
+    assert [key.name for key in KEYS.values()] == ["q", "space", "b", "m", "[", "]", "t", "s", "r"]
+    KEYS[ord("t")].press(live)
+    assert not live.settings.smoothing
+    KEYS[ord("t")].press(live)
+    assert live.settings.smoothing
+    KEYS[ord("q")].press(live)
+    assert live.has_ended
+
+
 def test_snapshots_and_clips_are_kept(display: Screen, tmp_path: Path) -> None:
     def files(extension: str) -> list[Path]:
         return [path for path in tmp_path.glob(f"*{extension}") if not path.name.startswith(".")]
@@ -110,7 +146,7 @@ def test_snapshots_and_clips_are_kept(display: Screen, tmp_path: Path) -> None:
         viewer.press("r")
         until(lambda: list(tmp_path.glob(".*.mp4")), "a recording")
         seen: set[bytes] = set()
-        until(lambda: seen.add(viewer.picture()[40:].tobytes()) or len(seen) > 3, "some pictures")
+        until(lambda: seen.add(viewer.picture()[40:].tobytes()) or len(seen) > 4, "some pictures")
         viewer.press("r")
         until(lambda: files(".mp4"), "a clip")
 
@@ -119,7 +155,7 @@ def test_snapshots_and_clips_are_kept(display: Screen, tmp_path: Path) -> None:
     assert snapshot.shape == (180, 320, 4)
     assert (snapshot[-5, 5, 3], snapshot[160, 155, 3]) == (0, 255)
     times = timeline(files(".mp4")[0])
-    assert len(times) >= 3
+    assert len(times) >= 2
     assert times[0][0] == 0
 
 
