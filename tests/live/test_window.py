@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import threading
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from clips import timeline
 from matters import HARD
 from numpy.typing import NDArray
-from screen import Screen, screen, until
+from screen import PATIENCE_S, Screen, screen, until
 
 from autohair_video import Matter
 from autohair_video.cli import run
@@ -37,25 +38,14 @@ def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screen]:
         yield shown
 
 
-class Viewer(threading.Thread):
-    """Someone at the window, beside the program; quits at the end."""
+class Viewer:
+    """Someone at the window of a program."""
 
-    def __init__(self, display: Screen, does: Callable[[Viewer], None]) -> None:
-        super().__init__()
-        self._display, self._does = display, does
-        self.window = ""
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            until(lambda: self._display.window("autohair-video"), "a window")
-            self.window = self._display.window("autohair-video") or ""
-            until(lambda: self._display.is_painted(self.window), "a painted window")
-            self._does(self)
-        except BaseException as exc:
-            self.error = exc
-        finally:
-            self.press("q")
+    def __init__(self, display: Screen) -> None:
+        self._display = display
+        until(lambda: display.window("autohair-video"), "a window")
+        self.window = display.window("autohair-video") or ""
+        until(lambda: display.is_painted(self.window), "a painted window")
 
     def press(self, *keys: str) -> None:
         self._display.press(self.window, *keys)
@@ -70,13 +60,16 @@ class Viewer(threading.Thread):
 
 
 def _watch(display: Screen, arguments: list[str], does: Callable[[Viewer], None]) -> int:
-    viewer = Viewer(display, does)
-    viewer.start()
-    code = run(arguments)
-    viewer.join()
-    if viewer.error is not None:
-        raise viewer.error
-    return code
+    """Run the program, do something at its window, and quit it; its exit code."""
+    program = subprocess.Popen([sys.executable, "-m", "autohair_video", *arguments])
+    try:
+        viewer = Viewer(display)
+        does(viewer)
+        viewer.press("q")
+        return program.wait(timeout=PATIENCE_S)
+    finally:
+        program.kill()
+        program.wait()
 
 
 def test_the_window_shows_the_person_on_the_background_and_keys_change_it(
