@@ -40,13 +40,12 @@ class Screen:
         """Press keys in a window."""
         self._xdotool("windowfocus", window, "key", *keys)
 
-    def is_painted(self, window: str) -> bool:
-        """Whether a window shows anything.
+    def is_painted(self, window: str, *, width: int, height: int) -> bool:
+        """Whether a window, which is to have that size, shows anything.
 
         Qt begins to paint when its window changes size on the screen, as window managers make it do;
         there is none here, so this does.
         """
-        height, width = self.picture(window).shape[:2]
         for shown in (height + 1, height):
             self._xdotool("windowsize", "--sync", window, str(width), str(shown))
         return bool(self.picture(window).any())

@@ -45,7 +45,7 @@ class Viewer:
         self._display = display
         until(lambda: display.window("autohair-video"), "a window")
         self.window = display.window("autohair-video") or ""
-        until(lambda: display.is_painted(self.window), "a painted window")
+        until(lambda: display.is_painted(self.window, width=320, height=180), "a painted window")
 
     def press(self, *keys: str) -> None:
         self._display.press(self.window, *keys)
