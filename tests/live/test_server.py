@@ -14,11 +14,10 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 import pytest
-from matters import HARD
 from playwright.sync_api import Browser, Page, sync_playwright
 from screen import until
 
-from autohair_video import Matter, OptionError, OutputError, TrimapOptions
+from autohair_video import Matter, MatterOptions, OptionError, OutputError, SegmentOptions, TrimapOptions
 from autohair_video.cli import run
 from autohair_video.live.handlers import LARGEST_UPLOAD
 from autohair_video.live.loop import Live
@@ -39,6 +38,10 @@ CORNER = """() => {
 }"""
 
 
+# Large enough a picture for the segmenter to be sure of the sample's person.
+CLEAR = MatterOptions(segment=SegmentOptions(long_side_px=256))
+
+
 class Session:
     """A live session that serves at an address, with a clip as camera, as long as its ``with`` lasts."""
 
@@ -49,10 +52,11 @@ class Session:
             backgrounds=("#ff0000", "#00ff00"),
             folder=folder,
             trimap=TrimapOptions(mode="fixed", erosion=0, size=0),
+            adapt=False,
         )
         self._stack = ExitStack()
         camera = Camera(str(SAMPLE), width=320, height=180, rate=30)
-        self.live = Live(camera, Matter(device="cpu", options=HARD), options)
+        self.live = Live(camera, Matter(device="cpu", options=CLEAR), options)
         self.server = self._stack.enter_context(closing(Server(self.live, address)))
         self._stack.enter_context(camera)
         self._stack.enter_context(self.live)

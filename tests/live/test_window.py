@@ -25,7 +25,18 @@ from autohair_video.media.camera import Camera
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.mp4"
 # no unknown band: the matting network has nothing to do
-CALL = ["live", "--size", "320x180", "--trimap", "fixed:0,0", "--device", "cpu", "--bg", "#ff0000"]
+CALL = [
+    "live",
+    "--no-adapt",
+    "--size",
+    "320x180",
+    "--trimap",
+    "fixed:0,0",
+    "--device",
+    "cpu",
+    "--bg",
+    "#ff0000",
+]
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
 
