@@ -186,7 +186,7 @@ def test_space_freezes_and_the_frozen_picture_can_still_be_put_elsewhere(
     assert _watch(display, call, does) == 0
 
 
-def test_without_a_camera_the_window_stays_and_one_line_says_so(display: Screen) -> None:
+def test_without_a_camera_a_line_says_so_and_the_program_goes_on(display: Screen) -> None:
     call = [sys.executable, "-m", "autohair_video", *CALL, "--camera", "63"]
     program = subprocess.Popen(call, stderr=subprocess.PIPE, text=True)
     try:
