@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -104,6 +104,11 @@ class Writers:
     def notices(self) -> list[str]:
         """What could not be kept; said once though it holds for several outputs. Read it after the end."""
         return list(dict.fromkeys(line for writer in self._writers for line in writer.notices))
+
+
+def drawing(outlets: Sequence[Outlet], writers: Writers) -> Callable[[tuple[FrameBatch, Matte]], None]:
+    """What draws a matted batch for each output and encodes it, for a thread beside the matting."""
+    return lambda done: writers.write(draw(outlets, *done))
 
 
 def trimap_alpha(matte: Matte) -> Tensor:

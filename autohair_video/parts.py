@@ -18,7 +18,7 @@ from autohair_video.media.join import Rest, join_parts
 from autohair_video.media.reader import ClipReader
 from autohair_video.media.staging import partial_path, present_files
 from autohair_video.media.writer import ClipWriter
-from autohair_video.outlets import Outlet, Writers, draw
+from autohair_video.outlets import Outlet, Writers, drawing
 from autohair_video.pipeline import Carry, Matter
 from autohair_video.queues import Behind, ahead
 from autohair_video.request import Request
@@ -123,9 +123,9 @@ def _do_part(
     notices: list[str] = []
     with ExitStack() as stack:
         opened = [stack.enter_context(_writer(job, *pair)) for pair in zip(job.outlets, files, strict=True)]
-        with Behind(Writers(opened).write) as encoder:
+        with Behind(drawing(job.outlets, Writers(opened))) as encoder:
             for batch, matte in job.matter.frames(span, guide=job.guide, carry=carry):
-                encoder.put(draw(job.outlets, batch, matte))
+                encoder.put((batch, matte))
                 done.frames, done.end = done.frames + len(batch), batch.pts[-1] + batch.durations[-1]
                 notices += matte.notices
                 on_frames(done.frames)

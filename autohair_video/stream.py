@@ -35,7 +35,7 @@ from autohair_video.media.reader import ClipReader
 from autohair_video.media.source import Source, from_stdin
 from autohair_video.media.writer import ClipWriter
 from autohair_video.options import BlendOptions, SubjectOptions
-from autohair_video.outlets import Outlet, Writers, draw, plan_outlets, trimap_alpha
+from autohair_video.outlets import Outlet, Writers, drawing, plan_outlets, trimap_alpha
 from autohair_video.outputs import Scene, composite, cut_out, open_scene
 from autohair_video.parts import PartedJob, run_in_parts
 from autohair_video.pipeline import Matter
@@ -286,9 +286,9 @@ def _process_clip(
         trimaps = _clip_trimaps(request, reader, size, stack)
         batches = stack.enter_context(closing(ahead(_ready_for(network.device, reader))))
         mattes = network.frames(batches, guide=guide, trimaps=trimaps)
-        with Behind(writers.write) as encoder:
+        with Behind(drawing(outlets, writers)) as encoder:
             for batch, matte in mattes:
-                encoder.put(draw(outlets, batch, matte))
+                encoder.put((batch, matte))
                 frames += len(batch)
                 notices += matte.notices
                 on_progress(Progress(frames, expected))
