@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -123,6 +123,28 @@ def rotate_clip(path: Path, matrix: tuple[int, int, int, int]) -> Path:
     at = data.index(b"tkhd") + 44
     a, b, c, d = (value << 16 for value in matrix)
     struct.pack_into(">9i", data, at, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    return path
+
+
+def raw_h264(clip: Path, target: Path) -> Path:
+    """The bare stream of an H.264 clip, which knows no times."""
+    with av.open(str(clip)) as source:
+        stream = source.streams.video[0]
+        bitstream = av.BitStreamFilterContext("h264_mp4toannexb", stream)
+        packets = [out for packet in source.demux(stream) for out in bitstream.filter(packet)]
+        target.write_bytes(b"".join(bytes(packet) for packet in packets))
+    return target
+
+
+def damage_packets(path: Path, numbers: Iterable[int]) -> Path:
+    """Zeros in place of the second half of the video's packets of those numbers, in the file's order."""
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        places = [(packet.pos, packet.size) for packet in packets]
+    data = bytearray(path.read_bytes())
+    for begin, size in (places[number] for number in numbers):
+        data[begin + size // 2 : begin + size] = bytes(size - size // 2)
     path.write_bytes(data)
     return path
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -21,6 +22,8 @@ from autohair_video.media.source import Source, SourceLike
 _MOST_WAITING: Final = 256
 # FFmpeg's own VP8 and VP9 decoders know nothing of alpha.
 _ALPHA_DECODERS: Final = {"vp9": "libvpx-vp9", "vp8": "libvpx"}
+# The clock of these containers starts anywhere: a recording may begin at hour 20, in mid-picture.
+FREE_CLOCKS: Final = ("mpegts", "mpeg")
 
 
 def open_clip(path: Source | SourceLike) -> tuple[InputContainer, VideoStream]:
@@ -82,13 +85,17 @@ def decoded_frames(
 
     ``keep_alpha``: use a decoder that knows of alpha, which may be slower.
 
-    What cannot be read or decoded is passed over; ``damage`` gets one line about the first of it.
+    What cannot be read or decoded is passed over; ``damage`` gets one line about the first of it. What a
+    broadcast's recording has before its first whole picture is no damage. Of what a decoder mends without
+    saying so, nothing is known.
     """
     durations: dict[int, int] = {}
     context = decoder_with_alpha(stream) if keep_alpha else None
+    begin_s = Fraction(container.start_time or 0, av.time_base)
+    has_begun = container.format.name not in FREE_CLOCKS
     for packet in _packets(container, stream, damage):
-        if packet.is_corrupt:
-            _note(damage, "a packet is cut short")
+        if packet.is_corrupt and has_begun:
+            _note(damage, "a packet is cut short", packet, begin_s)
         if packet.pts is not None and packet.duration:
             durations[packet.pts] = packet.duration
             if len(durations) > _MOST_WAITING:
@@ -98,9 +105,13 @@ def decoded_frames(
             flushing = None if packet.size == 0 else packet
             frames = packet.decode() if context is None else context.decode(flushing)
         except av.FFmpegError as exc:
-            _note(damage, f"a packet cannot be decoded ({reason(exc)})")
+            if has_begun:
+                _note(damage, f"a packet cannot be decoded ({reason(exc)})", packet, begin_s)
             continue
         for frame in frames:
+            has_begun = True
+            if frame.is_corrupt:
+                _note(damage, "a frame is decoded in part", frame, begin_s)
             yield frame, durations.pop(frame.pts, 0) if frame.pts is not None else 0
 
 
@@ -115,9 +126,18 @@ def _packets(container: InputContainer, stream: VideoStream, damage: list[str]) 
         yield flush
 
 
-def _note(damage: list[str], line: str) -> None:
-    if not damage:
-        damage.append(line)
+def _note(
+    damage: list[str],
+    line: str,
+    place: Packet[Any] | VideoFrame | None = None,
+    begin_s: Fraction = Fraction(0),
+) -> None:
+    if damage:
+        return
+    if place is not None and place.pts is not None and place.time_base:
+        # Decoders that work on several frames at once tell of one some frames later.
+        line = f"near {float(place.pts * place.time_base - begin_s):.2f} s {line}"
+    damage.append(line)
 
 
 def _main_video_stream(path: Source, container: InputContainer) -> VideoStream:

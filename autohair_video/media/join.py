@@ -64,7 +64,7 @@ def join_parts(
     Raises:
         OutputError: a part cannot be read, or the disk refuses.
     """
-    staged = StagedOutput(path)
+    staged = StagedOutput(path, anew=True)
     try:
         if is_sequence(path):
             _gather(parts, staged.work_path)

@@ -123,6 +123,18 @@ def describe(path: Source, container: InputContainer, stream: VideoStream, first
 
 def stream_duration(container: InputContainer, stream: Stream) -> float | None:
     """Length of one stream in seconds, or of the whole file where only that is known."""
+    own_s = _own_duration(stream)
+    if own_s is not None:
+        return own_s
+    return container.duration / av.time_base if container.duration else None
+
+
+def has_own_duration(stream: Stream) -> bool:
+    """Whether the container tells the length of this stream, and not only that of the whole file."""
+    return _own_duration(stream) is not None
+
+
+def _own_duration(stream: Stream) -> float | None:
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     for name, value in stream.metadata.items():
@@ -130,7 +142,21 @@ def stream_duration(container: InputContainer, stream: Stream) -> float | None:
         if name.upper().startswith("DURATION") and clock:
             hours, minutes, seconds = clock.groups()
             return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    return container.duration / av.time_base if container.duration else None
+    return None
+
+
+def content_end(path: Source) -> float:
+    """When the last packet of any stream ends, in seconds of the file; reads all of it, decodes nothing."""
+    container, _ = open_clip(path)
+    end_s = 0.0
+    with container:
+        try:
+            for packet in container.demux():
+                if packet.pts is not None and packet.size:
+                    end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        except av.FFmpegError:
+            return end_s
+    return end_s
 
 
 def _track(stream: Stream) -> TrackInfo:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, dropwhile, islice, takewhile
 from math import ceil
@@ -19,14 +20,18 @@ from torch import Tensor
 
 from autohair_video.errors import InputError, OptionError
 from autohair_video.frames import FrameBatch
-from autohair_video.media.decode import decoded_frames, open_clip
+from autohair_video.media.decode import FREE_CLOCKS, decoded_frames, open_clip
 from autohair_video.media.deinterlace import Deinterlacer
 from autohair_video.media.planes import Samples, to_native, view_alpha, view_planes
-from autohair_video.media.probe import describe, stream_duration, undecodable
+from autohair_video.media.probe import (
+    content_end,
+    describe,
+    has_own_duration,
+    stream_duration,
+    undecodable,
+)
 from autohair_video.media.source import Source, SourceLike
 
-# The clock of these containers starts anywhere: a recording may begin at hour 20.
-_FREE_CLOCKS: Final = ("mpegts", "mpeg")
 _MICROSECOND: Final = Fraction(1, 1_000_000)
 
 
@@ -34,6 +39,22 @@ class _TimedFrame(NamedTuple):
     image: VideoFrame
     pts: int
     duration: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Behind which frame a reader stands, for another one to go on from there.
+
+    ``pts``, ``duration``: that frame's. ``digest``: of its samples, so that it is known again.
+    ``damage``, ``resized``, ``is_deinterlaced``: what the reader met on its way.
+    """
+
+    pts: int
+    duration: int
+    digest: str
+    damage: tuple[str, ...] = ()
+    resized: str | None = None
+    is_deinterlaced: bool = False
 
 
 class ClipReader:
@@ -53,7 +74,7 @@ class ClipReader:
     clock begins anywhere (MPEG transport and program streams).
     ``until``: the stream time in seconds where ``end_s`` cuts, or None.
     ``truncated``: after the last batch, one line about what could not be read, or None.
-    ``notices``: after the last batch, that line and others about the clip.
+    ``notices``: after the last batch, one line for each other thing about the clip.
 
     Raises:
         InputError: as `probe`, or no frame lies between ``start_s`` and ``end_s``.
@@ -73,25 +94,26 @@ class ClipReader:
         _check_options(batch_size, start_s or 0, end_s)
         self._path = Source.of(path)
         self._batch_size, self._keep_alpha = batch_size, keep_alpha
+        self._span = start_s or 0, end_s
         self._damage: list[str] = []
+        self._last: _TimedFrame | None = None
         self.truncated: str | None = None
         self._resized: str | None = None
         self._deinterlace = Deinterlacer() if deinterlace else None
         self._container, self._stream = open_clip(self._path)
         try:
-            self._prepare(start_s or 0, end_s)
+            self._prepare()
         except BaseException:
             self.close()
             raise
 
-    def _prepare(self, start_s: float, end_s: float | None) -> None:
-        begin = Fraction(self._container.start_time or 0, av.time_base)
+    def _prepare(self) -> None:
+        start_s, end_s = self._span
+        begin = self._begin_s
         self.time_base = self._stream.time_base or Fraction(1, 1000)
         self.until = None if end_s is None else begin + Fraction(end_s)
         frames = self._seek(self._tick(begin + Fraction(start_s))) if start_s else self._decode()
-        if self.until is not None:
-            stop = self._tick(self.until)
-            frames = takewhile(lambda frame: frame.pts < stop, frames)
+        frames = self._to_end(frames)
         first = next(frames, None)
         if first is None and (start_s or end_s):
             raise InputError(f"{self._path} has no frame between the given start and end")
@@ -101,13 +123,23 @@ class ClipReader:
         if self.is_deinterlaced:
             self.info = replace(self.info, is_interlaced=True)
         self.format = self.info.format
-        self._frames = chain([first], frames)
+        self._frames: Iterator[_TimedFrame] = chain([first], frames)
         self.origin = self._origin(first, begin, trimmed=bool(start_s))
 
     def _origin(self, first: _TimedFrame, begin: Fraction, *, trimmed: bool) -> Fraction:
         if trimmed or first.pts < 0:
             return first.pts * self.time_base
-        return begin if self.info.container in _FREE_CLOCKS else Fraction(0)
+        return begin if self.info.container in FREE_CLOCKS else Fraction(0)
+
+    @property
+    def _begin_s(self) -> Fraction:
+        return Fraction(self._container.start_time or 0, av.time_base)
+
+    def _to_end(self, frames: Iterator[_TimedFrame]) -> Iterator[_TimedFrame]:
+        if self.until is None:
+            return frames
+        stop = self._tick(self.until)
+        return takewhile(lambda frame: frame.pts < stop, frames)
 
     def _tick(self, seconds: Fraction) -> int:
         """The first pts at or after ``seconds``; FFmpeg's own seconds are cut to microseconds."""
@@ -117,7 +149,7 @@ class ClipReader:
         frames = decoded_frames(self._container, self._stream, self._damage, keep_alpha=self._keep_alpha)
         if self._deinterlace is not None:
             frames = self._deinterlace(frames)
-        return _timed(frames, self._stream, self._track_end())
+        return _timed(frames, self._stream, self._track_end(), self._damage)
 
     def _track_end(self) -> int | None:
         """Where an MP4 track ends; its packets last until the next in decoding order instead."""
@@ -126,26 +158,54 @@ class ClipReader:
             return None
         return (stream.start_time or 0) + stream.duration
 
-    def _seek(self, tick: int) -> Iterator[_TimedFrame]:
-        """Frames from the pts ``tick`` on, by way of the key frame before it."""
+    def _seek(self, tick: int, *, lead: int = 0) -> Iterator[_TimedFrame]:
+        """Frames from the pts ``tick`` on, by way of the key frame before it, at least ``lead`` before."""
         try:
-            self._container.seek(tick, stream=self._stream)
+            self._container.seek(tick - lead, stream=self._stream)
             frames = self._decode()
             head = next(frames, None)
         except av.FFmpegError:
             head = None
         if head is None or head.pts > tick:
             # Not every container finds its key frames: count from the beginning then.
-            self._container.close()
-            self._container, self._stream = open_clip(self._path)
-            self._damage.clear()
+            self._reopen()
             return dropwhile(lambda frame: frame.pts < tick, self._decode())
         return dropwhile(lambda frame: frame.pts < tick, chain([head], frames))
 
+    def _reopen(self) -> None:
+        self._container.close()
+        self._container, self._stream = open_clip(self._path)
+        self._damage.clear()
+
+    def place(self, batch: FrameBatch) -> Place:
+        """Behind the last frame of ``batch``, which this reader gave."""
+        met = tuple(self._damage[:1]), self._resized, self.is_deinterlaced
+        return Place(batch.pts[-1], batch.durations[-1], _digest(batch), *met)
+
+    def go_on(self, place: Place) -> bool:
+        """Moves to the frame behind ``place``, without decoding all that lies before it.
+
+        Returns:
+            Whether the clip could be entered there. If not, the reader is at its beginning again.
+        """
+        # Two frames more, from which a field's neighbours are made out.
+        frames = self._seek(place.pts, lead=2 * place.duration)
+        head = next(frames, None)
+        if head is None or head.image.pts != place.pts or _digest(self._batch([head])) != place.digest:
+            self._reopen()
+            self._prepare()
+            return False
+        self._last, self._frames = head, self._to_end(frames)
+        self._damage[:0] = place.damage
+        self._resized = place.resized or self._resized
+        if self._deinterlace is not None:
+            self._deinterlace.engaged |= place.is_deinterlaced
+        return True
+
     @property
     def notices(self) -> list[str]:
-        """One line for each thing about the clip that should be known."""
-        return [line for line in (self._interlacing(), self._resized, self.truncated) if line]
+        """One line for each thing about the clip that should be known, but for ``truncated``."""
+        return [line for line in (self._interlacing(), self._resized) if line]
 
     def _interlacing(self) -> str | None:
         if self.is_deinterlaced:
@@ -173,12 +233,11 @@ class ClipReader:
         self._container.close()
 
     def __iter__(self) -> Iterator[FrameBatch]:
-        last: _TimedFrame | None = None
         while group := list(islice(self._frames, self._batch_size)):
-            last = group[-1]
+            self._last = group[-1]
             yield self._batch(group)
-        if last is not None:
-            self.truncated = self._missing(last)
+        if self._last is not None:
+            self.truncated = self._missing(self._last)
 
     def _batch(self, group: list[_TimedFrame]) -> FrameBatch:
         views = [self._planes(frame.image) for frame in group]
@@ -231,23 +290,38 @@ class ClipReader:
     def _missing(self, last: _TimedFrame) -> str | None:
         """One line on what was lost, given the last frame that was not."""
         end_s = float((last.pts + last.duration) * self.time_base)
-        if self._damage:
-            return f"{self._path} is damaged: {self._damage[0]}; its frames end at {end_s:.2f} s"
-        start_s = float((self._stream.start_time or 0) * self.time_base)
+        shown_s = end_s - float(self._begin_s)
         length_s = stream_duration(self._container, self._stream)
-        slack_s = 0.1 + 2 * float(last.duration * self.time_base)
-        if self.until is None and length_s and end_s - min(start_s, 0) < length_s - slack_s:
-            return f"{self._path} breaks off at {end_s:.2f} s of {length_s:.2f} s"
+        if length_s and self._breaks_off(end_s, length_s - 0.1 - 2 * float(last.duration * self.time_base)):
+            return f"{self._path} breaks off at {shown_s:.2f} s of {length_s:.2f} s"
+        if self._damage:
+            return f"{self._path} is damaged: {self._damage[0]}; its frames end at {shown_s:.2f} s"
         return None
+
+    def _breaks_off(self, end_s: float, least_s: float) -> bool:
+        """Whether frames that end at ``end_s`` lack some of a clip that is at least so long."""
+        start_s = float((self._stream.start_time or 0) * self.time_base)
+        if self.until is not None or end_s - min(start_s, 0) >= least_s:
+            return False
+        # A length of the file is that of its longest stream, which need not be the video.
+        return has_own_duration(self._stream) or content_end(self._path) < least_s
+
+
+def _digest(batch: FrameBatch) -> str:
+    """Of the samples of a batch's last frame."""
+    digest = hashlib.sha256()
+    for plane in batch.planes:
+        digest.update(plane[-1].cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _timed(
-    decoded: Iterator[tuple[VideoFrame, int]], stream: VideoStream, end: int | None
+    decoded: Iterator[tuple[VideoFrame, int]], stream: VideoStream, end: int | None, damage: Sequence[str]
 ) -> Iterator[_TimedFrame]:
     """Frames with strictly rising pts, each lasting until the next.
 
-    The last one lasts until ``end``, or as long as its packet says. Frames without a pts follow
-    each other at the stream's rate.
+    The last one lasts until ``end``, or as long as its packet says; so it does where there is ``damage`` and
+    ``end`` is far. Frames without a pts follow each other at the stream's rate.
     """
     step = 1
     if stream.average_rate and stream.time_base:
@@ -263,8 +337,9 @@ def _timed(
             yield held._replace(duration=step)
         held = _TimedFrame(image, pts, duration)
     if held is not None:
-        rest = 0 if end is None else end - held.pts
-        yield held._replace(duration=rest if rest > 0 else held.duration or step)
+        rest, usual = 0 if end is None else end - held.pts, held.duration or step
+        breaks_off = bool(damage) and rest > 2 * usual
+        yield held._replace(duration=rest if rest > 0 and not breaks_off else usual)
 
 
 def _check_options(batch_size: int, start_s: float, end_s: float | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 import shutil
@@ -60,23 +61,29 @@ def check_output(path: str | Path, *, overwrite: bool, inputs: Sequence[str | Pa
 class StagedOutput:
     """A file, or the folder of a numbered sequence, that takes its name only at `commit`.
 
-    Write to ``work_path``, then call `commit` or `discard`.
+    Write to ``work_path``, then call `commit` or `discard`. ``anew``: what an earlier call for the same
+    output left, as it was killed, is removed first.
 
     Raises:
         OutputError: nothing can be created in the output's folder.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, anew: bool = False) -> None:
         self.path = Path(path)
+        token = hashlib.sha256(self.path.name.encode()).hexdigest()[:8] if anew else secrets.token_hex(4)
         # Hidden, short enough for any file system, and with the extension that muxers go by.
-        aside = f".{self.path.stem[:64]}.{secrets.token_hex(4)}.part"
+        aside = f".{self.path.stem[:64]}.{token}.part"
         try:
             if is_sequence(self.path):
                 self._aside = self.path.with_name(aside.replace("%", ""))
+                if anew:
+                    self.discard()
                 self._aside.mkdir()
                 self.work_path = self._aside / self.path.name
             else:
                 self._aside = self.work_path = self.path.with_name(aside + self.path.suffix)
+                if anew:
+                    self.discard()
                 self._aside.touch(exist_ok=False)
         except OSError as exc:
             raise OutputError(f"cannot write to {self.path.parent} ({exc.strerror})") from exc

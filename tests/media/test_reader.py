@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -11,7 +12,18 @@ import av
 import numpy as np
 import pytest
 import torch
-from clips import NTSC_FILM, VFR_MS, make_clip, picture, rotate_clip, timeline
+from clips import (
+    NTSC_FILM,
+    VFR_MS,
+    damage_packets,
+    join_tracks,
+    make_clip,
+    make_sound,
+    picture,
+    raw_h264,
+    rotate_clip,
+    timeline,
+)
 
 from autohair_video.errors import InputError, OptionError
 from autohair_video.media import ClipReader, to_rgb
@@ -182,8 +194,69 @@ def test_a_truncated_clip_gives_what_decodes_and_says_so(tmp_path: Path, suffix:
         count = sum(len(batch) for batch in reader)
         assert 10 < count < 50
         assert reader.truncated is not None
-        assert str(clip) in reader.truncated
-        assert "\n" not in reader.truncated
+        end_s = float(sum(timeline(clip)[-1]))
+        assert reader.truncated == f"{clip} breaks off at {end_s:.2f} s of 2.00 s"
+        assert end_s == pytest.approx(count / 25, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format"),
+    [
+        ("a.mp4", "libx264", "yuv420p"),
+        ("a.mkv", "libx264", "yuv420p"),
+        ("a.mov", "prores_ks", "yuv422p10le"),
+        ("a.mp4", "mpeg4", "yuv420p"),
+    ],
+)
+def test_damage_in_mid_clip_is_told_and_the_rest_read(
+    tmp_path: Path, name: str, codec: str, pixel_format: str
+) -> None:
+    clip = make_clip(
+        tmp_path / name,
+        pts=range(30),
+        size=(160, 120),
+        codec=codec,
+        pixel_format=pixel_format,
+        options={"g": "5"},
+    )
+    damage_packets(clip, [12])
+    with ClipReader(clip) as reader:
+        times = [pts for batch in reader for pts in batch.pts]
+        assert 24 < len(times) <= 30
+        assert reader.truncated is not None
+        # decoders that work on several frames at once tell of one a little later
+        pattern = rf"{name} is damaged: near 0\.[4-7]\d s a .*; its frames end at 1\.20 s$"
+        assert re.search(pattern, reader.truncated)
+
+
+def test_sound_that_outlasts_the_picture_is_no_damage(tmp_path: Path) -> None:
+    """Where the container tells no more than the length of the whole file."""
+    clip, tone = make_clip(tmp_path / "film.mp4", pts=range(10)), make_sound(tmp_path / "t.m4a", seconds=2)
+    film = join_tracks(clip, tone, target=tmp_path / "a.mkv")
+    _forget_durations(film)
+    with ClipReader(film) as reader:
+        assert sum(len(batch) for batch in reader) == 10
+        assert reader.truncated is None
+    film.write_bytes(film.read_bytes()[: film.stat().st_size * 2 // 3])
+    with ClipReader(film) as reader:
+        assert sum(len(batch) for batch in reader) <= 10
+        assert reader.truncated is not None
+
+
+def _forget_durations(path: Path) -> None:
+    """Renames Matroska's tags for the lengths of the tracks."""
+    data = path.read_bytes()
+    assert data.count(b"DURATION") == 2
+    path.write_bytes(data.replace(b"DURATION", b"REMARKED"))
+
+
+def test_a_recording_that_begins_in_mid_picture_is_whole(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.ts", pts=range(40), options={"g": "10", "bf": "0"}, container={})
+    data = clip.read_bytes()
+    clip.write_bytes(data[len(data) // 3 // 188 * 188 :])
+    with ClipReader(clip) as reader:
+        assert 15 < sum(len(batch) for batch in reader) < 35
+        assert reader.truncated is None
 
 
 def test_a_clip_that_changes_size_is_scaled_to_its_first_frame(tmp_path: Path) -> None:
@@ -199,12 +272,7 @@ def test_a_clip_that_changes_size_is_scaled_to_its_first_frame(tmp_path: Path) -
 
 
 def test_frames_without_pts_follow_at_the_stream_rate(tmp_path: Path) -> None:
-    clip = tmp_path / "a.h264"
-    with av.open(str(make_clip(tmp_path / "a.mp4"))) as source:
-        stream = source.streams.video[0]
-        bitstream = av.BitStreamFilterContext("h264_mp4toannexb", stream)
-        packets = [out for packet in source.demux(stream) for out in bitstream.filter(packet)]
-        clip.write_bytes(b"".join(bytes(packet) for packet in packets))
+    clip = raw_h264(make_clip(tmp_path / "a.mp4"), tmp_path / "a.h264")
     assert [length for _, length in timeline(clip)] == [Fraction(1, 25)] * 12
 
 
