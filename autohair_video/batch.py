@@ -12,6 +12,7 @@ from autohair_video.errors import OptionError, StoppedError
 from autohair_video.media.source import Source, find_sources, parse_rate
 from autohair_video.pipeline import Matter
 from autohair_video.request import Request, StrPath
+from autohair_video.resume import died_at_its_end
 from autohair_video.stream import LoadMatter, OnProgress, Report, run_request
 
 
@@ -72,7 +73,7 @@ def run_batch(
     check_together(requests)
     networks = _Once(matter)
     for number, request in enumerate(requests):
-        if skip_existing and request.is_done:
+        if skip_existing and _is_done(request):
             yield Outcome(request)
             continue
         try:
@@ -85,6 +86,10 @@ def run_batch(
             yield Outcome(request, error=exc)
         else:
             yield Outcome(request, report=report)
+
+
+def _is_done(request: Request) -> bool:
+    return request.is_done and not (request.resume and died_at_its_end(request.output_paths()[0]))
 
 
 def check_together(requests: Sequence[Request]) -> None:

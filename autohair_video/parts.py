@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Final
 
-from autohair_video.errors import JobError, OutputError, StoppedError
+from autohair_video.errors import InputError, JobError, OutputError, StoppedError
 from autohair_video.frames import FrameBatch
 from autohair_video.matting.subject import Guide
 from autohair_video.media.join import Rest, join_parts
@@ -93,9 +93,10 @@ def run_in_parts(job: PartedJob, *, on_frames: OnFrames, stop: Event) -> tuple[i
     """
     folder = WorkFolder(job.outlets[0].target.path, job.description())
     done = _Progress(sum(part.frames for part in folder.done), folder.done[-1].end if folder.done else 0)
+    place = folder.done[-1].place if folder.done else None
+    skipped = 0 if place is not None and job.reader.go_on(place) else -(-done.frames // job.batch_frames)
     with closing(ahead(job.reader)) as batches:
-        # Decoding takes little beside matting, and finds the same frames in every kind of clip.
-        for _ in islice(batches, -(-done.frames // job.batch_frames)):
+        for _ in islice(batches, skipped):
             pass
         try:
             while (first := next(batches, None)) is not None:
@@ -105,9 +106,13 @@ def run_in_parts(job: PartedJob, *, on_frames: OnFrames, stop: Event) -> tuple[i
                 span = chain([first], islice(batches, job.part_frames // job.batch_frames - 1))
                 folder.commit(_do_part(job, folder, span, carry, done, on_frames, stop), carry)
             notices = [line for part in folder.done for line in part.notices]
-            return done.frames, list(dict.fromkeys(notices + _finish(job, folder, done.end)))
+            kept, told = _finish(job, folder, done.end)
         except JobError as exc:
             raise _kept(job, folder, done.end, exc) from exc
+    if job.reader.truncated is not None:
+        # All that decodes is done: another call would find no more.
+        raise InputError(f"{job.reader.truncated}; kept so far: {', '.join(str(path) for path in kept)}")
+    return done.frames, list(dict.fromkeys(notices + told))
 
 
 def _do_part(
@@ -135,7 +140,8 @@ def _do_part(
             raise StoppedError(f"stopped after {done.frames} frames")
     notices += Writers(opened).notices
     names = tuple(file.name for file in files)
-    return Part(len(folder.done), done.frames - before, done.end, names, tuple(notices))
+    place = job.reader.place(batch)
+    return Part(len(folder.done), done.frames - before, done.end, names, tuple(notices), place)
 
 
 def _next_files(job: PartedJob, folder: WorkFolder) -> list[Path]:
@@ -156,22 +162,27 @@ def _writer(job: PartedJob, outlet: Outlet, file: Path) -> ClipWriter:
     )
 
 
-def _finish(job: PartedJob, folder: WorkFolder, end: int) -> list[str]:
-    joined = []
+def _finish(job: PartedJob, folder: WorkFolder, end: int) -> tuple[list[Path], list[str]]:
+    """Joins all parts; the outputs of a clip that is not whole are partial. Returns them, and notices."""
+    joined, whole = [], job.reader.truncated is None
     try:
         for number, outlet in enumerate(job.outlets):
-            rest = _rest(job, outlet, end)
+            rest = _rest(job, outlet, end, whole=whole)
             joined.append(join_parts(folder.files(number), outlet.target.path, outlet.target.preset, rest))
     except BaseException:
         for staged, _ in joined:
             staged.discard()
         raise
+    folder.mark_joined()
     for staged, _ in joined:
-        staged.commit()
         for interrupted in present_files(partial_path(staged.path)):
             interrupted.unlink()
+        if whole:
+            staged.commit()
+        else:
+            staged.commit_partial()
     folder.remove()
-    return [line for _, notices in joined for line in notices]
+    return [staged.path for staged, _ in joined], [line for _, notices in joined for line in notices]
 
 
 def _kept(job: PartedJob, folder: WorkFolder, end: int, error: JobError) -> JobError:

@@ -9,6 +9,7 @@ each output, the parts' packets one after the other make the whole.
       00000-0.mov     part 0 of output 0, and so on
       00000.state     what part 0 leaves to part 1; only the last is kept
       00000.json      written last: part 0 is whole
+      joined.json     all parts are, and the outputs get their names
 """
 
 from __future__ import annotations
@@ -25,20 +26,38 @@ from typing import Any, Final, get_args, get_type_hints
 import torch
 
 from autohair_video.errors import OutputError
+from autohair_video.media.decode import reason
+from autohair_video.media.reader import Place
 from autohair_video.pipeline import Carry
 
 _JOB: Final = "job.json"
+_JOINED: Final = "joined.json"
 
 
 @dataclass(frozen=True)
 class Part:
-    """A span of frames that is done: how many, the tick at which its last one ends, its files and notices."""
+    """A span of frames that is done.
+
+    ``frames``: how many. ``end``: the tick at which its last one ends. ``place``: where in the clip the
+    next part begins.
+    """
 
     index: int
     frames: int
     end: int
     files: tuple[str, ...]
     notices: tuple[str, ...] = ()
+    place: Place | None = None
+
+
+def died_at_its_end(output: Path) -> bool:
+    """Whether a job was killed while its outputs got their names: those that have one are its own then.
+
+    Removes what a job that was killed later still, when it was all done, left beside ``output``, its first.
+    """
+    folder = _folder_of(output)
+    shutil.rmtree(_discarded(folder), ignore_errors=True)
+    return (folder / _JOINED).exists()
 
 
 class WorkFolder:
@@ -51,10 +70,12 @@ class WorkFolder:
     """
 
     def __init__(self, output: Path, job: dict[str, Any]) -> None:
-        name = output.name.replace("%", "") + ".resume"
-        self.path = output.with_name(name)
+        self.path = _folder_of(output)
         try:
             self.path.mkdir(exist_ok=True)
+        except OSError as exc:
+            raise OutputError(f"cannot write to {output.parent} ({reason(exc)})") from exc
+        try:
             self._check_job(job)
             self.done = self._whole_parts()
             self.tidy()
@@ -94,9 +115,14 @@ class WorkFolder:
         except (OSError, RuntimeError, pickle.UnpicklingError) as exc:
             raise OutputError(f"cannot resume from {file}: delete {self.path} to begin anew") from exc
 
+    def mark_joined(self) -> None:
+        """Notes that from now on the outputs get their names, which the same call may then replace."""
+        self._write_json(_JOINED, {})
+
     def remove(self) -> None:
-        """Removes the folder with all that is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Removes the folder with all that is in it; at no time it has the look of a job that can go on."""
+        discarded = self.path.replace(_discarded(self.path))
+        shutil.rmtree(discarded, ignore_errors=True)
 
     def _check_job(self, job: dict[str, Any]) -> None:
         asked = json.loads(json.dumps(job))
@@ -116,13 +142,16 @@ class WorkFolder:
         while (file := self.path / f"{len(parts):05}.json").exists():
             entry = json.loads(file.read_text())
             lists = {name: tuple(entry[name]) for name in ("files", "notices")}
-            parts.append(Part(**entry | lists))
+            place = entry.get("place")
+            if place is not None:
+                place = Place(**place | {"damage": tuple(place["damage"])})
+            parts.append(Part(**entry | lists | {"place": place}))
         return parts
 
     def tidy(self) -> None:
         """Removes what is of no part that is done."""
         last = f"{len(self.done) - 1:05}.state"
-        kept = {_JOB, last, *(f"{part.index:05}.json" for part in self.done)}
+        kept = {_JOB, _JOINED, last, *(f"{part.index:05}.json" for part in self.done)}
         kept |= {file.name for part in self.done for name in part.files for file in self._of(name)}
         for file in self.path.iterdir():
             if file.name not in kept:
@@ -140,6 +169,14 @@ class WorkFolder:
         _flush_to_disk(aside)
         aside.replace(self.path / name)
         _flush_to_disk(self.path)
+
+
+def _folder_of(output: Path) -> Path:
+    return output.with_name(output.name.replace("%", "") + ".resume")
+
+
+def _discarded(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}")
 
 
 def _flush_to_disk(path: Path) -> None:

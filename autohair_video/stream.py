@@ -41,6 +41,7 @@ from autohair_video.parts import PartedJob, run_in_parts
 from autohair_video.pipeline import Matter
 from autohair_video.queues import Behind, ahead
 from autohair_video.request import Content, Request, StrPath, make_request
+from autohair_video.resume import died_at_its_end
 
 LoadMatter = Callable[[], Matter]
 
@@ -139,7 +140,7 @@ def process(
         OptionError: the call is contradictory.
         InputError, OutputError, WeightsError, DeviceError: the job cannot be done. Nothing half
             written is left under the outputs' names; what plays is kept as ``name.partial.ext``, and
-            the error says so.
+            the error says so. Of a clip that is damaged or breaks off, that is all that decodes.
         StoppedError: ``stop`` was set, likewise.
     """
     request = make_request(
@@ -258,6 +259,8 @@ def _process_clip(
     request: Request, matter: Matter | LoadMatter, on_progress: OnProgress, stop: Event
 ) -> Report:
     targets = request.clip_targets()
+    if request.resume and died_at_its_end(targets[0].path):
+        request = replace(request, overwrite=True)
     frames = 0
     notices: list[str] = []
     with ExitStack() as stack:
@@ -296,6 +299,8 @@ def _process_clip(
                     break
         if stop.is_set():
             raise StoppedError(f"stopped after {frames}{f' of {expected}' if expected else ''} frames")
+        if reader.truncated is not None:
+            raise InputError(reader.truncated)
         if trimaps is not None and next(trimaps, None) is not None:
             notices.append(
                 f"{request.trimap} has more frames than {request.source}: the first ones were used"

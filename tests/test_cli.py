@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from clips import make_clip, make_sound, picture, sound_packets, timeline
+from clips import damage_packets, make_clip, make_sound, picture, sound_packets, timeline
 
 from autohair_video.cli import run
 from autohair_video.stream import BATCH_FRAMES
@@ -303,17 +303,54 @@ def test_notices_go_to_stderr(folder: Path, capfd: pytest.CaptureFixture[str]) -
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_clip_that_breaks_off_is_a_job_done_with_a_note(
-    folder: Path, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_a_clip_that_breaks_off_is_a_job_that_failed(
+    folder: Path, capfd: pytest.CaptureFixture[str], resume: list[str]
 ) -> None:
     clip = make_clip(Path("b.mp4"), size=(160, 120), pts=range(20))
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 2 // 3])
-    assert run(["b.mp4", "--matte", "m.mkv", *HARD]) == 0
+    before = _contents(folder)
+    assert run(["b.mp4", "--matte", "m.mkv", *resume, *HARD]) == 1
+    end_s = float(sum(timeline(clip)[-1]))
+    line = f"b.mp4 breaks off at {end_s:.2f} s of 0.80 s; kept so far: m.partial.mkv\n"
+    assert capfd.readouterr() == ("", f"autohair-video: {line}")
+    assert set(_contents(folder)) - set(before) == {"m.partial.mkv"}
+    assert len(timeline(Path("m.partial.mkv"))) == len(timeline(clip)) < 20
+
+
+def test_damage_in_mid_clip_fails_that_job_alone(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    damage_packets(make_clip(Path("b.mp4"), size=(160, 120), pts=range(30), options={"g": "5"}), [12])
+    before = _contents(folder)
+    call = ["b.mp4", "a.mp4", "--bg", "red", "-o", "{name}.mkv", "--matte", "{name}_m.mkv", *HARD]
+    assert run(call) == 1
     out, err = capfd.readouterr()
-    assert out == "m.mkv\n"
+    assert out == "a.mkv\na_m.mkv\n"
+    failed, summary = err.splitlines()
+    assert failed.startswith("failed: b.mp4 is damaged: near 0.")
+    assert failed.endswith("its frames end at 1.20 s; kept so far: b.partial.mkv, b_m.partial.mkv")
+    assert summary == "1 done, 0 skipped, 1 failed"
+    names = {"a.mkv", "a_m.mkv", "b.partial.mkv", "b_m.partial.mkv"}
+    assert set(_contents(folder)) - set(before) == names
+    assert len(timeline(Path("b.partial.mkv"))) == len(timeline(Path("b.mp4"))) > 20
+
+
+def test_a_clip_that_changes_size_is_a_job_done_with_a_note(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    parts = [make_clip(Path(f"{w}.ts"), size=(w, 48), container={}) for w in (64, 96)]
+    Path("b.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    before = _contents(folder)
+    assert run(["b.ts", "--bg", "red", *HARD]) == 0
+    out, err = capfd.readouterr()
+    assert out == "b_red.mp4\n"
+    assert err.startswith("note: b.ts changes from 64x48 to 96x48 at 0.")
     assert err.count("\n") == 1
-    assert err.startswith("note: b.mp4")
-    assert 2 < len(timeline(Path("m.mkv"))) < 20
+    assert set(_contents(folder)) - set(before) == {"b_red.mp4"}
+    assert timeline(Path("b_red.mp4")) == _from_zero(timeline(Path("b.ts")))
+
+
+def _from_zero(times: list[tuple[Fraction, Fraction]]) -> list[tuple[Fraction, Fraction]]:
+    return [(begin - times[0][0], length) for begin, length in times]
 
 
 # Several inputs

@@ -16,7 +16,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from clips import VFR_MS, make_clip, make_sound, picture, rotate_clip, sound_packets, timeline
+from clips import (
+    VFR_MS,
+    damage_packets,
+    make_clip,
+    make_sound,
+    picture,
+    rotate_clip,
+    sound_packets,
+    timeline,
+)
 from matters import CLOSER, HARD, never
 
 from autohair_video import (
@@ -543,15 +552,39 @@ def test_a_job_stopped_half_way_leaves_nothing(
     assert not older or (tmp_path / "o.mp4").read_text() == "older"
 
 
-def test_a_clip_that_breaks_off_is_processed_so_far_and_told(tmp_path: Path, matter: Matter) -> None:
-    clip = make_clip(tmp_path / "a.mp4", size=(160, 120), pts=range(30))
-    data = clip.read_bytes()
-    clip.write_bytes(data[: len(data) * 2 // 3])
-    report = process(clip, tmp_path / "o.mp4", background="red", matter=matter)
-    assert 3 < report.frames < 30
-    assert len(timeline(tmp_path / "o.mp4")) == report.frames
-    assert len(report.notices) == 1
-    assert str(clip) in report.notices[0]
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("fault", ["breaks off at", "is damaged: near"])
+def test_of_a_clip_that_is_not_whole_all_that_decodes_is_kept(
+    tmp_path: Path, matter: Matter, fault: str, resume: bool
+) -> None:
+    sound = "aac" if "damaged" in fault else None
+    clip = make_clip(tmp_path / "a.mp4", size=(160, 120), pts=range(30), options={"g": "6"}, sound=sound)
+    if "damaged" in fault:
+        damage_packets(clip, [14])
+    else:
+        clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 2 // 3])
+    seen: list[Progress] = []
+    (tmp_path / "o.partial.mp4").write_text("older")
+    with pytest.raises(InputError, match=rf"a\.mp4 {fault} .*; kept so far: [^;]*o\.partial\.mp4, [^;]*$"):
+        process(
+            clip,
+            tmp_path / "o.mp4",
+            background="red",
+            matte=tmp_path / "m.%02d.png",
+            matter=matter,
+            resume=resume,
+            segment_s=0.16,
+            on_progress=seen.append,
+        )
+    frames = seen[-1].frames
+    assert 10 < frames < 30
+    stills = [f"m.{number:02}.partial.png" for number in range(1, frames + 1)]
+    assert _files(tmp_path) == sorted(["a.mp4", "o.partial.mp4", *stills])
+    times = timeline(tmp_path / "o.partial.mp4")
+    assert times == timeline(clip)
+    assert len(times) == frames
+    # the sound ends with the picture
+    assert sound is None or sound_packets(tmp_path / "o.partial.mp4")[-1][0] < sum(times[-1])
 
 
 def test_sound_that_had_to_change_is_told(tmp_path: Path, matter: Matter) -> None:
