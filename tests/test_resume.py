@@ -192,45 +192,90 @@ def test_joined_parts_are_the_file_that_one_encoder_writes(
     assert facts[0] == facts[1]
 
 
-def _die_at(clip: Path, output: Path, frames: int | None, syncs: int | None) -> None:
-    """Runs a job in a process of its own, which is killed after so many frames or writes to the disk."""
-    sync, synced = os.fsync, count(1)
+# What Python does with files, as its audit hooks call it.
+FILE_EVENTS = (
+    "open",
+    "os.rename",
+    "os.remove",
+    "os.mkdir",
+    "os.rmdir",
+    "os.scandir",
+    "os.listdir",
+    "os.link",
+)
+KILLS = 10
 
-    def die(progress: Progress) -> None:
-        if frames is not None and progress.frames >= frames:
+
+def _asked(folder: Path) -> dict[str, Any]:
+    """A job in four parts, with a clip and numbered stills as its outputs."""
+    output, matte = folder / "o.mkv", folder / "m.%02d.png"
+    return {"output": output, "matte": matte, "background": "red", "resume": True, "segment_s": PART_S}
+
+
+def _die_at(event: int, clip: Path, folder: Path, events: Any) -> None:
+    """Runs the job in a process of its own, which is killed at one of the things that it does.
+
+    These are batches that are done, and whatever it does with files in ``folder``; ``events`` is told how
+    many there were. No event is number 0.
+    """
+    happened = count(1)
+
+    def happens(_: object = None) -> None:
+        if next(happened) == event:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def sync_or_die(handle: int) -> None:
-        sync(handle)
-        if next(synced) == syncs:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def watch(name: str, args: tuple[Any, ...]) -> None:
+        if name in FILE_EVENTS and str(folder) in str(args[0]):
+            happens()
 
-    os.fsync = sync_or_die
-    quick = Matter(device="cpu", options=CAUSAL)
-    process(clip, output, background="red", matter=quick, resume=True, segment_s=PART_S, on_progress=die)
+    matter = Matter(device="cpu", options=CAUSAL)
+    sys.addaudithook(watch)
+    process(clip, matter=matter, on_progress=happens, **_asked(folder))
+    events.put(next(happened) - 1)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_a_job_killed_at_random_gives_what_one_go_gives(tmp_path: Path, matter: Matter, clip: Path) -> None:
-    asked: dict[str, Any] = {"background": "red", "matter": matter, "resume": True, "segment_s": PART_S}
-    process(clip, tmp_path / "whole.mkv", **asked)
+def test_a_job_killed_at_random_gives_what_one_go_gives(tmp_path: Path, clip: Path) -> None:
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["autohair_video.stream", __name__])
-    chance = random.Random()
-    for attempt in range(4):
-        deaths = (chance.randint(1, len(UNEVEN_MS)), None) if attempt % 2 else (None, chance.randint(1, 8))
-        job = processes.Process(target=_die_at, args=(clip, tmp_path / "o.mkv", *deaths))
+    events, chance = processes.SimpleQueue(), random.Random(5)
+    whole, again = tmp_path / "whole", tmp_path / "again"
+
+    def is_killed(event: int, folder: Path) -> bool:
+        job = processes.Process(target=_die_at, args=(event, clip, folder, events))
         job.start()
         job.join()
-        assert job.exitcode in (0, -signal.SIGKILL), deaths
-        if job.exitcode == 0:
-            break
-        assert not (tmp_path / "o.mkv").exists()
-    else:
-        process(clip, tmp_path / "o.mkv", **asked)
-    assert _decoded(tmp_path / "o.mkv") == _decoded(tmp_path / "whole.mkv")
-    assert sound_packets(tmp_path / "o.mkv") == sound_packets(tmp_path / "whole.mkv")
-    assert _files(tmp_path) == ["a.mp4", "o.mkv", "whole.mkv"]
+        assert job.exitcode in (0, -signal.SIGKILL), event
+        return job.exitcode != 0
+
+    def is_done() -> bool:
+        return (again / "o.mkv").exists() and not (again / "o.mkv.resume").exists()
+
+    for folder in (whole, again):
+        folder.mkdir()
+    assert not is_killed(0, whole)
+    total, kills = events.get(), 0
+    while kills < KILLS or not is_done():
+        if is_done():
+            # the job went through, and the next one begins anew
+            for file in again.iterdir():
+                file.unlink()
+        if is_killed(chance.randint(1, total) if kills < KILLS else 0, again):
+            kills += 1
+            if not is_done():
+                continue
+            with pytest.raises(OutputError, match="exists"):
+                process(clip, matter=never, **_asked(again))
+        _assert_same_outputs(again, whole)
+
+
+def _assert_same_outputs(ours: Path, given: Path) -> None:
+    names = sorted(["o.mkv", *(f"m.{number:02}.png" for number in range(1, len(UNEVEN_MS) + 1))])
+    assert _files(ours) == _files(given) == names
+    assert _decoded(ours / "o.mkv") == _decoded(given / "o.mkv")
+    assert sound_packets(ours / "o.mkv") == sound_packets(given / "o.mkv")
+    for name in names:
+        assert name == "o.mkv" or (ours / name).read_bytes() == (given / name).read_bytes()
 
 
 def test_what_is_written_in_one_go_is_not_resumed(tmp_path: Path, clip: Path) -> None:

@@ -105,6 +105,8 @@ class StagedOutput:
             if self._aside.is_dir():
                 for image in sorted(self._aside.iterdir()):
                     image.replace(self.path.with_name(image.name))
+                    # Where both names are of one file already, the system leaves both.
+                    image.unlink(missing_ok=True)
                 self._aside.rmdir()
             else:
                 self._aside.replace(self.path)
