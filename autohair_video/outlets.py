@@ -12,6 +12,7 @@ from torch import Tensor
 
 from autohair_video.frames import FrameBatch, FrameFormat, Matte
 from autohair_video.media.presets import codec_format
+from autohair_video.media.room import check_room
 from autohair_video.media.writer import ClipWriter
 from autohair_video.options import BlendOptions
 from autohair_video.outputs import Scene, composite, cut_out, open_scene
@@ -96,7 +97,13 @@ class Writers:
         self._writers = writers
 
     def write(self, drawn: Sequence[Drawn]) -> None:
-        """Encode one batch for each output."""
+        """Encode one batch for each output.
+
+        Raises:
+            OutputError: an encoder or a disk refuses, or has too little room for the batch and for what
+                makes the outputs whole.
+        """
+        check_room(writer.needs(len(part.frames)) for writer, part in zip(self._writers, drawn, strict=True))
         for writer, part in zip(self._writers, drawn, strict=True):
             writer.write(part.frames, part.alpha)
 

@@ -14,6 +14,7 @@ each output, the parts' packets one after the other make the whole.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -97,8 +98,13 @@ class WorkFolder:
             for file in self._of(name):
                 _flush_to_disk(file)
         state = self.path / f"{part.index:05}.state"
-        torch.save(carry.state, state)
-        _flush_to_disk(state)
+        held = io.BytesIO()
+        torch.save(carry.state, held)
+        try:
+            state.write_bytes(held.getbuffer())
+            _flush_to_disk(state)
+        except OSError as exc:
+            raise OutputError(f"cannot write {state} ({reason(exc)})") from exc
         self._write_json(f"{part.index:05}.json", asdict(part))
         self.done.append(part)
         if part.index:
@@ -165,10 +171,13 @@ class WorkFolder:
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
         aside = self.path / f"{name}.part"
-        aside.write_text(json.dumps(content, indent=1))
-        _flush_to_disk(aside)
-        aside.replace(self.path / name)
-        _flush_to_disk(self.path)
+        try:
+            aside.write_text(json.dumps(content, indent=1))
+            _flush_to_disk(aside)
+            aside.replace(self.path / name)
+            _flush_to_disk(self.path)
+        except OSError as exc:
+            raise OutputError(f"cannot write {self.path / name} ({reason(exc)})") from exc
 
 
 def _folder_of(output: Path) -> Path:

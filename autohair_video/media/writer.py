@@ -25,6 +25,7 @@ from autohair_video.media.hdr import HdrLight, encoder_options
 from autohair_video.media.palette import Palette
 from autohair_video.media.planes import RANGE_FULL, RANGE_LIMITED, make_frame
 from autohair_video.media.presets import Preset, codec_format, codec_pixel_format
+from autohair_video.media.room import Need
 from autohair_video.media.samples import encoder_planes, encoder_size
 from autohair_video.media.sound import SoundCopy
 from autohair_video.media.staging import StagedOutput, check_output
@@ -91,6 +92,7 @@ class ClipWriter:
         self._palette: Palette | None = None
         self._grid: _Grid | None = None
         self._lengths = _Lengths()
+        self._need = Need()
         self._stream: VideoStream | None = None
         self._sound: SoundCopy | None = None
         self.notices: list[str] = []
@@ -100,6 +102,10 @@ class ClipWriter:
         self._staged = StagedOutput(path)
         self._muxer = preset.muxers[self.path.suffix.lower()]
         self._output = self._open()
+
+    def needs(self, frames: int) -> tuple[Path, int]:
+        """The file, and about how many bytes it needs for so many frames more and to be finished."""
+        return self._staged.path, self._need.bytes(frames)
 
     def write(self, batch: FrameBatch, alpha: Tensor | None = None) -> None:
         """Encodes one batch, on whatever device it lies.
@@ -157,7 +163,8 @@ class ClipWriter:
     def close_partial(self) -> None:
         """Finishes what there is as ``name.partial.ext``, its sound cut to the video; see ``kept``.
 
-        On a full disk MP4 and MOV cannot be finished, and nothing is kept; Matroska plays without its end.
+        Where the disk was found full too late, MP4 and MOV cannot be finished, and nothing is kept; Matroska
+        plays without its end.
         """
         if self._stream is None:
             self.abort()
@@ -262,6 +269,7 @@ class ClipWriter:
     def _encode(self, stream: VideoStream, frame: VideoFrame) -> None:
         for done in [frame] if self._palette is None else self._palette.push(frame):
             packets = stream.encode(done)
+            self._need.count(packet.size for packet in packets)
             self._lengths.stamp(packets)
             self._mux(packets)
 
