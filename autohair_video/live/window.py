@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -64,6 +66,7 @@ class Window:
         self._size = (0, 0)
         self._help = False
         self._drawn: tuple[str, ...] = ()
+        _leave_events_to_qt()
         try:
             cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         except cv2.error as exc:
@@ -83,7 +86,6 @@ class Window:
         key = cv2.waitKey(_POLL_MS)
         if shown is not None:
             self._live.displayed(shown)
-        self._fit()
         self._press(key)
         if cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
             self._live.quit()
@@ -102,15 +104,12 @@ class Window:
         return tuple(lines)
 
     def _draw(self, lines: tuple[str, ...]) -> None:
-        cv2.imshow(TITLE, with_words(self._picture, lines))
-        self._drawn = lines
-
-    def _fit(self) -> None:
-        """Give the window its picture's size, once it has been drawn."""
         size = (self._picture.shape[1], self._picture.shape[0])
         if size != self._size:
             cv2.resizeWindow(TITLE, *size)
             self._size = size
+        cv2.imshow(TITLE, with_words(self._picture, lines))
+        self._drawn = lines
 
     def _press(self, code: int) -> None:
         if code == _HELP_KEY:
@@ -132,3 +131,16 @@ def check_screen() -> None:
     """
     if sys.platform.startswith("linux") and not any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))):
         raise OutputError("no screen for a window: run it on a desktop, or use --serve 127.0.0.1:8000")
+
+
+def _leave_events_to_qt() -> None:
+    """Keep Xlib from taking events that are meant for Qt.
+
+    OpenCV's wheels bring a libX11-xcb of their own, by which Qt tells the system's libX11 that it reads the
+    events itself. The two need not fit: the word is then written beside its place, Xlib takes events now
+    and then, and the window is not painted, misses keys, or waits for ever at its start. Symbols that
+    are there already go before a plugin's own, so the system's library is loaded first.
+    """
+    if sys.platform.startswith("linux"):
+        with suppress(OSError):
+            ctypes.CDLL("libX11-xcb.so.1", mode=ctypes.RTLD_GLOBAL)

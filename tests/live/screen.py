@@ -41,14 +41,9 @@ class Screen:
         self._xdotool("windowfocus", window, "key", *keys)
 
     def is_painted(self, window: str, *, width: int, height: int) -> bool:
-        """Whether a window, which is to have that size, shows anything.
-
-        Qt begins to paint when its window changes size on the screen, as window managers make it do;
-        there is none here, so this does.
-        """
-        for shown in (height + 1, height):
-            self._xdotool("windowsize", "--sync", window, str(width), str(shown))
-        return bool(self.picture(window).any())
+        """Whether a window has that size and shows anything."""
+        picture = self.picture(window)
+        return picture.shape == (height, width, 3) and bool(picture.any())
 
     def picture(self, window: str) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB: what can be seen of a window."""
