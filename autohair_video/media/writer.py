@@ -131,11 +131,9 @@ class ClipWriter:
                 if hasattr(frame, "color_primaries"):
                     frame.color_primaries, frame.color_trc = self._target.primaries, self._target.transfer
                 frame.colorspace, frame.color_range = self._target.matrix, self._range()
+                if self._grid is not None:
+                    frame.pts = self._on_grid(self._grid, frame.pts)
                 self._lengths.add(frame.pts, duration)
-                if self._grid is not None and not self._grid.holds(frame.pts):
-                    raise OutputError(
-                        f"cannot write {self.path}: AVI holds frames of one rate, and this clip's varies"
-                    )
                 self._encode(stream, frame)
         except (av.FFmpegError, OSError) as exc:
             raise OutputError(f"cannot write {self.path} ({reason(exc)})") from exc
@@ -222,6 +220,19 @@ class ClipWriter:
             self._staged.discard()
             raise OutputError(f"cannot write {self.path} ({reason(exc)})") from exc
 
+    def _late(self, batch: FrameBatch, rate: Fraction) -> Fraction:
+        """How much sound lies before a picture that cannot begin late, if that is not next to nothing."""
+        begin_s = (batch.pts[0] - self._shift) * self._time_base
+        return begin_s if self._muxer == _GRID and begin_s * rate > Fraction(1, 2) else Fraction(0)
+
+    def _on_grid(self, grid: _Grid, pts: int) -> int:
+        place = grid.place(pts)
+        if place is None:
+            raise OutputError(
+                f"cannot write {self.path}: AVI holds frames of one rate, and this clip's varies"
+            )
+        return place
+
     def _start(self, batch: FrameBatch) -> VideoStream:
         """Adds the streams; without a nominal rate, the first frames give one."""
         rate = self._rate or len(batch) / ((sum(batch.durations) or len(batch)) * self._time_base)
@@ -245,7 +256,7 @@ class ClipWriter:
                 self._copy_from,
                 self._output,
                 self._muxer,
-                origin=self._origin,
+                origin=self._origin + self._late(batch, Fraction(rate)),
                 until=self._until,
             )
             self._sound.notices[:0] = self.notices
@@ -330,12 +341,14 @@ class _Grid:
         self._begin: int | None = None
         self._last = -1
 
-    def holds(self, pts: int) -> bool:
-        """Whether the next frame's time is a step of the grid, to a tenth."""
+    def place(self, pts: int) -> int | None:
+        """The next frame's time, counted from the first and moved to the grid; None if it is off a step."""
         self._begin = pts if self._begin is None else self._begin
-        place = (pts - self._begin) * self._step
-        previous, self._last = self._last, round(place)
-        return previous < self._last and abs(place - self._last) <= Fraction(1, 10)
+        steps = (pts - self._begin) * self._step
+        previous, self._last = self._last, round(steps)
+        if previous >= self._last or abs(steps - self._last) > Fraction(1, 10):
+            return None
+        return round(self._last / self._step)
 
 
 class _Lengths:
