@@ -176,7 +176,9 @@ class Request:
                 with self._hinting_at_background():
                     preset = preset_for(path, role=role, purpose=self.purpose)
             preset.check_path(path)
-            targets.append(Target(path, "result", premultiplied(preset) if self.premultiplied else preset))
+            if self.premultiplied:
+                preset = premultiplied(preset, in_light=self.blend.linear)
+            targets.append(Target(path, "result", preset))
         return targets
 
     def _default_preset(self, role: Role) -> Preset:

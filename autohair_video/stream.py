@@ -116,7 +116,8 @@ def process(
         blend: despill, blending in linear light, light wrap; none of them without it.
         preset: name of the output's format instead of that which its extension stands for.
         purpose: for whom the output is (a key of ``media.presets.PURPOSES``), which chooses its format.
-        premultiplied: write colours multiplied by alpha instead of straight.
+        premultiplied: write colours multiplied by alpha instead of straight; where ``blend`` is linear, it
+            is light that is multiplied.
         start_s: where in the clip to begin, in seconds.
         end_s: where to end.
         overwrite: replace outputs that are there already.

@@ -481,6 +481,18 @@ def test_several_outputs_are_written_in_one_pass(folder: Path, capfd: pytest.Cap
     assert set(np.unique(trimap)) <= {0, 128, 255}
 
 
+def test_premultiplied_in_light_is_verified_as_such(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    given = np.where(np.arange(64) < 40, 255, 0).astype(np.uint8) * np.ones((48, 1), np.uint8)
+    for number in (1, 2, 3):
+        cv2.imwrite(f"t.{number}.png", given)
+    asked = ["--premultiplied", "--linear", "--feather", "6", "--trimap", "file:t.%d.png", "--device", "cpu"]
+    assert run(["a.mp4", "-o", "o.mov", *asked, "--verify"]) == 0
+    assert "verified: o.mov" in capfd.readouterr().err
+    assert run(["verify", "a.mp4", "o.mov", "--premultiplied", "--linear"]) == 0
+    assert "premultiplied, by" in capfd.readouterr().out
+    assert run(["verify", "a.mp4", "o.mov"]) == 1
+
+
 def test_a_folder_is_evaluated(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     items = folder / "items"
     items.mkdir()

@@ -14,6 +14,8 @@ from torch import Tensor
 from autohair_video import BlendOptions, DeviceError, FrameBatch, FrameFormat, Matte
 from autohair_video.matting.composite import Planes
 from autohair_video.media import PRESETS, ClipReader, codec_format, to_rgb
+from autohair_video.media.presets import premultiplied
+from autohair_video.media.samples import encoder_planes
 from autohair_video.media.transfer import from_linear, to_linear
 from autohair_video.outputs import Scene, composite, cut_out, open_scene
 
@@ -202,6 +204,25 @@ def test_linear_blending_adds_light(transfer: int) -> None:
         same = (alpha == level).expand_as(shown)
         wanted = to_rgb(batch) if plain else _flat(front, 1, 0, 1)
         assert torch.equal(shown[same], wanted[same])
+
+
+@pytest.mark.parametrize("linear", [True, False])
+@pytest.mark.parametrize("transfer", [1, 13, 18])
+def test_a_premultiplied_cut_out_put_on_a_colour_is_the_composite(transfer: int, linear: bool) -> None:
+    """Put there as editors do: with --linear in light, without it as colours are coded."""
+    front, alpha = _strands()
+    batch = _rgb_batch(torch.lerp(_flat(front, 0.1, 0.7, 0.2), front, alpha), transfer=transfer)
+    fmt, blend = batch.format, BlendOptions(linear=linear)
+    row = premultiplied(PRESETS["cineform"], in_light=linear)
+    cut = cut_out(batch, _matte(batch, alpha), fmt, blend)
+    *colours, stored = (plane.float() / 4095 for plane in encoder_planes(row, cut.planes, fmt, alpha))
+    over, behind = torch.cat(colours, dim=1), _flat(front, 1, 0, 1)
+    if linear:
+        shown = from_linear(to_linear(over, fmt) + to_linear(behind, fmt) * (1 - stored), fmt)
+    else:
+        shown = over + behind * (1 - stored)
+    wanted = to_rgb(composite(batch, _matte(batch, alpha), open_scene("magenta", fmt), fmt, blend))
+    assert (shown - wanted).abs().max() < 3 / 255
 
 
 @pytest.mark.parametrize("transfer", [1, 4, 5, 7, 8, 13, 16, 18])

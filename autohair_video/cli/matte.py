@@ -103,7 +103,10 @@ def matte_command(
         ),
     ] = None,
     premultiplied: Annotated[
-        bool, typer.Option("--premultiplied", help="Write colours multiplied by alpha, not straight.")
+        bool,
+        typer.Option(
+            "--premultiplied", help="Write colours multiplied by alpha, not straight; light, with --linear."
+        ),
     ] = False,
     matte: Annotated[
         Path | None,

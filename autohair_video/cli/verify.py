@@ -26,6 +26,7 @@ def verify_command(
     premultiplied: Annotated[
         bool, typer.Option("--premultiplied", help="It was written with --premultiplied.")
     ] = False,
+    linear: Annotated[bool, typer.Option("--linear", help="And with --linear.")] = False,
     start: Annotated[float | None, typer.Option("--start", help="As it was given for the job.")] = None,
     end: Annotated[float | None, typer.Option("--end", help="As it was given for the job.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -33,7 +34,15 @@ def verify_command(
     """Decode an output and compare it with its input: frames, times, sound, colour tags and alpha."""
     from autohair_video.verify import verify
 
-    result = verify(source, output, preset=preset, is_premultiplied=premultiplied, start_s=start, end_s=end)
+    result = verify(
+        source,
+        output,
+        preset=preset,
+        is_premultiplied=premultiplied,
+        in_light=linear,
+        start_s=start,
+        end_s=end,
+    )
     if as_json:
         print(json.dumps(result.as_dict(), indent=2))
     else:

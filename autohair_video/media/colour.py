@@ -27,6 +27,7 @@ from autohair_video.frames import (
     FrameBatch,
     FrameFormat,
 )
+from autohair_video.media.transfer import from_linear, to_linear
 
 Planes = tuple[Tensor, Tensor, Tensor]
 Scale = tuple[float, float]
@@ -102,7 +103,7 @@ def quantise_alpha(alpha: Tensor, bit_depth: int) -> Tensor:
 def premultiply(planes: Planes, alpha: Tensor, fmt: FrameFormat) -> Planes:
     """Straight integer planes as planes of the same format over black.
 
-    ``alpha``: (N, 1, H, W) float32 in 0..1. R'G'B' is multiplied as it is coded, as editors do.
+    ``alpha``: (N, 1, H, W) float32 in 0..1. R'G'B' is multiplied as it is coded, as editors do by default.
     """
     y, u, v = (plane.float() for plane in planes)
     coarse = alpha if fmt.is_rgb else _downsample(alpha, fmt)
@@ -110,6 +111,22 @@ def premultiply(planes: Planes, alpha: Tensor, fmt: FrameFormat) -> Planes:
     luma = (y - black).mul_(alpha).add_(black)
     u, v = ((plane - zero).mul_(coarse).add_(zero) for plane in (u, v))
     return round_planes((luma, u, v), fmt)
+
+
+def premultiply_light(planes: Planes, alpha: Tensor, fmt: FrameFormat) -> Planes:
+    """`premultiply` for programs that blend light: what alpha multiplies is the light that is coded.
+
+    Samples under alpha 1 stay exact.
+    """
+    shade = from_linear(to_linear(planes_to_rgb(planes, fmt), fmt) * alpha, fmt)
+    coarse = alpha if fmt.is_rgb else _downsample(alpha, fmt)
+    y, u, v = (
+        torch.where(share == 1, plane, new)
+        for plane, new, share in zip(
+            planes, round_planes(from_rgb(shade, fmt), fmt), (alpha, coarse, coarse), strict=True
+        )
+    )
+    return y, u, v
 
 
 def convert_format(planes: Planes, src: FrameFormat, dst: FrameFormat) -> Planes:

@@ -31,6 +31,7 @@ class Preset:
     ``depths``: bits per sample, in rising order; 32 is floating point.
     ``pixel_formats``: for RGB and gray, depth -> FFmpeg's name of the pixel format.
     ``alpha``: whether colour is written straight or multiplied by alpha; `premultiplied` changes it.
+    ``multiplies_light``: what alpha multiplies is light, which is gamma-coded then.
     ``full_range``: the sample range written; None keeps that of the frames.
     ``is_linear``: the samples are proportional to light (floating point only).
     ``arrangement``: whether alpha lies beside or below the colours, as gray, instead of in a plane.
@@ -49,6 +50,7 @@ class Preset:
     depths: tuple[int, ...] = (8,)
     pixel_formats: Mapping[int, str] = field(default_factory=dict)
     alpha: AlphaKind = "none"
+    multiplies_light: bool = False
     full_range: bool | None = None
     is_linear: bool = False
     arrangement: Arrangement = "single"

@@ -92,8 +92,8 @@ def preset_for_purpose(purpose: str, *, role: Role) -> Preset:
     return _rows(role, purpose)[0]
 
 
-def premultiplied(preset: Preset) -> Preset:
-    """The same output with colours multiplied by alpha.
+def premultiplied(preset: Preset, *, in_light: bool = False) -> Preset:
+    """The same output with colours multiplied by alpha: as they are coded, or ``in_light``.
 
     Raises:
         OptionError: the format has no alpha, or is defined to be straight.
@@ -102,7 +102,7 @@ def premultiplied(preset: Preset) -> Preset:
         raise OptionError(f"format {preset.name} has no alpha plane to multiply its colours by")
     if preset.codec in _ALWAYS_STRAIGHT:
         raise OptionError(f"format {preset.name} is straight by definition: it cannot be premultiplied")
-    return replace(preset, alpha="premultiplied")
+    return replace(preset, alpha="premultiplied", multiplies_light=in_light)
 
 
 def purposes_of(preset: Preset) -> tuple[str, ...]:

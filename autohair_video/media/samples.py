@@ -11,6 +11,7 @@ from autohair_video.media.colour import (
     convert_format,
     from_rgb,
     premultiply,
+    premultiply_light,
     quantise_alpha,
     round_planes,
 )
@@ -34,7 +35,8 @@ def encoder_planes(
     if preset.is_linear:
         return _linear_planes(planes, alpha, target, preset)
     if alpha is not None and preset.alpha == "premultiplied":
-        planes = premultiply(planes, alpha, target)
+        multiply = premultiply_light if preset.multiplies_light else premultiply
+        planes = multiply(planes, alpha, target)
     if alpha is not None and preset.arrangement != "single":
         return _arranged(planes, _gray_planes(alpha, target), dim=2 if preset.arrangement == "stacked" else 3)
     y, u, v = (_widened(plane, target.bit_depth, depth) for plane in planes)

@@ -48,6 +48,7 @@ def verify(
     *,
     preset: str | None = None,
     is_premultiplied: bool = False,
+    in_light: bool = False,
     start_s: float | None = None,
     end_s: float | None = None,
 ) -> Verification:
@@ -58,6 +59,7 @@ def verify(
         output: a file, or the pattern of a numbered sequence.
         preset: what the output was written as; recognised by its codec without it.
         is_premultiplied: colours were asked to be multiplied by alpha.
+        in_light: so was their light.
         start_s: where in the clip the output begins.
         end_s: where it ends.
 
@@ -66,7 +68,7 @@ def verify(
         OptionError: there is no such preset, or the output looks like none.
     """
     row = recognise(output) if preset is None else preset_named(preset)
-    row = premultiplied(row) if is_premultiplied else row
+    row = premultiplied(row, in_light=in_light) if is_premultiplied else row
     return verify_as(row, source, output, start_s=start_s, end_s=end_s)
 
 

@@ -11,7 +11,7 @@ from torch.nn.functional import avg_pool2d
 from autohair_video.frames import FrameFormat
 from autohair_video.media.alpha import StoredFrame
 from autohair_video.media.presets import Preset
-from autohair_video.media.transfer import to_linear
+from autohair_video.media.transfer import from_linear, to_linear
 from autohair_video.verify.checks import Check
 
 # Frames that are looked at closely, spread over the clip as it goes by.
@@ -93,8 +93,14 @@ class Evidence:
         if edge.any():
             colours, near, share = rgb[:, edge], nearby[:, edge], alpha[edge]
             self.straight_error += float((colours - near).abs().mean(0).sum())
-            self.premultiplied_error += float((colours - near * share**power).abs().mean(0).sum())
+            self.premultiplied_error += float((colours - self._multiplied(near, share)).abs().mean(0).sum())
             self.edge_pixels += int(edge.sum())
+
+    def _multiplied(self, colours: Tensor, alpha: Tensor) -> Tensor:
+        """What premultiplied ones must look like here."""
+        if self.preset.multiplies_light and not self.preset.is_linear:
+            return from_linear(to_linear(colours, self.format) * alpha, self.format)
+        return colours * alpha ** (_ROOT if self.preset.is_linear else 1.0)
 
     def _kind(self) -> Check:
         promised = "straight" if self.preset.alpha != "premultiplied" else "premultiplied"

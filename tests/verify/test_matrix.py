@@ -271,14 +271,36 @@ def _alpha_by_ffmpeg(path: Path, *, vp9: bool, deep: bool) -> NDArray[np.float64
     return samples / np.iinfo(samples.dtype).max
 
 
-def test_premultiplied_colours_are_straight_ones_times_alpha(tmp_path: Path, ffprobe: str) -> None:
-    source = make_clip(tmp_path / "in.mp4", size=WIDE, pts=range(2))
-    pictures = {}
-    for name, row in (("straight", PRESETS["animation"]), ("over", premultiplied(PRESETS["animation"]))):
-        write(source, tmp_path / f"{name}.mov", row)
-        call = ["ffmpeg", "-v", "error", "-i", str(tmp_path / f"{name}.mov"), "-pix_fmt", "rgba"]
-        data = subprocess.run([*call, "-f", "rawvideo", "-"], capture_output=True, check=True).stdout
-        pictures[name] = np.frombuffer(data, np.uint8).reshape(-1, 64, 96, 4).astype(float) / 255
-    alpha = pictures["straight"][..., 3:]
-    assert (pictures["over"][..., 3:] == alpha).all()
-    assert np.abs(pictures["over"][..., :3] - pictures["straight"][..., :3] * alpha).max() < 2 / 255
+@pytest.mark.parametrize("in_light", [False, True])
+@pytest.mark.parametrize("name", ["prores4444", "ffv1-alpha", "animation", "cineform", "utvideo"])
+def test_premultiplied_colours_are_straight_ones_times_alpha(
+    tmp_path: Path, ffprobe: str, name: str, in_light: bool
+) -> None:
+    source = make_clip(tmp_path / "in.mp4", size=WIDE, pts=range(2), pixel_format="yuv444p")
+    straight, over = PRESETS[name], premultiplied(PRESETS[name], in_light=in_light)
+    pictures = []
+    for number, row in enumerate((straight, over)):
+        target = write(source, tmp_path / f"{number}{row.default_extension}", row)
+        assert verify_as(row, source, target).failures == ()
+        pictures.append(_rgba_by_ffmpeg(target))
+    alpha = pictures[0][..., 3:]
+    assert np.abs(pictures[1][..., 3:] - alpha).max() < 0.01
+    colours = pictures[0][..., :3]
+    wanted = _bt709(_light(colours) * alpha) if in_light else colours * alpha
+    assert np.abs(pictures[1][..., :3] - wanted).max() < 5 / 255
+    assert np.abs(_bt709(_light(colours) * alpha) - colours * alpha).max() > 0.1
+
+
+def _rgba_by_ffmpeg(path: Path) -> NDArray[np.float64]:
+    call = ["ffmpeg", "-v", "error", "-i", str(path), "-pix_fmt", "rgba64le", "-f", "rawvideo", "-"]
+    data = subprocess.run(call, capture_output=True, check=True).stdout
+    return np.frombuffer(data, "<u2").reshape(-1, 64, 96, 4) / 65535
+
+
+def _light(coded: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The inverse of ITU-R BT.709's curve, item 1.2."""
+    return np.where(coded < 0.081, coded / 4.5, ((coded + 0.099) / 1.099) ** (1 / 0.45))
+
+
+def _bt709(light: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(light < 0.018, 4.5 * light, 1.099 * light**0.45 - 0.099)

@@ -34,6 +34,16 @@ def test_a_premultiplied_file_is_no_straight_one(tmp_path: Path, clip: Path) -> 
     assert not verify(clip, straight, is_premultiplied=True).passed
 
 
+@pytest.mark.parametrize("name", ["prores4444", "animation"])
+def test_light_that_was_multiplied_is_told_from_straight_colours(
+    tmp_path: Path, clip: Path, name: str
+) -> None:
+    target = write(clip, tmp_path / "out.mov", premultiplied(PRESETS[name], in_light=True))
+    assert verify(clip, target, is_premultiplied=True, in_light=True).passed
+    straight = write(clip, tmp_path / "straight.mov", PRESETS[name])
+    assert not verify(clip, straight, is_premultiplied=True, in_light=True).passed
+
+
 def test_alpha_that_is_not_there_is_missed(tmp_path: Path, clip: Path) -> None:
     target = write(clip, tmp_path / "out.mov", PRESETS["prores422"])
     assert "alpha" in failures(clip, target, PRESETS["prores4444"])
