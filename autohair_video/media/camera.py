@@ -107,6 +107,8 @@ class Camera:
                 self._read_until_it_ends()
             except InputError as exc:
                 self.trouble = f"{exc}; trying again"
+            except cv2.error:
+                self.trouble = f"{_called(self.source)} gives pictures that cannot be read; trying again"
             if self.given > before:
                 pause_s = FIRST_PAUSE_S
             if self.given == before or not is_file(self.source):
@@ -119,7 +121,7 @@ class Camera:
             for picture in self._pictures(capture):
                 now_s = time.monotonic()
                 self.given += 1
-                self.trouble = self._doubts.about(picture, now_s)
+                self.trouble = None if is_file(self.source) else self._doubts.about(picture, now_s)
                 self._newest.put(Shot(picture, self.given, now_s))
         finally:
             capture.release()
@@ -196,7 +198,7 @@ def _why_closed(source: str) -> str:
         return f"there is no camera {device}: is it plugged in?"
     if not os.access(device, os.R_OK | os.W_OK):
         return f"camera {device} may not be read by this user: join the group video and log in again"
-    return f"camera {device} is used by another program: close that one"
+    return f"camera {device} is used by another program, or is none: close that one, or name another"
 
 
 class _Doubts:
