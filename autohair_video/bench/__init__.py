@@ -4,6 +4,7 @@
     job       the whole job as `process` does it, and the floor: the same clip decoded and encoded
     stages    each stage by itself, batch by batch
     against   another program on the same clip
+    live      a live session by the clock, with a clip as its camera
     memory    the most that the process and the device have held
     report    all of it as a table and as JSON
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -19,6 +19,10 @@ from autohair_video.cli.choices import (
 )
 from autohair_video.cli.console import print_table, say
 from autohair_video.errors import OptionError
+from autohair_video.options import Tier
+
+if TYPE_CHECKING:
+    from autohair_video.pipeline import Matter
 
 _SIZE = re.compile(r"(\d+)x(\d+)")
 
@@ -62,9 +66,12 @@ def live_command(
 ) -> None:
     """Matte a camera as it runs; h in the window lists its keys."""
     width, height = _parse_size(size)
-    load = matter_loader(tier=tier, device=device, segmenter=segmenter, matter=matter)
-    from autohair_video.live.run import Outlets, as_table, run_live
+    from autohair_video.live.measured import as_table
+    from autohair_video.live.run import Outlets, run_live
     from autohair_video.live.settings import LiveOptions
+
+    def load(tier: Tier) -> Matter:
+        return matter_loader(tier=tier, device=device, segmenter=segmenter, matter=matter)()
 
     measured = run_live(
         camera,
@@ -77,6 +84,7 @@ def live_command(
             backgrounds=tuple(background or ("blur", "#00b140")),
             folder=folder,
             preset=preset,
+            tier=cast(Tier, tier),
             trimap=parse_trimap(trimap),
         ),
         outlets=Outlets(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -27,14 +26,11 @@ from autohair_video.cli.choices import (
 )
 from autohair_video.cli.console import print_table, say, status_line
 from autohair_video.errors import OptionError
-from autohair_video.options import TemporalOptions
+from autohair_video.options import TemporalOptions, Tier
 
 if TYPE_CHECKING:
     from autohair_video.bench import Size
     from autohair_video.evaluate.folders import RegionName
-    from autohair_video.pipeline import Matter
-
-_LIVE_S = 20.0
 
 
 def evaluate_command(
@@ -149,6 +145,7 @@ def bench_command(
     live: Annotated[
         bool, typer.Option("--live", help="Time a live session instead, the clip being its camera.")
     ] = False,
+    seconds: Annotated[float, typer.Option(help="How long a live session is timed.")] = 20,
     json_path: JsonOption = None,
     trimap: AutomaticTrimapOption = "adaptive",
     temporal: TemporalOption = "lookahead",
@@ -174,7 +171,17 @@ def bench_command(
         matter=matter,
     )
     if live:
-        _bench_live(clip, load, background)
+        from autohair_video.bench.live import as_table as as_live_table
+        from autohair_video.bench.live import time_live
+
+        if clip is None:
+            raise OptionError("--live needs a clip that plays as the camera")
+        as_tier = cast(Tier, tier)
+        measured = time_live(
+            clip, load, background, seconds=seconds, tier=as_tier, json_path=json_path, say=say
+        )
+        if not quiet:
+            print_table(as_live_table(measured))
         return
     from autohair_video.bench import BenchOptions, as_table, run_bench
 
@@ -183,15 +190,3 @@ def bench_command(
         bench = run_bench(options, load, device=device, json_path=json_path, progress=show)
     if not quiet:
         print_table(as_table(bench))
-
-
-def _bench_live(clip: Path | None, load: Callable[[], Matter], background: str) -> None:
-    from autohair_video.live.run import Outlets, as_table, run_live
-    from autohair_video.live.settings import LiveOptions
-
-    if clip is None:
-        raise OptionError("--live needs a clip that plays as the camera")
-    options = LiveOptions(backgrounds=(background,))
-    nobody = Outlets(window=False)
-    measured = run_live(str(clip), load=load, options=options, outlets=nobody, say=say, seconds=_LIVE_S)
-    print_table(as_table(measured))

@@ -7,6 +7,7 @@ In the order in which a picture meets them:
     matting     one picture and what the last one left -> its matte
     view        matte and picture -> what is shown, with the status line and the help
     record      snapshots with alpha, and clips
+    measured    a session in figures
     loop        the threads: camera -> mattes -> whoever shows them
     words       how it does, in one line
     window      OpenCV's window and its keys

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -27,11 +27,13 @@ from autohair_video.live.matting import (
     fitted,
     frame_format,
 )
-from autohair_video.live.quality import Ladder
+from autohair_video.live.measured import Measured
+from autohair_video.live.quality import Ladder, levels_for
 from autohair_video.live.record import Recording, recording_preset, write_snapshot
 from autohair_video.live.settings import LiveOptions, Settings, following
 from autohair_video.live.view import draw_view
 from autohair_video.media.camera import Camera, Shot
+from autohair_video.options import Tier
 from autohair_video.outputs import Scene, composite, open_scene
 from autohair_video.pipeline import Matter
 
@@ -59,27 +61,18 @@ class Figures:
 
     ``fps``: pictures matted per second of late. ``latency_s``: median time from the camera to the
     display of late; None before the first display. ``dropped``: pictures of the camera passed over.
-    ``level``: 0 is the best quality. ``recorded_s``: length of the clip being recorded. ``trouble``:
-    what is wrong with the camera. ``notice``: what has happened just now.
+    ``quality`` of ``qualities``: the level, 1 being the coarsest. ``recorded_s``: length of the clip
+    being recorded. ``trouble``: what is wrong with the camera. ``notice``: what has happened just now.
     """
 
     fps: float
     latency_s: float | None
     dropped: int
-    level: int
+    quality: int
+    qualities: int
     recorded_s: int | None
     trouble: str | None
     notice: str | None
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A session in figures: its length, the pictures matted, and camera-to-display times of those shown."""
-
-    seconds: float
-    pictures: int
-    latencies_s: tuple[float, ...]
-    last: Figures
 
 
 class Live:
@@ -88,18 +81,24 @@ class Live:
     ``viewers`` get every picture on the matting thread, and must not keep it waiting.
     ``needs_composite``: viewers want the composite whatever view is chosen.
 
+    Args:
+        camera: gives the pictures.
+        load: makes the networks of a tier; called here, and again when the viewer chooses another tier.
+        options: how to begin.
+
     Raises:
         OptionError: the recording preset or the first background is unknown.
         InputError: the first background cannot be read.
+        WeightsError, DeviceError: the networks cannot be loaded.
     """
 
-    def __init__(self, camera: Camera, matter: Matter, options: LiveOptions) -> None:
+    def __init__(self, camera: Camera, load: Callable[[Tier], Matter], options: LiveOptions) -> None:
         self.options, self.preset = options, recording_preset(options.preset)
         self.viewers: list[Callable[[Shown], None]] = []
         self.needs_composite = False
-        self.ladder = Ladder(options.rate)
-        self._camera, self._live_matter = camera, LiveMatter(matter, options)
-        self._settings = Settings(options.backgrounds[0])
+        self._camera, self._load = camera, load
+        self._settings = Settings(options.backgrounds[0], tier=options.tier)
+        self._use(options.tier)
         self._backgrounds = options.backgrounds
         self._began_s = time.monotonic()
         self._scene = self._open(self._settings.background)
@@ -109,7 +108,7 @@ class Live:
         self._pace = _Pace()
         self._last_displayed = 0
         self._notice = ("", 0.0)
-        self._lock = threading.Lock()
+        self._lock, self._keeping = threading.Lock(), threading.Lock()
         self._quit = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="matting", daemon=True)
@@ -127,9 +126,10 @@ class Live:
         self.quit()
         self._thread.join()
         self._scene.close()
-        recording, self._recording = self._recording, None
-        if recording is not None:
-            recording.finish()
+        with self._keeping:
+            recording = self._end_recording()
+            if recording is not None:
+                recording.finish()
 
     @property
     def settings(self) -> Settings:
@@ -166,7 +166,8 @@ class Live:
             fps=self._pace.fps(now_s),
             latency_s=self._pace.latency_s(),
             dropped=self._pace.dropped,
-            level=self.ladder.number,
+            quality=self._ladder.quality,
+            qualities=len(self._ladder.levels),
             recorded_s=None if recording is None else recording.seconds,
             trouble=self._camera.trouble,
             notice=notice if now_s < until_s else None,
@@ -182,10 +183,18 @@ class Live:
             self._last_displayed = shown.number
             self._pace.latencies_s.append(time.monotonic() - shown.taken_s)
 
-    def measured(self) -> Measured:
-        """What the session has come to so far."""
-        latencies_s = tuple(self._pace.latencies_s)
-        return Measured(time.monotonic() - self._began_s, self._pace.matted, latencies_s, self.figures())
+    def measured(self, memory_bytes: Sequence[int] = ()) -> Measured:
+        """What the session has come to so far; memory is the caller's to watch."""
+        pace, ladder = self._pace, self._ladder
+        return Measured(
+            seconds=pace.seconds,
+            pictures=pace.matted,
+            dropped=pace.dropped,
+            latencies_s=tuple(pace.latencies_s),
+            quality=ladder.quality,
+            qualities=len(ladder.levels),
+            memory_bytes=tuple(memory_bytes),
+        )
 
     def snapshot(self) -> Path | None:
         """Write the last picture with alpha to the folder; its path, or None if there is no picture yet.
@@ -196,7 +205,8 @@ class Live:
         matted = self._matted
         if matted is None:
             return None
-        path = write_snapshot(self.options.folder, matted)
+        with self._keeping:
+            path = write_snapshot(self.options.folder, matted)
         self.notify(f"saved {path.name}")
         return path
 
@@ -207,16 +217,24 @@ class Live:
             OutputError: the clip cannot be written.
         """
         o = self.options
-        with self._lock:
-            ending, self._recording = self._recording, None
+        with self._keeping:
+            ending = self._end_recording()
             if ending is None:
                 self._recording = Recording(
                     o.folder, self.preset, width=o.width, height=o.height, rate=o.rate
                 )
                 return None
-        path = ending.finish()
+            path = ending.finish()
         self.notify(f"saved {path.name}" if path else "nothing was recorded")
         return path
+
+    def _end_recording(self, which: Recording | None = None) -> Recording | None:
+        """Take the recording out of the session, or only ``which``; whoever gets it ends it."""
+        with self._lock:
+            if which is not None and which is not self._recording:
+                return None
+            recording, self._recording = self._recording, None
+            return recording
 
     def quit(self) -> None:
         """End the session soon."""
@@ -249,6 +267,8 @@ class Live:
                 if settings.frozen and self._matted is not None:
                     self._pace.skip()
                     shot = None
+                if settings.tier != self._tier:
+                    self._change_tier(settings.tier)
                 if shot is not None:
                     self._advance(shot, settings)
                 elif settings != rendered and self._matted is not None:
@@ -266,17 +286,17 @@ class Live:
         ended_s = time.monotonic()
         self._pace.add(shot.number, ended_s)
         if self.options.adapt:
-            self.ladder.took(ended_s - began_s, ended_s)
+            self._ladder.took(ended_s - began_s, ended_s)
 
     def _render_anew(self, matted: Matted, settings: Settings, before: Settings) -> None:
-        if (settings.band, settings.smoothing) != (before.band, before.smoothing):
+        if _matte_of(settings) != _matte_of(before):
             self._live_matter.forget()
             shot = Shot(matted.picture, matted.number, matted.taken_s)
             matted = self._matte(matted.picture, shot, settings)
         self._show(matted, settings, new=False)
 
     def _matte(self, picture: Picture, shot: Shot, settings: Settings) -> Matted:
-        matte = self._live_matter(picture, settings, self.ladder.level)
+        matte = self._live_matter(picture, settings, self._ladder.level)
         time_ms = round(1000 * (shot.taken_s - self._began_s))
         frames = as_frames(picture, time_ms, duration_ms=round(1000 / self.options.rate))
         frames = frames.to(matte.alpha.device)
@@ -302,9 +322,20 @@ class Live:
             recording.add(matted, placed)
         except AutohairError as exc:
             self.notify(str(exc))
-            with self._lock:
-                self._recording = None
-            recording.give_up()
+            if self._end_recording(recording) is not None:
+                recording.give_up()
+
+    def _change_tier(self, tier: Tier) -> None:
+        self.notify(f"loading the networks of tier {tier}")
+        try:
+            self._use(tier)
+        except AutohairError as exc:
+            self.notify(str(exc))
+            self.change(lambda s: replace(s, tier=self._tier))
+
+    def _use(self, tier: Tier) -> None:
+        self._live_matter = LiveMatter(self._load(tier), self.options)
+        self._tier, self._ladder = tier, Ladder(self.options.rate, levels_for(tier))
 
     def _composite(self, matted: Matted, settings: Settings) -> FrameBatch:
         if settings.background != self._behind:
@@ -326,6 +357,11 @@ class Live:
         return open_scene(background, frame_format(o.width, o.height), origin=Fraction(elapsed_s))
 
 
+def _matte_of(settings: Settings) -> tuple[object, ...]:
+    """What of the settings changes the matte itself."""
+    return settings.band, settings.smoothing, settings.tier
+
+
 class _Pace:
     """Counts the pictures of a session."""
 
@@ -335,6 +371,12 @@ class _Pace:
         self.latencies_s: deque[float] = deque(maxlen=_KEPT_LATENCIES)
         self._times_s: deque[float] = deque(maxlen=_COUNTED_PICTURES)
         self._number: int | None = None
+        self._first_s: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """From the first picture to the last."""
+        return 0.0 if self._first_s is None else self._times_s[-1] - self._first_s
 
     def add(self, number: int, now_s: float) -> None:
         """Count one picture, and those of the camera between it and the last as dropped."""
@@ -342,6 +384,7 @@ class _Pace:
             self.dropped += max(0, number - self._number - 1)
         self._number = number
         self.matted += 1
+        self._first_s = now_s if self._first_s is None else self._first_s
         self._times_s.append(now_s)
 
     def skip(self) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from autohair_video.options import Tier
+
 
 @dataclass(frozen=True)
 class Level:
@@ -31,6 +33,9 @@ LEVELS: Final = (
     Level(0.4, 256, 4),
 )
 
+# What the best tier begins with.
+_BEST_LEVELS: Final = (Level(1.0, 640, 1), *LEVELS)
+
 _DOWN_AFTER_S: Final = 1.0
 _UP_AFTER_S: Final = 3.0
 _LONGEST_WAIT_S: Final = 60.0
@@ -42,10 +47,16 @@ _NEWEST_SHARE: Final = 0.2
 _FINER_COSTS: Final = 1.7
 
 
+def levels_for(tier: Tier) -> tuple[Level, ...]:
+    """The ladder of a tier, the finest level first."""
+    return _BEST_LEVELS if tier == "best" else LEVELS
+
+
 class Ladder:
     """The level to work at, from the time that each picture took."""
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, levels: tuple[Level, ...] = LEVELS) -> None:
+        self.levels = levels
         self.number = 0
         self._budget_s = 1 / rate
         self._mean_s: float | None = None
@@ -56,7 +67,12 @@ class Ladder:
     @property
     def level(self) -> Level:
         """The level to work at."""
-        return LEVELS[self.number]
+        return self.levels[self.number]
+
+    @property
+    def quality(self) -> int:
+        """The steps that could still be taken down, and one: 1 is the coarsest level."""
+        return len(self.levels) - self.number
 
     def took(self, seconds: float, now_s: float) -> None:
         """Say how long one picture took at the present level, and when; may change the level."""
@@ -73,7 +89,7 @@ class Ladder:
 
     def _wanted_step(self, mean_s: float) -> int:
         if mean_s > self._budget_s:
-            return int(self.number + 1 < len(LEVELS))
+            return int(self.number + 1 < len(self.levels))
         return -int(self.number > 0 and mean_s * _FINER_COSTS < _ROOM * self._budget_s)
 
     def _move(self, step: int) -> None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from statistics import quantiles
 from typing import TYPE_CHECKING, Final
 
-from rich.table import Table
-
 from autohair_video.errors import OptionError
-from autohair_video.live.loop import Live, Measured
-from autohair_video.live.quality import LEVELS
+from autohair_video.live.loop import Live
+from autohair_video.live.measured import Measured, resident_bytes
 from autohair_video.live.settings import LiveOptions
 from autohair_video.live.virtual import VirtualCamera
 from autohair_video.live.window import Window, check_screen
 from autohair_video.media.camera import Camera
+from autohair_video.options import Tier
 from autohair_video.pipeline import Matter
 
 if TYPE_CHECKING:
@@ -27,6 +24,7 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 _PATIENCE_S: Final = 0.1
+_MEMORY_SAMPLES: Final = 200
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Outlets:
 def run_live(
     source: str,
     *,
-    load: Callable[[], Matter],
+    load: Callable[[Tier], Matter],
     options: LiveOptions,
     outlets: Outlets,
     say: Say,
@@ -56,7 +54,7 @@ def run_live(
 
     Args:
         source: a camera's number, a device, a URL or a file.
-        load: makes the networks, once the camera's name and the screen have proved good.
+        load: makes the networks of a tier, once the camera's name and the screen have proved good.
         options: how to begin.
         outlets: who shows the pictures.
         say: prints one line.
@@ -77,15 +75,16 @@ def run_live(
     if outlets.window:
         check_screen()
     with ExitStack() as stack:
-        live = Live(camera, load(), options)
+        live = Live(camera, load, options)
         if not outlets.any:
             live.viewers.append(live.displayed)
         window = _open(live, outlets, stack, say)
         stack.enter_context(camera)
         stack.enter_context(live)
+        span = _Span(seconds)
         with suppress(KeyboardInterrupt):
-            _wait(live, window, say, seconds)
-    return live.measured()
+            _wait(live, window, say, span)
+    return live.measured(span.memory_bytes)
 
 
 def _open(live: Live, outlets: Outlets, stack: ExitStack, say: Say) -> Window | None:
@@ -104,10 +103,27 @@ def _server(live: Live, address: str) -> Server:
     return Server(live, address)
 
 
-def _wait(live: Live, window: Window | None, say: Say, seconds: float | None) -> None:
-    until_s = math.inf if seconds is None else time.monotonic() + seconds
+class _Span:
+    """How long a session runs, and the memory it holds meanwhile; without an end none is looked at."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds, self._began_s = seconds, time.monotonic()
+        self.memory_bytes: list[int] = []
+
+    def is_over(self) -> bool:
+        """Whether the time has come; to be asked again and again."""
+        if self._seconds is None:
+            return False
+        share = (time.monotonic() - self._began_s) / self._seconds
+        held = resident_bytes() if share * _MEMORY_SAMPLES >= len(self.memory_bytes) else None
+        if held is not None:
+            self.memory_bytes.append(held)
+        return share >= 1
+
+
+def _wait(live: Live, window: Window | None, say: Say, span: _Span) -> None:
     said: str | None = None
-    while not live.is_over() and time.monotonic() < until_s:
+    while not live.is_over() and not span.is_over():
         if window is None:
             live.wait(_PATIENCE_S)
         else:
@@ -116,17 +132,3 @@ def _wait(live: Live, window: Window | None, say: Say, seconds: float | None) ->
         if trouble is not None and trouble != said:
             say(trouble)
         said = trouble
-
-
-def as_table(measured: Measured) -> Table:
-    """Rate and latency of a session, for a rich console."""
-    table = Table("figure", "value", box=None)
-    table.add_row("pictures matted", f"{measured.pictures} in {measured.seconds:.1f} s")
-    table.add_row("of late", f"{measured.last.fps:.1f} fps")
-    if len(measured.latencies_s) > 1:
-        cuts = quantiles(measured.latencies_s, n=20)
-        latency = f"{1000 * cuts[9]:.0f} ms median, {1000 * cuts[18]:.0f} ms 95th percentile"
-        table.add_row("camera to display", latency)
-    table.add_row("dropped", str(measured.last.dropped))
-    table.add_row("quality", f"{len(LEVELS) - measured.last.level} of {len(LEVELS)}")
-    return table

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar, get_args
 
 from autohair_video.errors import OptionError
-from autohair_video.options import TemporalOptions, TrimapOptions
+from autohair_video.options import TemporalOptions, Tier, TrimapOptions
 
 T = TypeVar("T")
 View = Literal["composite", "matte", "side", "trimap", "original"]
 VIEWS: Final[tuple[View, ...]] = get_args(View)
+TIERS: Final[tuple[Tier, ...]] = get_args(Tier)
 
 NARROWEST_BAND: Final = 0.25
 WIDEST_BAND: Final = 4.0
@@ -27,11 +28,11 @@ class LiveOptions:
     ``width``, ``height``: of the pictures shown, in pixels; both even. ``rate``: pictures per second
     that are asked of the camera and aimed at. ``adapt``: whether quality gives way to the rate.
     ``backgrounds``: at least one; the viewer goes through them. ``folder``: where snapshots and clips
-    go. ``preset``: what clips are recorded as. ``trimap``, ``temporal``: how those stages work, before
-    the viewer's settings.
+    go. ``preset``: what clips are recorded as. ``tier``: of the networks at first. ``trimap``,
+    ``temporal``: how those stages work, before the viewer's settings.
 
     Raises:
-        OptionError: a size or a rate is out of range.
+        OptionError: a size or a rate is out of range, or there is no such tier.
     """
 
     width: int = 640
@@ -41,6 +42,7 @@ class LiveOptions:
     backgrounds: tuple[str, ...] = ("blur",)
     folder: Path = Path()
     preset: str = "h264"
+    tier: Tier = "fast"
     trimap: TrimapOptions = field(default_factory=TrimapOptions)
     temporal: TemporalOptions = field(
         default_factory=lambda: TemporalOptions(mode="causal", flow_long_side_px=192)
@@ -53,6 +55,7 @@ class LiveOptions:
             raise OptionError(f"size {self.width}x{self.height}: give {limits}")
         if not 1 <= self.rate <= 240:
             raise OptionError(f"{self.rate:g} pictures per second: give 1 to 240")
+        _check_tier(self.tier)
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Settings:
     """What the viewer has chosen; ``band`` scales the unknown band's width, 1 being the default.
 
     Raises:
-        OptionError: there is no such view, or the band is out of range.
+        OptionError: there is no such view or tier, or the band is out of range.
     """
 
     background: str
@@ -68,12 +71,19 @@ class Settings:
     band: float = 1.0
     smoothing: bool = True
     frozen: bool = False
+    tier: Tier = "fast"
 
     def __post_init__(self) -> None:
         if self.view not in VIEWS:
             raise OptionError(f"unknown view {self.view!r}: use {', '.join(VIEWS)}")
         if not NARROWEST_BAND <= self.band <= WIDEST_BAND:
             raise OptionError(f"band {self.band:g}: give {NARROWEST_BAND:g} to {WIDEST_BAND:g}")
+        _check_tier(self.tier)
+
+
+def _check_tier(tier: str) -> None:
+    if tier not in TIERS:
+        raise OptionError(f"unknown tier {tier!r}: use {' or '.join(TIERS)}")
 
 
 def following(items: tuple[T, ...], item: T) -> T:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from autohair_video.live.loop import Figures
-from autohair_video.live.quality import LEVELS
 from autohair_video.live.settings import Settings
 
 
@@ -11,7 +10,8 @@ def status_line(figures: Figures, settings: Settings) -> str:
     """The session in one line: rate, latency, pictures dropped, and what is chosen."""
     latency = "-" if figures.latency_s is None else f"{1000 * figures.latency_s:.0f} ms"
     parts = [f"{figures.fps:.1f} fps", latency, f"dropped {figures.dropped}", settings.view]
-    parts += [f"quality {len(LEVELS) - figures.level}/{len(LEVELS)}", f"band {settings.band:.2g}"]
+    parts += [f"quality {figures.quality}/{figures.qualities}", f"band {settings.band:.2g}"]
+    parts += [] if settings.tier == "fast" else [settings.tier]
     parts += [] if settings.smoothing else ["no smoothing"]
     parts += ["frozen"] if settings.frozen else []
     if figures.recorded_s is not None:

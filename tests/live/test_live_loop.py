@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 from matters import HARD, never
 from screen import until
 
-from autohair_video import AutohairError, Matter, OptionError, TrimapOptions
+from autohair_video import AutohairError, Matter, OptionError, TrimapOptions, WeightsError
 from autohair_video.cli import run
 from autohair_video.live.loop import Live
+from autohair_video.live.quality import levels_for
 from autohair_video.live.run import Outlets, run_live
 from autohair_video.live.settings import LiveOptions
 from autohair_video.live.virtual import VirtualCamera, setup
@@ -30,7 +32,7 @@ def matter() -> Matter:
 
 def _session(matter: Matter, options: LiveOptions, does: Callable[[Live], None]) -> None:
     camera = Camera(str(SAMPLE), width=options.width, height=options.height, rate=options.rate)
-    with camera, Live(camera, matter, options) as live:
+    with camera, Live(camera, lambda _: matter, options) as live:
         until(lambda: live.is_over() or live.figures().fps > 0, "pictures")
         does(live)
 
@@ -83,9 +85,43 @@ def test_a_background_that_cannot_be_read_is_told_and_the_old_one_stays(
     _session(matter, LiveOptions(160, 90, backgrounds=("#ff0000",), trimap=FIXED), does)
 
 
+def test_another_tier_is_loaded_while_it_runs_and_one_that_cannot_be_is_told(matter: Matter) -> None:
+    loaded: list[str] = []
+
+    def load(tier: str) -> Matter:
+        loaded.append(tier)
+        if loaded.count(tier) > 1:
+            raise WeightsError("its weights are gone")
+        return matter
+
+    camera = Camera(str(SAMPLE), width=160, height=90, rate=30)
+    with camera, Live(camera, load, LiveOptions(160, 90, trimap=FIXED, adapt=False)) as live:
+        assert live.figures().qualities == len(levels_for("fast"))
+        live.change(lambda s: replace(s, tier="best"))
+        until(lambda: live.is_over() or live.figures().qualities == len(levels_for("best")), "the best tier")
+        number = live.measured().pictures
+        until(lambda: live.is_over() or live.measured().pictures > number, "pictures of that tier")
+        live.change(lambda s: replace(s, tier="fast"))
+        until(lambda: "gone" in (live.figures().notice or ""), "a notice")
+        until(lambda: live.settings.tier == "best", "the tier before")
+    assert loaded == ["fast", "best", "fast"]
+
+
+def test_what_is_kept_gets_names_of_its_own_however_fast_it_comes(matter: Matter, tmp_path: Path) -> None:
+    def does(live: Live) -> None:
+        threads = [threading.Thread(target=live.snapshot) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    _session(matter, LiveOptions(160, 90, folder=tmp_path, trimap=FIXED), does)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
 def test_a_virtual_camera_that_is_missing_is_explained(matter: Matter) -> None:
     camera = Camera(str(SAMPLE), width=160, height=90, rate=30)
-    live = Live(camera, matter, LiveOptions(160, 90, trimap=FIXED))
+    live = Live(camera, lambda _: matter, LiveOptions(160, 90, trimap=FIXED))
     if Path("/dev/video0").exists():
         pytest.skip("there may be a virtual camera here")
     with pytest.raises(AutohairError, match=r"v4l2loopback|OBS|pip install"):
@@ -97,7 +133,13 @@ def test_a_virtual_camera_that_is_missing_is_explained(matter: Matter) -> None:
 
 def test_someone_must_show_the_pictures() -> None:
     with pytest.raises(OptionError, match="nobody"):
-        run_live(str(SAMPLE), load=never, options=LiveOptions(), outlets=Outlets(window=False), say=print)
+        run_live(
+            str(SAMPLE),
+            load=lambda _: never(),
+            options=LiveOptions(),
+            outlets=Outlets(window=False),
+            say=print,
+        )
 
 
 @pytest.mark.parametrize(
@@ -107,6 +149,7 @@ def test_someone_must_show_the_pictures() -> None:
         ("--size 640", 2, "WIDTHxHEIGHT"),
         ("--size 641x360", 2, "even"),
         ("--fps 0", 2, "give 1 to 240"),
+        ("--tier huge", 2, "unknown tier"),
         ("--format gif2", 2, "unknown format"),
         ("--format png-sequence", 2, "record as a video"),
         ("--bg greenish", 2, "no colour and no file"),

@@ -49,7 +49,7 @@ from autohair_video.live.window import Window
 from autohair_video.media.camera import Camera
 
 camera = Camera(sys.argv[1], width=320, height=180, rate=30)
-live = Live(camera, Matter(device="cpu"), LiveOptions(320, 180))
+live = Live(camera, lambda _: Matter(device="cpu"), LiveOptions(320, 180))
 for _ in range(40):
     child = os.fork()
     if child == 0:
@@ -151,7 +151,7 @@ def test_brackets_change_the_band(display: Screen) -> None:
 
 def test_every_key_is_in_the_help_and_does_what_it_says(tmp_path: Path) -> None:
     camera = Camera(str(SAMPLE), width=64, height=64, rate=30)
-    live = Live(camera, Matter(device="cpu", options=HARD), LiveOptions(64, 64, folder=tmp_path))
+    live = Live(camera, lambda _: Matter(device="cpu", options=HARD), LiveOptions(64, 64, folder=tmp_path))
     assert [key.name for key in KEYS.values()] == ["q", "space", "b", "m", "[", "]", "t", "s", "r"]
     KEYS[ord("t")].press(live)
     assert not live.settings.smoothing

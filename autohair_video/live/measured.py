@@ -1,0 +1,110 @@
+"""A session in figures: rate, time from the camera to the display, and memory over time."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, quantiles
+from typing import Any, Final
+
+from rich.table import Table
+
+_STATM: Final = Path("/proc/self/statm")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a session came to.
+
+    ``seconds``: from its first picture to its last. ``pictures``: matted in that time. ``dropped``: the
+    camera's pictures passed over. ``latencies_s``: from the camera to the display, of each that was
+    shown. ``quality`` of ``qualities``: the level at the end, 1 being the coarsest. ``memory_bytes``: what
+    the process held, at even intervals; empty where the system does not tell.
+    """
+
+    seconds: float
+    pictures: int
+    dropped: int
+    latencies_s: tuple[float, ...]
+    quality: int
+    qualities: int
+    memory_bytes: tuple[int, ...] = ()
+
+    @property
+    def fps(self) -> float:
+        """Pictures per second.
+
+        >>> Measured(2.0, 61, 0, (), 5, 5).fps
+        30.0
+        """
+        return (self.pictures - 1) / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def latency_s(self) -> tuple[float, float] | None:
+        """Median and 95th percentile; None where fewer than two pictures were shown.
+
+        >>> Measured(1.0, 3, 0, (1.0, 2.0, 3.0), 5, 5).latency_s
+        (2.0, 2.9)
+        """
+        if len(self.latencies_s) < 2:
+            return None
+        cuts = quantiles(self.latencies_s, n=20, method="inclusive")
+        return cuts[9], cuts[18]
+
+    @property
+    def memory(self) -> tuple[int, int, int] | None:
+        """Bytes: mean of the second fifth of the time, mean of the last fifth, and the most.
+
+        In the first fifth libraries still warm up. None where memory is not known.
+
+        >>> Measured(1.0, 9, 0, (), 5, 5, (1, 7, 7, 7, 9)).memory
+        (7, 9, 9)
+        """
+        fifth = len(self.memory_bytes) // 5
+        if fifth == 0:
+            return None
+        early, late = self.memory_bytes[fifth : 2 * fifth], self.memory_bytes[-fifth:]
+        return round(mean(early)), round(mean(late)), max(self.memory_bytes)
+
+
+def resident_bytes() -> int | None:
+    """What this process holds in memory now; None where the system does not tell (all but Linux)."""
+    if not _STATM.is_file():
+        return None
+    return int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def as_table(measured: Measured) -> Table:
+    """All figures, for a rich console."""
+    table = Table("figure", "value", box=None)
+    table.add_row("pictures matted", f"{measured.pictures} in {measured.seconds:.1f} s")
+    table.add_row("rate", f"{measured.fps:.1f} fps")
+    if measured.latency_s is not None:
+        median_s, late_s = measured.latency_s
+        latency = f"{1000 * median_s:.0f} ms median, {1000 * late_s:.0f} ms 95th percentile"
+        table.add_row("camera to display", latency)
+    table.add_row("dropped", str(measured.dropped))
+    table.add_row("quality", f"{measured.quality} of {measured.qualities}")
+    if measured.memory is not None:
+        early, late, most = (f"{size / 1e6:.0f} MB" for size in measured.memory)
+        table.add_row("memory", f"{early} early, {late} at the end, {most} at most")
+    return table
+
+
+def as_figures(measured: Measured) -> dict[str, Any]:
+    """All figures, for JSON; the keys name the units."""
+    latency, memory = measured.latency_s or (None, None), measured.memory or (None, None, None)
+    return {
+        "seconds": measured.seconds,
+        "pictures": measured.pictures,
+        "fps": measured.fps,
+        "latency_median_s": latency[0],
+        "latency_p95_s": latency[1],
+        "dropped": measured.dropped,
+        "quality": measured.quality,
+        "qualities": measured.qualities,
+        "memory_early_bytes": memory[0],
+        "memory_late_bytes": memory[1],
+        "memory_most_bytes": memory[2],
+    }

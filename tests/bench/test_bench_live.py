@@ -1,0 +1,38 @@
+"""A live session by the clock, as the command prints and leaves it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from autohair_video.cli import run
+
+SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.mp4"
+CALL = ["bench", str(SAMPLE), "--live", "--device", "cpu"]
+
+
+def test_rate_latency_and_memory_are_printed_and_left_as_json(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "live.json"
+    assert run([*CALL, "--seconds", "4", "--json", str(path)]) == 0
+    out, err = capfd.readouterr()
+    assert err == ""
+    for words in ("fps", "median", "95th percentile", "dropped", "quality"):
+        assert words in out
+    content = json.loads(path.read_text())
+    live = content["live"]
+    assert (content["clip"], content["width"], content["height"]) == ("portrait.mp4", 640, 360)
+    assert content["machine"]["device"] == "cpu"
+    assert 0 < live["latency_median_s"] <= live["latency_p95_s"]
+    assert live["pictures"] > 1
+    assert live["fps"] == pytest.approx((live["pictures"] - 1) / live["seconds"])
+    if Path("/proc/self/statm").exists():
+        assert 0 < live["memory_late_bytes"] <= live["memory_most_bytes"]
+
+
+def test_no_time_at_all_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([*CALL, "--seconds", "0"]) == 2
+    assert "more than 0" in capfd.readouterr().err
