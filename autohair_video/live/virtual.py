@@ -34,7 +34,7 @@ class VirtualCamera:
             raise OptionError(
                 "a virtual camera needs pyvirtualcam: pip install 'autohair-video[live]'"
             ) from exc
-        o = live.options
+        self._live, o = live, live.options
         try:
             self._camera: Any = pyvirtualcam.Camera(
                 width=o.width, height=o.height, fps=o.rate, fmt=pyvirtualcam.PixelFormat.BGR
@@ -50,8 +50,13 @@ class VirtualCamera:
         self._camera.close()
 
     def _send(self, shown: Shown) -> None:
-        if shown.composite is not None:
+        if shown.composite is None:
+            return
+        try:
             self._camera.send(shown.composite)
+        except RuntimeError as exc:
+            raise OutputError(f"virtual camera {self.name} takes no more pictures: {exc}") from exc
+        self._live.displayed(shown)
 
 
 def setup(platform: str = sys.platform) -> str:
