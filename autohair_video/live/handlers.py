@@ -28,14 +28,16 @@ from starlette.routing import Route
 
 from autohair_video.errors import AutohairError
 from autohair_video.live.loop import Live, Shown
-from autohair_video.live.settings import VIEWS, Settings
+from autohair_video.live.settings import TIERS, VIEWS, Settings
 from autohair_video.live.words import status_line
 from autohair_video.media.image import read_image
 
 LARGEST_UPLOAD: Final = 20_000_000
 _MOST_UPLOADS: Final = 50
 _MOST_PIXELS: Final = 50_000_000
-_KINDS: Final = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
+# MPO is a JPEG with more pictures behind it, as many telephones write it; Pillow opens it as JPEG.
+_KINDS: Final = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp"}
+_OPENED: Final = ("JPEG", "PNG", "WEBP")
 _LONGEST_SETTINGS: Final = 10_000
 _COLOUR: Final = re.compile("#[0-9a-f]{6}", re.IGNORECASE)
 _OFFERED: Final[Mapping[str, tuple[type, ...]]] = {
@@ -44,12 +46,15 @@ _OFFERED: Final[Mapping[str, tuple[type, ...]]] = {
     "band": (int, float),
     "smoothing": (bool,),
     "frozen": (bool,),
+    "tier": (str,),
 }
 _POLL_S: Final = 1.0
 _JPEG_QUALITY: Final = 85
 HEADERS: Final = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'self'",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
@@ -164,6 +169,8 @@ class Handlers:
             "band": settings.band,
             "smoothing": settings.smoothing,
             "frozen": settings.frozen,
+            "tier": settings.tier,
+            "tiers": TIERS,
             "line": status_line(figures, settings),
             "recorded_s": figures.recorded_s,
             "trouble": figures.trouble,
@@ -174,11 +181,11 @@ class Handlers:
         return JSONResponse(content, headers=HEADERS)
 
     async def settings(self, request: Request) -> Response:
-        """Choose: a JSON object with some of background, view, band, smoothing, frozen."""
+        """Choose: a JSON object with some of background, view, band, smoothing, frozen, tier."""
         try:
             wanted = json.loads(await _body(request, _LONGEST_SETTINGS, "these settings"))
             changes = _checked(wanted, self._live.backgrounds)
-        except (AttributeError, KeyError, TypeError, ValueError) as exc:
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as exc:
             raise HTTPException(422, "These settings are not understood.") from exc
         self._live.change(lambda before: replace(before, **changes))
         return self._state()
@@ -210,7 +217,7 @@ class Handlers:
     async def file(self, request: Request) -> Response:
         """One of the files that this page has had written."""
         path = self._files.get(request.path_params["name"])
-        if path is None:
+        if path is None or not path.is_file():
             raise HTTPException(404, "There is no such file.")
         return FileResponse(path, filename=path.name, headers=HEADERS)
 
@@ -284,7 +291,7 @@ def _extension(data: bytes) -> str:
     """What a picture's name ends in, by its content."""
     refusal = HTTPException(415, "This is no JPEG, PNG or WebP picture that can be read.")
     try:
-        with Image.open(io.BytesIO(data), formats=tuple(_KINDS)) as picture:
+        with Image.open(io.BytesIO(data), formats=_OPENED) as picture:
             kind, (width, height) = picture.format, picture.size
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as exc:
         raise refusal from exc

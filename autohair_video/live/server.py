@@ -13,6 +13,7 @@ import secrets
 import socket
 import tempfile
 import threading
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -63,6 +64,17 @@ def is_local(host: str) -> bool:
         return False
 
 
+def _reachable(host: str) -> str:
+    """The host of the page's address: for 0.0.0.0, the address by which this machine goes out."""
+    if host != "0.0.0.0":
+        return socket.gethostname() if host == "::" else f"[{host}]" if ":" in host else host
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        # an address of no one's, from the range for documentation; connecting UDP sends nothing
+        probe.connect(("192.0.2.1", 9))
+        return str(probe.getsockname()[0])
+    return socket.gethostname()
+
+
 class Server:
     """The page of a session, served from a thread of its own until `close`.
 
@@ -80,8 +92,7 @@ class Server:
         except OSError as exc:
             raise OutputError(f"cannot serve at {address} ({exc.strerror}): choose another port") from exc
         self._folder = tempfile.TemporaryDirectory(prefix="autohair-live-")
-        shown_host = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown_host}:{self._socket.getsockname()[1]}/" + (
+        self.url = f"http://{_reachable(host)}:{self._socket.getsockname()[1]}/" + (
             f"?token={token}" if token else ""
         )
         live.add_background("blur")
@@ -121,7 +132,7 @@ class _Guard:
         refusal = self._refusal(request)
         if refusal is not None:
             await PlainTextResponse(refusal, status_code=403, headers=HEADERS)(scope, receive, send)
-        elif self._token is not None and "token" in request.query_params:
+        elif self._token is not None and request.url.path == "/" and "token" in request.query_params:
             answer = RedirectResponse("/", headers=HEADERS)
             answer.set_cookie(_COOKIE, self._token, httponly=True, samesite="strict")
             await answer(scope, receive, send)
@@ -131,7 +142,9 @@ class _Guard:
     def _refusal(self, request: Request) -> str | None:
         host = request.headers.get("host", "")
         origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        foreign = request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+        followed = request.headers.get("sec-fetch-mode") == "navigate" and request.method == "GET"
+        if (foreign and not followed) or (origin is not None and urlsplit(origin).netloc != host):
             return "This page may be used from its own address only."
         if self._token is None:
             local = urlsplit(f"//{host}").hostname in self._names

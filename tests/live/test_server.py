@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from screen import until
 
@@ -21,6 +23,7 @@ from autohair_video import Matter, MatterOptions, OptionError, OutputError, Segm
 from autohair_video.cli import run
 from autohair_video.live.handlers import LARGEST_UPLOAD
 from autohair_video.live.loop import Live
+from autohair_video.live.quality import levels_for
 from autohair_video.live.server import Server
 from autohair_video.live.settings import LiveOptions
 from autohair_video.media.camera import Camera
@@ -56,7 +59,7 @@ class Session:
         )
         self._stack = ExitStack()
         camera = Camera(str(SAMPLE), width=320, height=180, rate=30)
-        self.live = Live(camera, Matter(device="cpu", options=CLEAR), options)
+        self.live = Live(camera, lambda tier: Matter(tier=tier, device="cpu", options=CLEAR), options)
         self.server = self._stack.enter_context(closing(Server(self.live, address)))
         self._stack.enter_context(camera)
         self._stack.enter_context(self.live)
@@ -156,6 +159,24 @@ def test_an_uploaded_picture_becomes_the_background(page: Page, session: Session
     assert kept.parent.stat().st_mode & 0o077 == 0
 
 
+def test_pictures_of_telephones_are_taken(session: Session) -> None:
+    """Many are MPO: a JPEG with a second picture behind it."""
+    first, second = (Image.new("RGB", (160, 90), colour) for colour in ("blue", "red"))
+    file = io.BytesIO()
+    first.save(file, "MPO", save_all=True, append_images=[second])
+    status, _ = session.ask("POST", "/background", file.getvalue())
+    assert status == 200
+    assert session.live.settings.background.endswith(".jpg")
+
+
+def test_the_tier_can_be_chosen(page: Page, session: Session) -> None:
+    page.locator("#tier").select_option("best")
+    until(lambda: session.live.figures().qualities == len(levels_for("best")), "the best tier")
+    until(lambda: "best" in page.locator("#figures").inner_text(), "the status line")
+    page.locator("#tier").select_option("fast")
+    until(lambda: session.live.figures().qualities == len(levels_for("fast")), "the fast tier")
+
+
 def test_uploads_of_a_wrong_type_or_size_are_refused_in_words(
     page: Page, session: Session, tmp_path: Path
 ) -> None:
@@ -171,6 +192,8 @@ def test_uploads_of_a_wrong_type_or_size_are_refused_in_words(
     until(lambda: "20 MB is the most" in message.inner_text(), "a refusal of the size")
     headers = {"Content-Length": str(LARGEST_UPLOAD + 1)}
     status, text = session.ask("POST", "/background", b"", headers)
+    assert (status, b"20 MB is the most" in text) == (413, True)
+    status, text = session.ask("POST", "/background", b"\0" * 100_000_000)
     assert (status, b"20 MB is the most" in text) == (413, True)
     cut = cv2.imencode(".png", np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8))[1].tobytes()
     assert session.ask("POST", "/background", cut[: len(cut) // 2])[0] == 415
@@ -216,6 +239,8 @@ def test_tricks_with_paths_get_nowhere(session: Session, path: str) -> None:
         '{"band": 1000}',
         '{"band": NaN}',
         '{"view": "x"}',
+        '{"tier": "huge"}',
+        "[" * 9999,
         '{"folder": "/"}',
         "[]",
         "{",
@@ -232,6 +257,10 @@ def test_other_sites_are_refused(session: Session) -> None:
     own = f"127.0.0.1:{session.place.port}"
     assert session.ask("POST", "/record", headers={"Host": own, "Origin": "http://evil.example"})[0] == 403
     assert session.ask("GET", "/state", headers={"Host": "evil.example"})[0] == 403
+    embedded = {"Host": own, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+    assert session.ask("GET", "/picture.jpg", headers=embedded)[0] == 403
+    followed = {"Host": own, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert session.ask("GET", "/", headers=followed)[0] == 200
     assert session.ask("GET", "/state", headers={"Host": own, "Origin": f"http://{own}"})[0] == 200
     assert session.live.figures().recorded_s is None
 
@@ -252,9 +281,10 @@ def test_beyond_this_machine_a_token_is_needed(browser: Browser, tmp_path: Path)
         assert session.ask("POST", "/record?token=guess")[0] == 403
         status, text = session.ask("GET", "/state")
         assert (status, b"token" in text) == (403, True)
+        assert session.ask("GET", f"/picture.jpg?{session.place.query}")[0] == 200
         page = browser.new_page()
         page.set_default_timeout(60_000)
-        page.goto(session.server.url.replace("0.0.0.0", "127.0.0.1"))
+        page.goto(session.server.url.replace(session.place.hostname or "", "127.0.0.1"))
         assert "token" not in page.url
         until(_shows(page, RED), "a picture")
         page.close()

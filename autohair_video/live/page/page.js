@@ -2,15 +2,28 @@
 
 const at = (id) => document.getElementById(id);
 let largestUpload = 0;
-let shownUntil = 0;
+let saidUntil = 0;
+let told = "";
+
+function show(text) {
+  // a screen reader reads whatever is set anew, even to the same
+  if (at("message").textContent !== text) at("message").textContent = text;
+}
 
 function say(text) {
-  at("message").textContent = text;
-  shownUntil = Date.now() + 6000;
+  saidUntil = Date.now() + 6000;
+  show(text);
+}
+
+// What the program tells stands as long as it tells it; what the page says goes before it, until there is news.
+function tell(text) {
+  if (text && text !== told) saidUntil = 0;
+  told = text;
+  if (Date.now() > saidUntil) show(text);
 }
 
 async function call(path, options = {}) {
-  const answer = await fetch(path, options);
+  const answer = await fetch(path, options).catch(() => { throw new Error("No connection to the program"); });
   if (!answer.ok) throw new Error(await answer.text());
   return answer;
 }
@@ -29,6 +42,12 @@ function drawBackgrounds(state) {
     menu.dataset.names = names;
   }
   if (document.activeElement !== menu) menu.value = state.background;
+}
+
+function drawTiers(state) {
+  const menu = at("tier");
+  if (!menu.childElementCount) menu.replaceChildren(...state.tiers.map((tier) => new Option(tier)));
+  if (document.activeElement !== menu) menu.value = state.tier;
 }
 
 function drawViews(state) {
@@ -59,6 +78,7 @@ function draw(state) {
   largestUpload = state.largest_upload;
   drawBackgrounds(state);
   drawViews(state);
+  drawTiers(state);
   drawFiles(state.files);
   if (document.activeElement !== at("band")) at("band").value = state.band;
   at("band-value").textContent = `${Number(state.band).toFixed(2)}`;
@@ -68,8 +88,7 @@ function draw(state) {
   at("record").setAttribute("aria-pressed", recording);
   at("record").textContent = recording ? `Stop (${state.recorded_s} s)` : "Record";
   at("figures").textContent = state.line;
-  if (state.trouble || state.notice) say(state.trouble || state.notice);
-  else if (Date.now() > shownUntil) at("message").textContent = "";
+  tell(state.trouble || state.notice || "");
 }
 
 async function upload(file) {
@@ -94,7 +113,7 @@ async function showPictures() {
       await at("picture").decode();
       URL.revokeObjectURL(before);
     } catch (error) {
-      say("No connection to the program");
+      say(error.message);
       await new Promise((resume) => setTimeout(resume, 1000));
     }
   }
@@ -109,6 +128,7 @@ async function showState() {
 
 at("background").addEventListener("change", (event) => change({ background: Number(event.target.value) }));
 at("colour").addEventListener("input", (event) => change({ background: event.target.value }));
+at("tier").addEventListener("change", (event) => change({ tier: event.target.value }));
 at("band").addEventListener("input", (event) => change({ band: Number(event.target.value) }));
 at("smoothing").addEventListener("change", (event) => change({ smoothing: event.target.checked }));
 at("frozen").addEventListener("change", (event) => change({ frozen: event.target.checked }));
