@@ -18,12 +18,15 @@ from autohair_video.matting.composite import (
     composite_planes,
     wrap_light,
 )
-from autohair_video.matting.foreground import estimate_foreground, spill
+from autohair_video.matting.foreground import estimate_foreground, foreground_in_band, spill
 from autohair_video.media.background import Background, StillBackground, open_background
 from autohair_video.media.colour import convert_format, from_rgb, planes_to_rgb, round_planes
 from autohair_video.media.transfer import from_linear, to_linear
 from autohair_video.options import BlendOptions
 from autohair_video.timing import Watch, unwatched
+
+# Colours of an image (N, C, H, W) under its alpha.
+Foreground = Callable[[Tensor, Tensor], Tensor]
 
 # Standard deviations of the blurred background and of the light wrap, of the frame's long side.
 BLUR_SHARE = 0.02
@@ -145,7 +148,7 @@ def _composite(
 ) -> FrameBatch:
     with watch("foreground"):
         source = _in_target(batch, target)
-        subject = _subject(source, alpha, target, blend)
+        subject = _subject(source, alpha, target, blend, foreground_in_band)
     with watch("composite"):
         behind = scene.behind(source, alpha, [pts * batch.time_base for pts in batch.pts])
         place = _linear_composite if blend.linear else _coded_composite
@@ -156,7 +159,7 @@ def _composite(
 
 
 def _cut_out(batch: FrameBatch, alpha: Tensor, target: FrameFormat, blend: BlendOptions) -> FrameBatch:
-    subject = _subject(_in_target(batch, target), alpha, target, blend)
+    subject = _subject(_in_target(batch, target), alpha, target, blend, _foreground_everywhere)
     return batch.with_planes(round_planes(subject, target), target)
 
 
@@ -165,9 +168,17 @@ def _in_target(batch: FrameBatch, target: FrameFormat) -> Planes:
     return y, u, v
 
 
-def _subject(source: Planes, alpha: Tensor, fmt: FrameFormat, blend: BlendOptions) -> Planes:
+def _foreground_everywhere(image: Tensor, alpha: Tensor) -> Tensor:
+    """For cut-outs, whose colours may be looked at where alpha is 0."""
+    return estimate_foreground(image, alpha)[0]
+
+
+def _subject(
+    source: Planes, alpha: Tensor, fmt: FrameFormat, blend: BlendOptions, foreground: Foreground
+) -> Planes:
     """The subject's own colours as float planes, the spill taken off them."""
-    subject = _linear_subject(source, alpha, fmt) if blend.linear else _coded_subject(source, alpha, fmt)
+    coloured = _linear_subject if blend.linear else _coded_subject
+    subject = coloured(source, alpha, fmt, foreground)
     if blend.despill == "off":
         return subject
     rgb = planes_to_rgb(subject, fmt)
@@ -191,15 +202,14 @@ def _changed(planes: Planes, before: Tensor, after: Tensor, fmt: FrameFormat) ->
     return y, u, v
 
 
-def _coded_subject(source: Planes, alpha: Tensor, fmt: FrameFormat) -> Planes:
-    luma, _ = estimate_foreground(source[0], alpha)
-    coarse = chroma_alpha(alpha, fmt.chroma_size)
-    chroma, _ = estimate_foreground(torch.cat(source[1:], dim=1), coarse)
+def _coded_subject(source: Planes, alpha: Tensor, fmt: FrameFormat, foreground: Foreground) -> Planes:
+    luma = foreground(source[0], alpha)
+    chroma = foreground(torch.cat(source[1:], dim=1), chroma_alpha(alpha, fmt.chroma_size))
     return luma, chroma[:, :1], chroma[:, 1:]
 
 
-def _linear_subject(source: Planes, alpha: Tensor, fmt: FrameFormat) -> Planes:
-    light, _ = estimate_foreground(to_linear(planes_to_rgb(source, fmt), fmt), alpha)
+def _linear_subject(source: Planes, alpha: Tensor, fmt: FrameFormat, foreground: Foreground) -> Planes:
+    light = foreground(to_linear(planes_to_rgb(source, fmt), fmt), alpha)
     return _where_alpha(alpha, 1, source, from_rgb(from_linear(light, fmt), fmt))
 
 

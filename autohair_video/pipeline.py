@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -33,7 +34,9 @@ from autohair_video.matting.subject import (
 from autohair_video.matting.temporal import Mean, Solved, smooth_alpha, smooth_probability, with_later
 from autohair_video.matting.trimap import draw_trimap, quantise_trimap
 from autohair_video.media.colour import to_rgb
+from autohair_video.models.layers import has_fast_bfloat16
 from autohair_video.options import MatterOptions, Tier
+from autohair_video.queues import ahead
 from autohair_video.timing import Watch, unwatched
 from autohair_video.weights import Role, load_network
 
@@ -72,6 +75,15 @@ class ClipState:
     subject: SubjectState | None = None
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """Frames on the device, their pictures (N, 3, H, W) uint8 RGB, and each one's motion."""
+
+    batch: FrameBatch
+    pictures: Tensor
+    motions: tuple[Motion | None, ...]
+
+
 @dataclass
 class Carry:
     """State in time that outlives one call of `Matter.frames`, where a clip is matted in parts.
@@ -103,6 +115,13 @@ def choose_device(name: str = "auto") -> torch.device:
     if not available[kind]:
         raise DeviceError(f"no {kind} device on this machine; use --device cpu or auto")
     return torch.device(name)
+
+
+def working_dtype(device: torch.device) -> torch.dtype:
+    """What the networks reckon in there: half precision where that is faster."""
+    if device.type != "cpu":
+        return torch.float16
+    return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
 
 
 class Matter:
@@ -142,15 +161,14 @@ class Matter:
 
     def _network(self, role: Role, own: str | Path | None) -> nn.Module:
         network = load_network(own or f"{role}-{self.tier}", role=role)
-        network = network.to(self.device).to(memory_format=torch.channels_last)
-        if self.device.type != "cpu":
-            network.half()
+        network = network.to(self.device, working_dtype(self.device)).to(memory_format=torch.channels_last)
         self._networks.append(network)
         return network
 
     def fingerprint(self) -> str:
         """A digest of all that decides a matte: weights, options, and the kind of device."""
-        digest = hashlib.sha256(f"{self.options} {self.device.type}".encode())
+        kind = self.device.type, working_dtype(self.device)
+        digest = hashlib.sha256(f"{self.options} {kind}".encode())
         for network in self._networks:
             for tensor in network.state_dict().values():
                 digest.update(tensor.float().cpu().numpy().tobytes())
@@ -185,12 +203,17 @@ class Matter:
         state = carry.state if carry else None
         guide = Guide() if guide is None else guide.to(self.device)
         given = None if trimaps is None else iter(trimaps)
-        for batch in batches:
-            trimap = None if given is None else next(given, None)
-            if given is not None and (trimap is None or len(trimap) < len(batch)):
-                raise InputError("the clip goes on after the last trimap: give one for each frame")
-            done, state = self.step(batch, state, guide=guide, trimap=trimap)
-            yield from done
+        prepared = self._prepared(batches, state)
+        if self.device.type == "cpu":
+            # flow runs on one core: that of the next frames goes beside the networks
+            prepared = ahead(prepared, depth=1)
+        with closing(prepared):
+            for frames in prepared:
+                trimap = None if given is None else next(given, None)
+                if given is not None and (trimap is None or len(trimap) < len(frames.batch)):
+                    raise InputError("the clip goes on after the last trimap: give one for each frame")
+                done, state = self._step(frames, state or ClipState(), guide, trimap)
+                yield from done
         if state is not None:
             done, state = self.flush(state, guide=guide)
             yield from done
@@ -220,11 +243,15 @@ class Matter:
         Raises:
             DeviceError: a single frame needs more memory than the device has.
         """
-        state, guide = state or ClipState(), guide or Guide()
-        with self.watch("upload"):
-            batch = batch.to(self.device)
+        state = state or ClipState()
+        return self._step(self._prepare(batch, _picture_of(state)), state, guide or Guide(), trimap)
+
+    def _step(
+        self, frames: Prepared, state: ClipState, guide: Guide, trimap: Tensor | None
+    ) -> tuple[list[Done], ClipState]:
+        batch = frames.batch
         try:
-            state = self._solve_batch(batch, state, guide, trimap)
+            state = self._solve_batch(frames, state, guide, trimap)
         except torch.OutOfMemoryError as exc:
             if len(batch) == 1:
                 f = batch.format
@@ -293,31 +320,43 @@ class Matter:
         rgb = rgb.to(self.device)
         pictures = (rgb * 255).round().to(torch.uint8)
         guide = Guide() if guide is None else guide.to(self.device)
-        kept = Kept(rgb)
-        if trimap is None:
-            kept = self._kept(self.segment(rgb), rgb, (Fraction(guide.subject.at_s),), guide, None)
-            drawn = self._draw(kept.seen, (None,), rgb, None)
-            alpha, known, _ = self._close(pictures, drawn, drawn, ())
-        else:
+        if trimap is not None:
             known = trimap.to(self.device)
             alpha, _ = self._solve(pictures, known, ())
+            return Matte(self._finish(alpha, guide, None), trimap=known)
+        kept = self._kept(self.segment(rgb), pictures, (Fraction(guide.subject.at_s),), guide, None)
+        drawn = self._draw(kept.seen, (None,), pictures, None)
+        alpha, known, _ = self._close(pictures, drawn, drawn, ())
         return Matte(self._finish(alpha, guide, kept.others), trimap=known, notices=kept.notices)
 
+    def _prepared(
+        self, batches: Iterable[FrameBatch], state: ClipState | None
+    ) -> Generator[Prepared, None, None]:
+        before = _picture_of(state) if state else None
+        for batch in batches:
+            yield (frames := self._prepare(batch, before))
+            before = frames.pictures[-1:]
+
+    def _prepare(self, batch: FrameBatch, before: Tensor | None) -> Prepared:
+        """What needs no network; ``before`` is the picture of the frame before, (1, 3, H, W) uint8."""
+        with self.watch("upload"):
+            batch = batch.to(self.device)
+        with self.watch("convert"):
+            pictures = to_rgb(batch).mul_(255).round_().to(torch.uint8)
+        with self.watch("flow"):
+            return Prepared(batch, pictures, estimate_motions(before, pictures, self.options.temporal))
+
     def _solve_batch(
-        self, batch: FrameBatch, state: ClipState, guide: Guide, given: Tensor | None
+        self, frames: Prepared, state: ClipState, guide: Guide, given: Tensor | None
     ) -> ClipState:
         """The state after these frames, which wait in it."""
         options, watch, last = self.options.temporal, self.watch, state.last
-        with watch("convert"):
-            rgb = to_rgb(batch)
-            pictures = (rgb * 255).round().to(torch.uint8)
-        with watch("temporal"):
-            motions = estimate_motions(last.picture if last else None, pictures, options)
-        kept = Kept(rgb)
+        batch, pictures, motions = frames.batch, frames.pictures, frames.motions
+        kept: Kept | None = None
         if given is None:
-            state, kept = self._look(batch, rgb, motions, state, guide)
+            state, kept = self._look(frames, state, guide)
             with watch("trimap"):
-                drawn = self._draw(kept.seen, motions, rgb, state.drawn)
+                drawn = self._draw(kept.seen, motions, pictures, state.drawn)
                 trimap = self._grown(drawn, motions, last)
             alpha, trimap, tiles = self._close(pictures, drawn, trimap, state.tiles)
             state = replace(state, drawn=drawn[-1:])
@@ -329,32 +368,27 @@ class Matter:
             for n, motion in enumerate(motions):
                 one = slice(n, n + 1)
                 last = smooth_alpha(last, motion, pictures[one], alpha[one], trimap[one], options)
-                others = None if kept.others is None else kept.others[one]
-                waiting.append(Waiting(batch.frame(n), last, others, () if n else kept.notices))
+                others = kept.others[one] if kept and kept.others is not None else None
+                notices = kept.notices if kept and n == 0 else ()
+                waiting.append(Waiting(batch.frame(n), last, others, notices))
         left = tuple(tile.for_next() for tile in tiles if tile.tile.frame == len(batch) - 1)
         return replace(state, last=last, tiles=left, waiting=(*state.waiting, *waiting))
 
-    def _look(
-        self,
-        batch: FrameBatch,
-        rgb: Tensor,
-        motions: tuple[Motion | None, ...],
-        state: ClipState,
-        guide: Guide,
-    ) -> tuple[ClipState, Kept]:
+    def _look(self, frames: Prepared, state: ClipState, guide: Guide) -> tuple[ClipState, Kept]:
         """What the segmenter sees of the subject, steadied, and the state with it."""
-        turns, unseen = self._turns(motions, state)
+        batch, pictures = frames.batch, frames.pictures
+        turns, unseen = self._turns(frames.motions, state)
         with self.watch("segment"):
-            looked = iter(torch.split(self.segment(rgb[turns]), 1) if any(turns) else ())
+            looked = iter(torch.split(self.segment(pictures[turns].float() / 255), 1) if any(turns) else ())
         seen, means = state.seen, []
         with self.watch("temporal"):
-            for motion, turn in zip(motions, turns, strict=True):
+            for motion, turn in zip(frames.motions, turns, strict=True):
                 now = next(looked) if turn else None
                 seen = smooth_probability(seen, motion, now, self.options.temporal)
                 means.append(seen.value)
         with self.watch("subject"):
             times_s = [pts * batch.time_base for pts in batch.pts]
-            kept = self._kept(torch.cat(means), rgb, times_s, guide, state.subject)
+            kept = self._kept(torch.cat(means), pictures, times_s, guide, state.subject)
         return replace(state, seen=seen, unseen=unseen, subject=kept.state), kept
 
     def _turns(self, motions: tuple[Motion | None, ...], state: ClipState) -> tuple[list[bool], int]:
@@ -369,10 +403,10 @@ class Matter:
         return turns, unseen
 
     def _draw(
-        self, seen: Tensor, motions: tuple[Motion | None, ...], rgb: Tensor, before: Tensor | None
+        self, seen: Tensor, motions: tuple[Motion | None, ...], pictures: Tensor, before: Tensor | None
     ) -> Tensor:
         """Trimaps (N, 1, H, W) of what was seen; ``before`` is the last one of the batch before."""
-        size, options, drawn = (rgb.shape[2], rgb.shape[3]), self.options.trimap, []
+        size, options, drawn = (pictures.shape[2], pictures.shape[3]), self.options.trimap, []
         for frame, motion in zip(torch.split(seen, 1), motions, strict=True):
             before = draw_trimap(frame, size=size, options=options, before=before if motion else None)
             drawn.append(before)
@@ -407,20 +441,24 @@ class Matter:
     def _kept(
         self,
         seen: Tensor,
-        rgb: Tensor,
+        pictures: Tensor,
         times_s: Sequence[Fraction],
         guide: Guide,
         state: SubjectState | None,
     ) -> Kept:
         kept = Kept(seen)
         if guide.subject.choice != "all":
-            kept = keep_subject(seen, rgb, times_s, guide, state)
+            kept = keep_subject(seen, pictures, times_s, guide, state)
         return kept._replace(seen=add_kept(kept.seen, guide.keep))
 
     def _finish(self, alpha: Tensor, guide: Guide, others: Tensor | None) -> Tensor:
         """Alpha with what the user and the choice of a subject force, and the edge controls."""
         high = upper_limit(guide.drop, others, (alpha.shape[2], alpha.shape[3]))
         return adjust_edges(limit_alpha(alpha, guide.keep, high), self.options.edges)
+
+
+def _picture_of(state: ClipState) -> Tensor | None:
+    return state.last.picture if state.last else None
 
 
 def _as_rgb(image: NDArray[np.uint8] | Tensor) -> Tensor:

@@ -137,18 +137,30 @@ def test_frames_come_back_with_their_times_and_mattes(matter: Matter) -> None:
         assert set(matte.trimap.unique().tolist()) <= {0, 128, 255}
 
 
-def test_frames_are_drawn_only_as_they_are_asked_for() -> None:
+def test_frames_are_drawn_only_a_little_before_they_are_asked_for() -> None:
+    """However long a clip is, few of its frames are held: here one to look ahead, and two on their way."""
     matter = Matter(device="cpu", options=replace(QUICK, temporal=TemporalOptions(lookahead=1)))
     drawn = []
 
     def batches():  # type: ignore[no-untyped-def]
-        for index in range(3):
+        for index in range(20):
             drawn.append(index)
             yield _frames([picture(index, 64, 48)])
 
     mattes = matter.frames(batches())
     next(mattes)
-    assert drawn == [0, 1]
+    mattes.close()
+    assert drawn == list(range(len(drawn)))
+    assert 2 <= len(drawn) <= 4
+
+
+def test_an_error_of_the_frames_reaches_who_asks_for_mattes() -> None:
+    def batches():  # type: ignore[no-untyped-def]
+        yield _frames([picture(0, 64, 48)])
+        raise InputError("the clip is damaged")
+
+    with pytest.raises(InputError, match="damaged"):
+        list(Matter(device="cpu", options=QUICK).frames(batches()))
 
 
 def test_how_frames_are_batched_changes_nothing(portrait: np.ndarray) -> None:

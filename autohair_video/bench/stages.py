@@ -17,6 +17,7 @@ import torch
 
 from autohair_video.bench.clip import Clip
 from autohair_video.bench.job import copy_writer
+from autohair_video.frames import FrameBatch, Matte
 from autohair_video.media.presets import codec_format, preset_named
 from autohair_video.media.reader import ClipReader
 from autohair_video.outputs import composite, open_scene
@@ -88,12 +89,22 @@ def time_matting(clip: Clip, background: str, load: Callable[[], Matter]) -> tup
     with ClipReader(clip.path, batch_size=size, end_s=clip.end_s) as reader:
         target = codec_format(preset_named("h264"), reader.format)
         with closing(open_scene(background, target)) as scene:
-            for batch, matte in matter.frames(watched(reader, watch, "decode")):
+            for batch, matte in _in_turn(matter, watched(reader, watch, "decode")):
                 result = composite(batch, matte, scene, target, watch=watch)
                 with watch("download"):
                     result.to("cpu")
                 laps.add(watch.take(), len(batch))
     return laps.stages()
+
+
+def _in_turn(matter: Matter, batches: Iterable[FrameBatch]) -> Iterator[tuple[FrameBatch, Matte]]:
+    """What `Matter.frames` gives, all on one thread."""
+    state = None
+    for batch in batches:
+        done, state = matter.step(batch, state)
+        yield from done
+    if state is not None:
+        yield from matter.flush(state)[0]
 
 
 def time_encoder(clip: Path, out: Path) -> tuple[StageTime, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
@@ -65,6 +66,8 @@ app.add_typer(train, name="train")
 
 def main() -> None:
     """Run the command line and end the process."""
+    # Threads that wait for work leave the cores to decoder and encoder; OpenMP reads this when it is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # whoever ends the job by the usual signal finds no half-written files either
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(sys.argv[1:]))

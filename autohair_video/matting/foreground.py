@@ -19,8 +19,30 @@ from torch.nn import functional as F
 # The rounds run on a picture of half the size; each averages over cells of so many of its pixels.
 _SHRINK: Final = 2
 _CELLS: Final = (32, 16, 8, 4, 4, 2)
+# What lies further from all mixed pixels than this has no say, in frame pixels; cells stay where they are.
+_AROUND_PX: Final = _SHRINK * max(_CELLS)
 # Weight of the last guess in a mean; it takes over where no pixel of the kind is near.
 _LAST_GUESS: Final = 1e-3
+
+
+def foreground_in_band(image: Tensor, alpha: Tensor) -> Tensor:
+    """The foreground of `estimate_foreground` where pixels are mixed, and the image itself elsewhere.
+
+    Only as much of the frames is looked at as reaches around the mixed pixels of all of them.
+    """
+    mixed = ((alpha > 0) & (alpha < 1)).any(dim=0)[0]
+    rows, columns = mixed.any(dim=1).nonzero(), mixed.any(dim=0).nonzero()
+    if not len(rows):
+        return image
+    spans = []
+    for found, side in ((rows, alpha.shape[2]), (columns, alpha.shape[3])):
+        begin, end = int(found[0]) - _AROUND_PX, int(found[-1]) + 1 + _AROUND_PX
+        spans.append(slice(max(0, begin) // _AROUND_PX * _AROUND_PX, min(side, end)))
+    part = (slice(None), slice(None), *spans)
+    foreground, _ = estimate_foreground(image[part], alpha[part])
+    result = image.clone()
+    result[part] = torch.where(alpha[part] > 0, foreground, image[part])
+    return result
 
 
 def estimate_foreground(image: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:

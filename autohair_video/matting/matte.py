@@ -135,11 +135,9 @@ class BandSolver:
         return alphas
 
     def _solve(self, picture: Tensor, trimap: Tensor) -> Tensor:
-        dtype = next(self._network.parameters()).dtype
         scaled = picture.float() / 255
         mean, deviation = (scaled.new_tensor(v).view(1, 3, 1, 1) for v in (_MEAN, _DEVIATION))
-        image = ((scaled - mean) / deviation).to(dtype, memory_format=torch.channels_last)
-        alpha: Tensor = self._network(image, trimap.to(dtype) / 255)
+        alpha: Tensor = self._network((scaled - mean) / deviation, trimap.float() / 255)
         return alpha.float()
 
 

@@ -84,7 +84,7 @@ class Kept(NamedTuple):
 
 
 def keep_subject(
-    seen: Tensor, rgb: Tensor, times_s: Sequence[Fraction], guide: Guide, state: SubjectState | None
+    seen: Tensor, pictures: Tensor, times_s: Sequence[Fraction], guide: Guide, state: SubjectState | None
 ) -> Kept:
     """The probabilities with only the chosen bodies left in.
 
@@ -93,16 +93,16 @@ def keep_subject(
 
     Args:
         seen: (N, 2, h, w) float in 0..1, person and hair, in time order.
-        rgb: (N, 3, H, W) float in 0..1.
+        pictures: (N, 3, H, W) uint8 RGB.
         times_s: time of each frame in seconds.
         guide: the choice; not of all.
         state: after the frame before; None at the start.
     """
-    size = (rgb.shape[2], rgb.shape[3])
-    pictures = F.adaptive_avg_pool2d(rgb, (seen.shape[2], seen.shape[3])).mul(255).round().to(torch.uint8)
+    size = (pictures.shape[2], pictures.shape[3])
+    small = F.adaptive_avg_pool2d(pictures.float(), (seen.shape[2], seen.shape[3])).round().to(torch.uint8)
     allowed = _allowed(guide, (seen.shape[2], seen.shape[3]))
     weights, others, notices = [], [], []
-    for person, picture, time in zip(seen[:, 0], pictures, times_s, strict=True):
+    for person, picture, time in zip(seen[:, 0], small, times_s, strict=True):
         likely = person.float().cpu().numpy() * allowed
         pixels = picture.permute(1, 2, 0).contiguous().cpu().numpy()
         bodies = follow_bodies(state.bodies if state else None, likely, pixels, float(time))

@@ -63,13 +63,14 @@ class DeepImageMatting(nn.Module):
         """Alpha of each pixel.
 
         Args:
-            image: (N, 3, H, W), RGB with ImageNet's mean and deviation taken out.
-            trimap: (N, 1, H, W) in 0..1; unknown is 128/255.
+            image: (N, 3, H, W) float32, RGB with ImageNet's mean and deviation taken out.
+            trimap: (N, 1, H, W) float32 in 0..1; unknown is 128/255.
 
         Returns:
-            (N, 1, H, W) alpha in 0..1, not yet fixed where the trimap is known.
+            (N, 1, H, W) alpha in 0..1, not yet fixed where the trimap is known; of the weights' dtype.
         """
-        x = torch.cat([image, trimap], dim=1)
+        image = image.to(self.deconv1.weight.dtype, memory_format=torch.channels_last)
+        x = torch.cat([image, trimap.to(image.dtype)], dim=1)
         places: dict[int, Tensor] = {}
         skips: dict[int, Tensor] = {}
         for block, widths in _BLOCKS.items():
@@ -97,15 +98,18 @@ def _conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
 
 
 class MobileDIM(nn.Module):
-    """Deep Image Matting for CPUs: MobileNetV2 encoder, skip connections, 2.3 M parameters.
+    """Deep Image Matting for CPUs: MobileNetV2 encoder, skip connections, colour hints, 2.3 M parameters.
 
     Layers at the full size are what costs on a CPU, so there are none: the encoder begins with a
     stride, the picture itself reaches the last decoder stage folded into channels (pixel-unshuffle),
-    and the result is unfolded again (pixel-shuffle). The trimap goes in one-hot. Sides must be
-    multiples of 16.
+    and the result is unfolded again (pixel-shuffle). The trimap goes in one-hot, beside what the known
+    pixels tell of the unknown ones (`colour_hints`). Sides must be multiples of 32.
+
+    The last decoder stage sees no further than two of its pixels, and on a CPU in use it is run only in
+    blocks that hold unknown pixels: of a tile most is known, and costs nothing there.
     """
 
-    stride = 16
+    stride = 32
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,20 +117,107 @@ class MobileDIM(nn.Module):
         self.context = _PyramidPooling(320, 128)
         self.up8 = conv_relu(128 + 32, 96, 3)
         self.up4 = conv_relu(96 + 24, 40, 3)
-        self.up2 = nn.Sequential(conv_relu(40 + 16 + 24, 32, 3), conv_relu(32, 32, 3))
-        self.alpha = nn.Conv2d(32, 4, 3, padding=1)
+        # without padding: what it needs from around a block is given to it
+        self.up2 = nn.Sequential(
+            conv_relu(40 + 16 + 4 * _INPUTS, 32, 3, padding=0),
+            conv_relu(32, 32, 3, padding=0),
+        )
+        self.alpha = nn.Conv2d(32, 4, 1)
 
     def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
         """Alpha of each pixel; arguments and result as in `DeepImageMatting.forward`."""
-        x = torch.cat([image, one_hot_trimap(trimap)], dim=1)
+        known = one_hot_trimap(trimap)
+        x = torch.cat([image, known, colour_hints(image, known)], dim=1)
+        x = x.to(self.alpha.weight.dtype, memory_format=torch.channels_last)
         s2 = self.encoder[:2](x)
         s4 = self.encoder[2:4](s2)
         s8 = self.encoder[4:7](s4)
         deep = self.context(self.encoder[7:](s8))
         y = self.up8(torch.cat([_grow(deep, s8), s8], dim=1))
         y = self.up4(torch.cat([_grow(y, s4), s4], dim=1))
-        y = self.up2(torch.cat([_grow(y, s2), s2, F.pixel_unshuffle(x, 2)], dim=1))
-        return torch.sigmoid(F.pixel_shuffle(self.alpha(y), 2))
+        if self.training or image.device.type != "cpu":
+            fine = [_framed(_grow(y, s2)), _framed(s2), F.pixel_unshuffle(_framed(x, 2 * _HALO), 2)]
+            return self._sharpened(torch.cat(fine, dim=1))
+        side = 2 * _BLOCK
+        unknown = F.max_pool2d(known[:, 1:2], side)[:, 0] > 0
+        coarse = F.interpolate(_blocks(y, unknown, _BLOCK // 2), scale_factor=2.0, mode="bilinear")
+        coarse = coarse[..., _HALO:-_HALO, _HALO:-_HALO]
+        folded = F.pixel_unshuffle(_blocks(x, unknown, side, halo=2 * _HALO), 2)
+        solved = self._sharpened(torch.cat([coarse, _blocks(s2, unknown, _BLOCK), folded], dim=1))
+        result = known[:, 2:].to(x.dtype, copy=True)
+        result.unfold(2, side, side).unfold(3, side, side)[:, 0][unknown] = solved[:, 0]
+        return result
+
+    def _sharpened(self, fine: Tensor) -> Tensor:
+        fine = fine.contiguous(memory_format=torch.channels_last)
+        return torch.sigmoid(F.pixel_shuffle(self.alpha(self.up2(fine)), 2))
+
+
+# Picture, one-hot trimap, hints.
+_INPUTS = 3 + 3 + 4
+# Side of a block, and what the last decoder stage needs around it, in its own pixels.
+_BLOCK, _HALO = 16, 2
+# The hints are made on a picture this much smaller.
+_HINT_SHRINK = 4
+# Weight of what is known further away, where something is known nearby.
+_FAR = 1e-3
+
+
+def colour_hints(image: Tensor, known: Tensor) -> Tensor:
+    """What the known pixels tell of the unknown ones, as sampling-based matting would use it.
+
+    The colours of the known fore- and background go on smoothly over the unknown band: means over ever
+    larger cells, each filled from the next where it holds nothing known (the pull-push of Gortler et al.,
+    "The Lumigraph", SIGGRAPH 1996, section 3.4). They give a first alpha, the place of the pixel's colour
+    between the two (Wang and Cohen, "Optimized Color Sampling for Robust Matting", CVPR 2007, eq. 2).
+
+    Args:
+        image: (N, 3, H, W) float in any unit, sides multiples of 32.
+        known: (N, 3, H, W) from `one_hot_trimap`.
+
+    Returns:
+        (N, 4, H, W): the trimap carried on over the band in 0..1, the first alpha in 0..1, how far the two
+        colours are apart, and how far the pixel lies off the line between them, in the image's unit.
+    """
+    sides = known[:, 2:], known[:, :1]
+    pooled = F.avg_pool2d(torch.cat([image * sides[0], image * sides[1], *sides], dim=1), _HINT_SHRINK)
+    small = torch.cat([_filled(pooled[:, :3], pooled[:, 6:7]), _filled(pooled[:, 3:6], pooled[:, 7:])], dim=1)
+    carried = _filled(pooled[:, 6:7], pooled[:, 6:7] + pooled[:, 7:])
+    far = F.interpolate(
+        torch.cat([small, carried], dim=1),
+        scale_factor=float(_HINT_SHRINK),
+        mode="bilinear",
+        align_corners=False,
+    )
+    background = far[:, 3:6]
+    apart, own = far[:, :3] - background, image - background
+    square = apart.square().sum(dim=1, keepdim=True)
+    alpha = ((apart * own).sum(dim=1, keepdim=True) / (square + _FAR)).clamp(0, 1)
+    off = (own - alpha * apart).square().sum(dim=1, keepdim=True)
+    return torch.cat([far[:, 6:], alpha, (square + _FAR).sqrt(), (off + _FAR).sqrt()], dim=1)
+
+
+def _filled(sums: Tensor, weight: Tensor) -> Tensor:
+    """``sums / weight``, and where there is no weight, what larger cells have."""
+    if min(weight.shape[2:]) > 1:
+        larger = _filled(*(F.avg_pool2d(x, 2, ceil_mode=True) for x in (sums, weight)))
+        behind = _grow(larger, sums)
+    else:
+        total = weight.mean(dim=(2, 3), keepdim=True)
+        behind = (sums.mean(dim=(2, 3), keepdim=True) / total.clamp(min=1e-6)).expand_as(sums)
+    return (sums + _FAR * behind) / (weight + _FAR)
+
+
+def _blocks(x: Tensor, wanted: Tensor, block: int, *, halo: int = _HALO) -> Tensor:
+    """The wanted blocks of (N, C, h, w), ``block`` px wide, and what lies around them: (K, C, side, side)."""
+    side = block + 2 * halo
+    padded = _framed(x, halo).permute(0, 2, 3, 1).contiguous()
+    views = padded.unfold(1, side, block).unfold(2, side, block).permute(0, 1, 2, 4, 5, 3)
+    return views[wanted].permute(0, 3, 1, 2)
+
+
+def _framed(x: Tensor, halo: int = _HALO) -> Tensor:
+    return F.pad(x, (halo,) * 4, mode="replicate")
 
 
 def one_hot_trimap(trimap: Tensor) -> Tensor:
@@ -144,10 +235,10 @@ def _grow(x: Tensor, like: Tensor) -> Tensor:
 
 
 def _trimap_encoder() -> nn.Sequential:
-    """MobileNetV2's features with three more input channels and output stride 16."""
+    """MobileNetV2's features with more input channels and output stride 16."""
     features = mobilenet_features()
     fold_batch_norms(features)
-    features[0] = nn.Sequential(nn.Conv2d(6, 32, 3, stride=2, padding=1), nn.Identity(), nn.ReLU6())
+    features[0] = nn.Sequential(nn.Conv2d(_INPUTS, 32, 3, stride=2, padding=1), nn.Identity(), nn.ReLU6())
     depthwise = cast(nn.Conv2d, features.get_submodule("14.conv.1.0"))
     depthwise.stride = (1, 1)
     return features

@@ -35,10 +35,12 @@ def start_segmenter(model: DeepLabV3Plus, path: Path) -> None:
 
 
 def start_matter(model: MobileDIM, path: Path) -> None:
-    """Start the mobile matter's encoder from ImageNet weights; the trimap's channels begin at zero."""
+    """Start the mobile matter's encoder from ImageNet weights; trimap and hints begin at zero."""
     tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
     state = _folded_features(tensors)
-    state["0.0.weight"] = torch.cat([state["0.0.weight"], torch.zeros_like(state["0.0.weight"])], dim=1)
+    first = torch.zeros_like(model.encoder.state_dict()["0.0.weight"])
+    first[:, :3] = state["0.0.weight"]
+    state["0.0.weight"] = first
     model.encoder.load_state_dict(state)
 
 

@@ -26,6 +26,8 @@ from autohair_video.training.teachers import Picture, Teachers
 _LONG_SIDE_PX = 720
 _CLIP_FRAMES = {"asl": 16, "sam2": 24, "one": 60}
 CROWD = "crowd"
+# A person probability that is not doubted.
+_SURE = 0.8
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,17 @@ def from_drawn(picture: Picture, label: NDArray[np.uint8]) -> Labelled:
 
 
 def from_teachers(picture: Picture, teachers: Teachers) -> Labelled:
-    """From three teachers; where selfie and VOC segmenter differ over an area, weight is 0."""
-    selfie, voc, hair = (f(picture) for f in (teachers.person, teachers.voc_person, teachers.hair))
+    """From three teachers; where selfie and VOC segmenter differ over an area, weight is 0.
+
+    The selfie segmenter, which knows far more people, is believed alone where it sees somebody in all of
+    its views of the picture. Where only the other one does, it may be a passer-by, and stays open.
+    """
+    views, voc, hair = teachers.person_views(picture), teachers.voc_person(picture), teachers.hair(picture)
+    selfie = views.mean(axis=0)
     person = np.maximum(selfie, hair * (cv2.dilate(selfie, np.ones((25, 25))) > 0.5))
     reach = max(3, round(max(picture.shape[:2]) / 45)) | 1
-    differ = ((person > 0.5) != (voc > 0.5)).astype(np.uint8)
+    differ = ((person > 0.5) != (voc > 0.5)) & (views.min(axis=0) < _SURE)
+    differ = differ.astype(np.uint8)
     differ = cv2.morphologyEx(differ, cv2.MORPH_OPEN, np.ones((reach, reach), np.uint8))
     differ = cv2.dilate(differ, np.ones((reach, reach), np.uint8))
     return Labelled(picture, _levels(person, hair * person, 1 - differ))

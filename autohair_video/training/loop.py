@@ -20,6 +20,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from autohair_video.models.layers import has_fast_bfloat16
+
 Batch = dict[str, Tensor]
 Loss = Callable[[nn.Module, Batch], dict[str, Tensor]]
 
@@ -29,12 +31,15 @@ class TrainOptions:
     """Length and pace of a run. ``steps`` is the whole run's, over all its restarts.
 
     ``workers`` processes prepare the batches; 0 does it in between, which is best on few cores.
+    ``encoder_share``: of the learning rate, what the encoder gets. A little keeps what its initial weights
+    know of far more pictures than there are here.
     """
 
     steps: int
     batch: int = 8
     crop_px: int = 256
     learning_rate: float = 3e-4
+    encoder_share: float = 1.0
     warmup_steps: int = 200
     average: float = 0.998
     clip_norm: float = 1.0
@@ -52,9 +57,7 @@ class Run:
         self.options, self.folder, self.name = options, folder, name
         self.model = model.to(options.device).to(memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(self.model).requires_grad_(requires_grad=False)
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=options.learning_rate, weight_decay=1e-4
-        )
+        self.optimiser = torch.optim.AdamW(self._groups(), lr=options.learning_rate, weight_decay=1e-4)
         self.step = 0
         folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
@@ -89,12 +92,11 @@ class Run:
 
     def _advance(self, batch: Batch, loss: Loss) -> dict[str, float]:
         for group in self.optimiser.param_groups:
-            group["lr"] = self._learning_rate()
+            group["lr"] = self._learning_rate() * group["share"]
         batch = {key: value.to(self.options.device) for key, value in batch.items()}
-        # On a GPU the convolutions run in bfloat16; its range is float32's, so no loss scaling is needed.
-        with torch.autocast(
-            torch.device(self.options.device).type, torch.bfloat16, enabled=self.options.device != "cpu"
-        ):
+        # bfloat16 has float32's range, so no loss scaling is needed.
+        kind = torch.device(self.options.device).type
+        with torch.autocast(kind, torch.bfloat16, enabled=has_fast_bfloat16(torch.device(kind))):
             parts = loss(self.model, batch)
         total = torch.stack(list(parts.values())).sum()
         self.optimiser.zero_grad(set_to_none=True)
@@ -105,6 +107,14 @@ class Run:
         self.step += 1
         self._average()
         return {part: float(value.detach()) for part, value in parts.items()}
+
+    def _groups(self) -> list[dict[str, Any]]:
+        shares = {True: self.options.encoder_share, False: 1.0}
+        named = list(self.model.named_parameters())
+        return [
+            {"params": [p for name, p in named if name.startswith("encoder.") is encoder], "share": share}
+            for encoder, share in shares.items()
+        ]
 
     def _learning_rate(self) -> float:
         """Linear warm-up, then a cosine down to a hundredth."""

@@ -25,7 +25,9 @@ Floats = NDArray[np.float32]
 class PeopleSamples:
     """Endless samples; `batches` yields picture (N, 3, S, S) in -1..1, truth and weight (N, 2, S, S).
 
-    ``truth`` holds person and hair, 0..1; ``weight`` says where each of them is to be trusted.
+    ``truth`` holds person and hair, 0..1; ``weight`` says where each of them is to be trusted. S changes from
+    batch to batch, from ``size_px`` to twice that, and N with it, so that all have about as many pixels: in
+    use a body fills several hundred pixels, and its middle is far from any edge.
     """
 
     def __init__(self, labels: Path, scenes: Sequence[Photo], *, size_px: int, seed: int) -> None:
@@ -38,9 +40,12 @@ class PeopleSamples:
         self._rng = np.random.default_rng(seed)
 
     def batches(self, count: int) -> Iterator[Batch]:
-        """Batches of ``count`` samples without end."""
+        """Batches of ``count`` samples of ``size_px``, or of fewer that are larger, without end."""
+        smallest = self._size
         while True:
-            rows = [self.sample() for _ in range(count)]
+            self._size = 32 * round(smallest * self._rng.choice(_SCALES) / 32)
+            fewer = max(1, round(count * (smallest / self._size) ** 2))
+            rows = [self.sample() for _ in range(fewer)]
             picture, truth, weight = (np.stack(column) for column in zip(*rows, strict=True))
             yield {
                 "picture": _tensor(picture) * 2 - 1,
@@ -51,8 +56,8 @@ class PeopleSamples:
     def sample(self) -> tuple[Floats, Floats, Floats]:
         """One sample: picture (S, S, 3), truth (S, S, 2), weight (S, S, 2)."""
         kind = self._rng.random()
-        if kind < 0.12:
-            picture = backdrop(self._scenes, self._rng, self._size)
+        if kind < 0.15:
+            picture = self._empty()
             truth = np.zeros((self._size, self._size, 2), np.float32)
             weight = np.ones_like(truth)
         elif kind < 0.5:
@@ -60,6 +65,18 @@ class PeopleSamples:
         else:
             picture, truth, weight = self._moved()
         return _photographed(picture, self._rng), truth, weight
+
+    def _empty(self) -> Floats:
+        """Nobody: a backdrop, or all of a photo, squeezed to a square less than it would have to be."""
+        if self._rng.random() < 0.5:
+            return backdrop(self._scenes, self._rng, self._size)
+        photo = self._scenes[int(self._rng.integers(len(self._scenes)))]
+        height, width = photo.shape[:2]
+        side = min(max(height, width), round(min(height, width) * self._rng.uniform(1, 1.8)))
+        top, left = (int(self._rng.integers(0, max(1, n - side + 1))) for n in (height, width))
+        cut = photo[top : top + side, left : left + side][:, :: int(self._rng.choice((-1, 1)))]
+        whole = cv2.resize(cut, (self._size, self._size), interpolation=cv2.INTER_AREA)
+        return np.asarray(whole / np.float32(255), np.float32)
 
     def _photo(self) -> tuple[Floats, Floats, Floats]:
         item, knows_hair = self._pick(whole=True)
@@ -76,7 +93,8 @@ class PeopleSamples:
             item, knows_hair = self._pick(whole=False)
             view = self._view(item)
             alpha = np.clip((view[..., 3:4] - 0.35) / 0.5, 0, 1)
-            scene = alpha * np.clip(view[..., :3] * gain, 0, 1) + (1 - alpha) * scene
+            person = _dressed(view[..., :3], self._rng) if self._rng.random() < 0.45 else view[..., :3]
+            scene = alpha * np.clip(person * gain, 0, 1) + (1 - alpha) * scene
             hair = np.clip(view[..., 4:5], 0, 1)
             truth = alpha * np.concatenate([np.ones_like(hair), hair], -1) + (1 - alpha) * truth
             # the person is where alpha says; only which part is hair can be unknown
@@ -121,6 +139,8 @@ _GROUPS = {
     "sam2": 0.06,
     "one-by-one": 0.02,
 }
+# how many times larger than the smallest crop a batch's are
+_SCALES = (1.0, 1.0, 1.25, 1.5, 1.75, 2.0)
 # chances of 0, 1, 2 and 3 more people in a composite
 _MORE_PEOPLE = (0.7, 0.17, 0.08, 0.05)
 # the hair teacher needs the head large in the picture, which clips do not give it
@@ -177,6 +197,27 @@ def _photographed(picture: Floats, rng: np.random.Generator) -> Floats:
 def _light(rng: np.random.Generator) -> Floats:
     gain = np.exp(rng.normal(0, 0.25)) * np.exp(rng.normal(0, 0.08, 3))
     return np.asarray(gain, np.float32)
+
+
+def _dressed(picture: Floats, rng: np.random.Generator) -> Floats:
+    """A person in other colours: all hues turned, or plain cloth below some height, or both.
+
+    The photos hold few people, and hardly any in strong plain colours.
+    """
+    if rng.random() < 0.5:
+        hls = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2HLS)
+        hls[..., 0] = (hls[..., 0] + rng.uniform(0, 360)) % 360
+        hls[..., 2] = np.clip(hls[..., 2] * rng.uniform(0.3, 2), 0, 1)
+        picture = np.asarray(cv2.cvtColor(hls, cv2.COLOR_HLS2RGB), np.float32)
+    if rng.random() < 0.7:
+        size = len(picture)
+        from_row = rng.uniform(0.2, 0.9) * size
+        rows = np.arange(size, dtype=np.float32)[:, None, None]
+        share = np.clip((rows - from_row) / max(1.0, 0.01 * size), 0, 1) * rng.uniform(0.6, 1)
+        grain = np.clip(picture.mean(-1, keepdims=True) * 2, 0, 1) ** np.float32(rng.uniform(0, 1))
+        cloth = rng.random(3).astype(np.float32) ** np.float32(1.5) * grain
+        picture = picture * (1 - share) + cloth * share
+    return picture.astype(np.float32)
 
 
 def _tensor(array: NDArray[np.float32]) -> torch.Tensor:

@@ -58,6 +58,19 @@ class Teachers:
         """By the selfie segmenter: good on portraits, soft at 256 px."""
         return self._selfie(picture)[..., 0]
 
+    def person_views(self, picture: Picture) -> NDArray[np.float32]:
+        """(6, H, W): the same of six views: the picture, and it with two margins, each mirrored too."""
+        height, width = picture.shape[:2]
+        square = (max(0, width - height) // 2, max(0, height - width) // 2)
+        wide = (round(height * 0.15), round(width * 0.15))
+        seen = []
+        for rows, columns in ((0, 0), square, wide):
+            framed = cv2.copyMakeBorder(picture, rows, rows, columns, columns, cv2.BORDER_REPLICATE)
+            for step in (1, -1):
+                person = self.person(np.ascontiguousarray(framed[:, ::step]))[:, ::step]
+                seen.append(person[rows : rows + height, columns : columns + width])
+        return np.stack(seen)
+
     def hair(self, picture: Picture) -> Probability:
         """By the hair segmenter, asked twice: its first answer is the second one's prior."""
         prior = np.zeros(picture.shape[:2], np.float32)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from pymatting import estimate_foreground_ml
 
-from autohair_video.matting.foreground import estimate_foreground
+from autohair_video.matting.foreground import estimate_foreground, foreground_in_band
 
 
 def _hairy_scene(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -114,3 +114,23 @@ def test_any_size_and_any_alpha_is_finite(size: tuple[int, int], level: float) -
     for colours in estimate_foreground(image, torch.full((2, 1, *size), level)):
         assert colours.shape == image.shape
         assert colours.isfinite().all()
+
+
+def test_a_look_at_the_band_alone_gives_the_same_colours_there() -> None:
+    """A composite needs the foreground where pixels are mixed; the rest of the frame costs nothing."""
+    torch.manual_seed(0)
+    image, alpha = torch.rand(2, 3, 300, 400), torch.zeros(2, 1, 300, 400)
+    alpha[:, :, 120:200, 150:220] = 1
+    alpha[:, :, 118:120, 150:220] = 0.4
+    alpha[1, :, 200:203, 150:220] = 0.7
+    everywhere, _ = estimate_foreground(image, alpha)
+    found = foreground_in_band(image, alpha)
+    mixed = ((alpha > 0) & (alpha < 1)).expand_as(image)
+    assert (found - everywhere)[mixed].abs().max() < 0.02
+    assert torch.equal(found[~mixed], image[~mixed])
+
+
+def test_without_mixed_pixels_there_is_nothing_to_estimate() -> None:
+    image = torch.rand(1, 1, 40, 40)
+    for level in (0.0, 1.0):
+        assert torch.equal(foreground_in_band(image, torch.full((1, 1, 40, 40), level)), image)

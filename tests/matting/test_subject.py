@@ -37,7 +37,7 @@ def _scene(discs: list[Disc]) -> tuple[Tensor, Tensor]:
                 rgb[row, column] = np.clip(np.array(colour) + spots[dy, dx], 0, 255)
                 person[row, column] = 1
     seen = torch.from_numpy(np.stack([person, 0 * person]))[None]
-    return seen, torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255
+    return seen, torch.from_numpy(rgb).permute(2, 0, 1)[None]
 
 
 def _follow(scenes: list[list[Disc]], guide: Guide) -> tuple[list[Tensor], list[str]]:
@@ -108,7 +108,8 @@ def test_across_a_cut_the_subject_is_found_by_its_colours() -> None:
 )
 def test_each_way_to_choose(options: SubjectOptions, expected: tuple[bool, ...]) -> None:
     """Places count in pixels of the frame, which is twice as large as the probabilities here."""
-    seen, rgb = torch.zeros(1, 2, HEIGHT, WIDTH), torch.full((1, 3, 2 * HEIGHT, 2 * WIDTH), 0.5)
+    seen = torch.zeros(1, 2, HEIGHT, WIDTH)
+    rgb = torch.full((1, 3, 2 * HEIGHT, 2 * WIDTH), 128, dtype=torch.uint8)
     for rows, columns in ((slice(10, 80), slice(5, 40)), (slice(20, 70), slice(60, 90))):
         seen[:, 0, rows, columns] = 1
     seen[:, 0, 10:40, 120:140] = 1
@@ -128,9 +129,9 @@ def test_of_many_passers_by_the_last_are_remembered_and_the_subject() -> None:
     colours = [(r, g, b) for r in (30, 120, 220) for g in (40, 130, 230) for b in (20, 110, 210)] * 2
     state: SubjectState | None = None
     for index, colour in enumerate([(250, 250, 250), *colours]):
-        rgb, seen = torch.full((1, 3, 30, 40), 0.5), torch.zeros(1, 2, 30, 40)
+        rgb, seen = torch.full((1, 3, 30, 40), 128, dtype=torch.uint8), torch.zeros(1, 2, 30, 40)
         place = (..., slice(5, 25), slice(2, 18) if index % 2 else slice(22, 38))
-        rgb[place] = torch.tensor(colour).view(3, 1, 1) / 255
+        rgb[place] = torch.tensor(colour, dtype=torch.uint8).view(3, 1, 1)
         seen[:, :1][place] = 1
         state = keep_subject(seen, rgb, (Fraction(index, 10),), _point(30, 10), state).state
         assert state is not None

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from autohair_video.models.dim import DeepImageMatting, MobileDIM, one_hot_trimap
+from autohair_video.models.dim import DeepImageMatting, MobileDIM, colour_hints, one_hot_trimap
 
 PORT_SHAPES = {
     "conv1_1.weight": (64, 4, 3, 3),
@@ -77,3 +77,43 @@ def test_one_hot_trimap_has_exactly_one_class_for_each_pixel() -> None:
     planes = one_hot_trimap(trimap)
     assert torch.equal(planes.sum(dim=1, keepdim=True), torch.ones_like(trimap))
     assert torch.equal(planes[:, 2:], (trimap == 1).float())
+
+
+def test_the_mobile_network_solves_some_blocks_as_it_solves_the_whole() -> None:
+    """In use only blocks with unknown pixels are decoded: no pixel of the band may tell the difference."""
+    torch.manual_seed(0)
+    network = MobileDIM()
+    picture, trimap = torch.rand(2, 3, 128, 160), torch.zeros(2, 1, 128, 160)
+    trimap[0, :, 30:41, 20:] = 128 / 255
+    trimap[1, :, :, 90:] = 1.0
+    trimap[1, :, 100:, 60:131] = 128 / 255
+    unknown = trimap == 128 / 255
+    with torch.inference_mode():
+        whole = network.train()(picture, trimap)
+        some = network.eval()(picture, trimap)
+    assert torch.allclose(some[unknown], whole[unknown], atol=1e-5)
+    assert torch.equal(some[1, 0, :32, 96:], torch.ones(32, 64)), "what is far from the band is as known"
+
+
+def test_hints_solve_what_two_plain_colours_mix() -> None:
+    """Between a red person and a blue wall the place of a colour between the two is alpha."""
+    truth = torch.linspace(0, 1, 64).view(1, 1, 1, 64).expand(1, 1, 64, 64)
+    red, blue = (torch.tensor(c).view(1, 3, 1, 1) for c in ((0.9, 0.1, 0.1), (0.1, 0.2, 0.8)))
+    trimap = torch.full((1, 1, 64, 64), 128 / 255)
+    trimap[..., :8], trimap[..., 56:] = 0, 1
+    truth = ((truth - 8 / 64) / (48 / 64)).clamp(0, 1)
+    carried, alpha, apart, off = colour_hints(
+        truth * red + (1 - truth) * blue, one_hot_trimap(trimap)
+    ).unbind(dim=1)
+    assert (alpha - truth[:, 0]).abs().max() < 0.01
+    assert off.max() < 0.05 < apart.min()
+    assert carried[0, 32, 4] < 0.05
+    assert carried[0, 32, 60] > 0.95
+    assert carried[0, 32].diff().min() > -1e-3
+
+
+def test_hints_are_finite_where_nothing_is_known() -> None:
+    picture = torch.rand(1, 3, 64, 96)
+    for level in (0.0, 128 / 255, 1.0):
+        hints = colour_hints(picture, one_hot_trimap(torch.full((1, 1, 64, 96), level)))
+        assert torch.isfinite(hints).all()

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from autohair_video.training.labels import Labelled, from_drawn, load, save
-from autohair_video.training.people import PeopleSamples
+from autohair_video.training.people import PeopleSamples, _dressed
 
 
 def drawn() -> Labelled:
@@ -65,7 +66,25 @@ def test_some_samples_show_nobody_and_say_so(samples: PeopleSamples) -> None:
 
 
 def test_batches_are_what_the_network_takes(samples: PeopleSamples) -> None:
-    batch = next(samples.batches(3))
-    assert batch["picture"].shape == (3, 3, 64, 64)
-    assert batch["truth"].shape == batch["weight"].shape == (3, 2, 64, 64)
-    assert -1 <= float(batch["picture"].min()) < float(batch["picture"].max()) <= 1
+    sides = set()
+    for batch in islice(samples.batches(4), 12):
+        count, channels, *size = batch["picture"].shape
+        sides.add(size[0])
+        assert channels == 3
+        assert size[0] == size[1]
+        assert size[0] % 32 == 0
+        assert 0.5 <= count * size[0] ** 2 / (4 * 64**2) <= 1.5
+        assert batch["truth"].shape == batch["weight"].shape == (count, 2, *size)
+        assert -1 <= float(batch["picture"].min()) < float(batch["picture"].max()) <= 1
+    assert min(sides) == 64
+    assert max(sides) == 128
+
+
+def test_other_clothes_change_colours_and_nothing_else(samples: PeopleSamples) -> None:
+    """The network must not learn that people come in the photos' colours only."""
+    rng = np.random.default_rng(3)
+    plain = np.full((64, 64, 3), (0.2, 0.3, 0.4), np.float32)
+    dressed = [_dressed(plain, rng) for _ in range(40)]
+    assert all(d.shape == plain.shape and d.min() >= 0 and d.max() <= 1.001 for d in dressed)
+    spread = np.stack([d[-1, 0] for d in dressed]).std(axis=0)
+    assert spread.min() > 0.05
