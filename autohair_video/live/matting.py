@@ -219,4 +219,4 @@ def _resized(past: _Past, size: tuple[int, int]) -> _Past:
     )
     trimap = F.interpolate(s.trimap, size, mode="nearest")
     picture = picture.round().to(torch.uint8)
-    return replace(past, solved=Solved(picture, alpha, trimap, None, Mean(value, weight)), tiles=())
+    return replace(past, solved=Solved.of(picture, alpha, trimap, Mean(value, weight)), tiles=())
