@@ -126,11 +126,26 @@ class Window:
 def check_screen() -> None:
     """Refuse a machine without a screen, where Qt would end the whole program.
 
+    OpenCV's Qt knows X only, which Wayland's desktops offer too.
+
     Raises:
-        OutputError: there is none.
+        OutputError: there is none, or it does not answer.
     """
-    if sys.platform.startswith("linux") and not any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))):
+    if sys.platform.startswith("linux") and not _x_answers():
         raise OutputError("no screen for a window: run it on a desktop, or use --serve 127.0.0.1:8000")
+
+
+def _x_answers() -> bool:
+    try:
+        x11 = ctypes.CDLL("libX11.so.6")
+    except OSError:
+        return bool(os.environ.get("DISPLAY"))
+    x11.XOpenDisplay.restype, x11.XCloseDisplay.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    display = x11.XOpenDisplay(None)
+    if display is None:
+        return False
+    x11.XCloseDisplay(display)
+    return True
 
 
 def _leave_events_to_qt() -> None:

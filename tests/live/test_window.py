@@ -241,11 +241,11 @@ def test_the_window_is_painted_at_every_start(display: Screen) -> None:
         program.communicate()
 
 
-def test_without_a_screen_one_line_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", ["", ":none"])
+def test_without_a_screen_that_answers_one_line_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str
 ) -> None:
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("DISPLAY", name)
     assert run([*CALL, "--camera", str(SAMPLE)]) == 1
     err = capfd.readouterr().err
     assert "no screen" in err
