@@ -125,6 +125,20 @@ def test_an_absent_camera_is_told_and_tried_again() -> None:
         assert camera.newest(0) is None
 
 
+def test_a_device_that_is_no_camera_or_in_use_is_told() -> None:
+    with _camera("/dev/null") as camera:
+        _trouble(camera, "camera /dev/null is used by another program, or is none")
+
+
+def test_a_file_may_stand_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cameras, "_FAULT_AFTER_S", 0.0)
+    clip = make_clip(tmp_path / "still.mp4", pts=range(1))
+    with _camera(clip) as camera:
+        for _ in range(6):
+            _shot(camera)
+            assert camera.trouble is None
+
+
 def test_a_camera_comes_back_after_it_was_unplugged(webcam: Webcam, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cameras, "FIRST_PAUSE_S", 0.02)
     with _camera(webcam.url) as camera:
