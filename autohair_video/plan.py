@@ -12,7 +12,7 @@ from typing import Final
 
 import torch
 
-from autohair_video.errors import OptionError
+from autohair_video.errors import JobError, OptionError
 from autohair_video.media.image import read_image
 from autohair_video.media.probe import ClipInfo, probe
 from autohair_video.media.staging import is_sequence
@@ -132,7 +132,11 @@ def _timed(sample: Request, matter: Matter) -> tuple[int, float, tuple[str, ...]
         marks.append((progress.frames, time.perf_counter()))
 
     begin_s = time.perf_counter()
-    report = run_request(sample, matter=matter, on_progress=mark)
+    try:
+        report = run_request(sample, matter=matter, on_progress=mark)
+    except JobError as exc:
+        # What such an error says of files that were kept is not true here.
+        raise exc.__cause__ if isinstance(exc.__cause__, JobError) else exc from None
     warm, warm_s = marks[0] if marks[0][0] < report.frames else (0, begin_s)
     frame_s = (time.perf_counter() - warm_s) / (report.frames - warm)
     return report.frames, frame_s, report.notices

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from clips import make_clip, picture
+from clips import damage_packets, make_clip, picture
 from matters import HARD
 
 from autohair_video import InputError, Matter, OptionError, OutputError
@@ -57,3 +57,13 @@ def test_what_could_not_be_done_is_refused(tmp_path: Path, matter: Matter) -> No
     plan = plan_job(make_request(tmp_path / "p.png"), matter)
     assert [(output.path.name, output.format) for output in plan.outputs] == [("p_cutout.png", "png")]
     assert _files(tmp_path) == ["a.mp4", "p.png"]
+
+
+def test_damage_is_told_without_files_that_are_gone(tmp_path: Path, matter: Matter) -> None:
+    clip = make_clip(tmp_path / "a.mp4", size=(160, 120), pts=range(30), options={"g": "5"})
+    damage_packets(clip, [6])
+    with pytest.raises(
+        InputError, match=r"a\.mp4 is damaged: near 0\.\d\d s [^;]*; its frames end at [^;]*$"
+    ):
+        plan_job(make_request(clip, background="red"), matter)
+    assert _files(tmp_path) == ["a.mp4"]
