@@ -20,6 +20,7 @@ import os
 import pickle
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints
@@ -127,8 +128,12 @@ class WorkFolder:
 
     def remove(self) -> None:
         """Removes the folder with all that is in it; at no time it has the look of a job that can go on."""
-        discarded = self.path.replace(_discarded(self.path))
+        discarded = _discarded(self.path)
         shutil.rmtree(discarded, ignore_errors=True)
+        with suppress(OSError):
+            self.path.replace(discarded)
+        for folder in (discarded, self.path):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _check_job(self, job: dict[str, Any]) -> None:
         asked = json.loads(json.dumps(job))

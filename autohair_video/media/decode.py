@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import av
 from av.container import InputContainer
@@ -24,6 +24,13 @@ _MOST_WAITING: Final = 256
 _ALPHA_DECODERS: Final = {"vp9": "libvpx-vp9", "vp8": "libvpx"}
 # The clock of these containers starts anywhere: a recording may begin at hour 20, in mid-picture.
 FREE_CLOCKS: Final = ("mpegts", "mpeg")
+
+
+class Damage(NamedTuple):
+    """What could not be read or decoded, and at which time of the stream, in seconds, if that is known."""
+
+    line: str
+    time_s: Fraction | None = None
 
 
 def open_clip(path: Source | SourceLike) -> tuple[InputContainer, VideoStream]:
@@ -79,13 +86,13 @@ def decoder_with_alpha(stream: VideoStream) -> VideoCodecContext:
 
 
 def decoded_frames(
-    container: InputContainer, stream: VideoStream, damage: list[str], *, keep_alpha: bool = False
+    container: InputContainer, stream: VideoStream, damage: list[Damage], *, keep_alpha: bool = False
 ) -> Iterator[tuple[VideoFrame, int]]:
     """Frames in display order, each with its packet's duration in ticks (0: unknown).
 
     ``keep_alpha``: use a decoder that knows of alpha, which may be slower.
 
-    What cannot be read or decoded is passed over; ``damage`` gets one line about the first of it. What a
+    What cannot be read or decoded is passed over; ``damage`` gets the first of it. What a
     broadcast's recording has before its first whole picture is no damage. Of what a decoder mends without
     saying so, nothing is known.
     """
@@ -115,7 +122,7 @@ def decoded_frames(
             yield frame, durations.pop(frame.pts, 0) if frame.pts is not None else 0
 
 
-def _packets(container: InputContainer, stream: VideoStream, damage: list[str]) -> Iterator[Packet[Any]]:
+def _packets(container: InputContainer, stream: VideoStream, damage: list[Damage]) -> Iterator[Packet[Any]]:
     """The stream's packets, last the empty one that flushes; a broken file just ends."""
     try:
         yield from container.demux(stream)
@@ -127,17 +134,19 @@ def _packets(container: InputContainer, stream: VideoStream, damage: list[str]) 
 
 
 def _note(
-    damage: list[str],
+    damage: list[Damage],
     line: str,
     place: Packet[Any] | VideoFrame | None = None,
     begin_s: Fraction = Fraction(0),
 ) -> None:
     if damage:
         return
-    if place is not None and place.pts is not None and place.time_base:
-        # Decoders that work on several frames at once tell of one some frames later.
-        line = f"near {float(place.pts * place.time_base - begin_s):.2f} s {line}"
-    damage.append(line)
+    if place is None or place.pts is None or not place.time_base:
+        damage.append(Damage(line))
+        return
+    time_s = place.pts * place.time_base
+    # Decoders that work on several frames at once tell of one some frames later.
+    damage.append(Damage(f"near {float(time_s - begin_s):.2f} s {line}", time_s))
 
 
 def _main_video_stream(path: Source, container: InputContainer) -> VideoStream:

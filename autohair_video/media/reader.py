@@ -20,7 +20,7 @@ from torch import Tensor
 
 from autohair_video.errors import InputError, OptionError
 from autohair_video.frames import FrameBatch
-from autohair_video.media.decode import FREE_CLOCKS, decoded_frames, open_clip
+from autohair_video.media.decode import FREE_CLOCKS, Damage, decoded_frames, open_clip
 from autohair_video.media.deinterlace import Deinterlacer
 from autohair_video.media.planes import Samples, to_native, view_alpha, view_planes
 from autohair_video.media.probe import (
@@ -95,7 +95,7 @@ class ClipReader:
         self._path = Source.of(path)
         self._batch_size, self._keep_alpha = batch_size, keep_alpha
         self._span = start_s or 0, end_s
-        self._damage: list[str] = []
+        self._damage: list[Damage] = []
         self._last: _TimedFrame | None = None
         self.truncated: str | None = None
         self._resized: str | None = None
@@ -176,10 +176,11 @@ class ClipReader:
         self._container.close()
         self._container, self._stream = open_clip(self._path)
         self._damage.clear()
+        self._resized = None
 
     def place(self, batch: FrameBatch) -> Place:
         """Behind the last frame of ``batch``, which this reader gave."""
-        met = tuple(self._damage[:1]), self._resized, self.is_deinterlaced
+        met = tuple(found.line for found in self._damage[:1]), self._resized, self.is_deinterlaced
         return Place(batch.pts[-1], batch.durations[-1], _digest(batch), *met)
 
     def go_on(self, place: Place) -> bool:
@@ -196,7 +197,7 @@ class ClipReader:
             self._prepare()
             return False
         self._last, self._frames = head, self._to_end(frames)
-        self._damage[:0] = place.damage
+        self._damage[:0] = [Damage(line) for line in place.damage]
         self._resized = place.resized or self._resized
         if self._deinterlace is not None:
             self._deinterlace.engaged |= place.is_deinterlaced
@@ -294,8 +295,10 @@ class ClipReader:
         length_s = stream_duration(self._container, self._stream)
         if length_s and self._breaks_off(end_s, length_s - 0.1 - 2 * float(last.duration * self.time_base)):
             return f"{self._path} breaks off at {shown_s:.2f} s of {length_s:.2f} s"
-        if self._damage:
-            return f"{self._path} is damaged: {self._damage[0]}; its frames end at {shown_s:.2f} s"
+        for found in self._damage:
+            # A decoder may have been beyond the end that was asked for.
+            if self.until is None or found.time_s is None or found.time_s < self.until:
+                return f"{self._path} is damaged: {found.line}; its frames end at {shown_s:.2f} s"
         return None
 
     def _breaks_off(self, end_s: float, least_s: float) -> bool:
@@ -316,7 +319,7 @@ def _digest(batch: FrameBatch) -> str:
 
 
 def _timed(
-    decoded: Iterator[tuple[VideoFrame, int]], stream: VideoStream, end: int | None, damage: Sequence[str]
+    decoded: Iterator[tuple[VideoFrame, int]], stream: VideoStream, end: int | None, damage: Sequence[Damage]
 ) -> Iterator[_TimedFrame]:
     """Frames with strictly rising pts, each lasting until the next.
 

@@ -229,6 +229,15 @@ def test_damage_in_mid_clip_is_told_and_the_rest_read(
         assert re.search(pattern, reader.truncated)
 
 
+def test_damage_behind_the_end_that_was_asked_for_is_none(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.mp4", pts=range(30), size=(160, 120), options={"g": "5", "bf": "0"})
+    damage_packets(clip, [12])
+    for end_s, is_damaged in ((0.48, False), (0.8, True)):
+        with ClipReader(clip, end_s=end_s) as reader:
+            assert sum(len(batch) for batch in reader) > 10
+            assert (reader.truncated is not None) == is_damaged
+
+
 def test_sound_that_outlasts_the_picture_is_no_damage(tmp_path: Path) -> None:
     """Where the container tells no more than the length of the whole file."""
     clip, tone = make_clip(tmp_path / "film.mp4", pts=range(10)), make_sound(tmp_path / "t.m4a", seconds=2)
