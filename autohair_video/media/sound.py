@@ -50,6 +50,8 @@ _ENCODERS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 _LAYOUTS: Final = MappingProxyType({1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"})
 _BITS_PER_CHANNEL: Final = 96_000
 _AAC_LIMIT: Final = 96_000
+# Less than this is no loss: encoders differ on where sound begins and ends.
+_CUT_OFF_S: Final = Fraction(1, 2)
 # Packets of sound lie this far from their video in a well-made file.
 _SEEK_MARGIN_S: Final = 2
 # FFmpeg's start of a file, which an origin can be, is rounded to this.
@@ -90,6 +92,7 @@ class SoundCopy:
         self._output, self._muxer = output, muxer
         self._origin, self._until = origin, until
         self._tracks: dict[int, _Copied | _Encoded] = {}
+        self._ends: dict[int, Fraction] = {}
         for number, sound in enumerate(self._source.streams.audio, 1):
             self._add_sound(sound, number)
         for number, subtitles in enumerate(self._source.streams.subtitles, 1):
@@ -110,6 +113,8 @@ class SoundCopy:
             self.advance(_begin_s(self._next) - self._origin)
         for track in self._tracks.values():
             self._output.mux(track.flush())
+        if end_s is None and self._until is None:
+            self.notices += self._cut_off()
 
     def close(self) -> None:
         """Closes the source."""
@@ -142,6 +147,16 @@ class SoundCopy:
                 f"{self._label} do not hold it"
             )
 
+    def _cut_off(self) -> Iterator[str]:
+        """A line for each sound track that lacks much of the length that the container tells."""
+        for number, stream in enumerate(self._source.streams.audio, 1):
+            if stream.index not in self._tracks or not stream.duration or not stream.time_base:
+                continue
+            length_s = ((stream.start_time or 0) + stream.duration) * stream.time_base
+            end_s = self._ends.get(stream.index, Fraction(0))
+            if end_s < length_s - _CUT_OFF_S:
+                yield f"sound track {number} breaks off at {float(end_s):.2f} s of {float(length_s):.2f} s"
+
     @property
     def _label(self) -> str:
         return "image sequences" if self._muxer == "image2" else f"{self._muxer} files"
@@ -156,6 +171,7 @@ class SoundCopy:
                 self._source.seek(int((self._origin - _SEEK_MARGIN_S) * av.time_base))
             for packet in self._source.demux(streams):
                 if packet.size and not packet.is_corrupt and self._is_wanted(packet):
+                    self._ends[packet.stream.index] = _begin_s(packet) + _length_s(packet)
                     yield packet
         except av.FFmpegError as exc:
             self.notices.append(f"the sound breaks off: {reason(exc)}")
@@ -233,3 +249,7 @@ def _begin_s(packet: Packet[Any]) -> Fraction:
     """When a packet begins, in seconds of its file; 0 if it does not say."""
     time = packet.dts if packet.pts is None else packet.pts
     return Fraction(0) if time is None else time * packet.time_base
+
+
+def _length_s(packet: Packet[Any]) -> Fraction:
+    return (packet.duration or 0) * packet.time_base

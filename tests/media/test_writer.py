@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -427,7 +428,12 @@ def test_sound_longer_or_shorter_than_the_video_is_kept_whole(tmp_path: Path) ->
 
 def _join(clip: Path, tone: Path, target: Path) -> Path:
     """The video of one file with the sound of another, packets as they are."""
-    with av.open(str(clip)) as a, av.open(str(tone)) as b, av.open(str(target), "w") as output:
+    index_first = {"movflags": "+faststart"}
+    with (
+        av.open(str(clip)) as a,
+        av.open(str(tone)) as b,
+        av.open(str(target), "w", container_options=index_first) as output,
+    ):
         streams = [
             (a, a.streams.video[0], output.add_stream_from_template(a.streams.video[0], opaque=True)),
             (b, b.streams.audio[0], output.add_stream_from_template(b.streams.audio[0])),
@@ -466,3 +472,15 @@ def test_the_shortest_clips_are_written_as_h265(tmp_path: Path, frames: int) -> 
     source = make_clip(tmp_path / "in.mp4", pts=range(frames))
     _rewrite(source, tmp_path / "out.mp4", PRESETS["h265"])
     assert timeline(tmp_path / "out.mp4") == timeline(source)
+
+
+def test_sound_that_breaks_off_is_told(tmp_path: Path) -> None:
+    """The picture of a file that was cut short can be whole, where the sound lies behind it."""
+    film, tone = make_clip(tmp_path / "film.mp4", pts=range(5)), make_sound(tmp_path / "t.m4a", seconds=2)
+    clip = _join(film, tone, tmp_path / "a.mp4")
+    with av.open(str(clip)) as container:
+        places = [packet.pos for packet in container.demux(audio=0) if packet.size]
+    clip.write_bytes(clip.read_bytes()[: places[len(places) // 3]])
+    (line,) = _rewrite(clip, tmp_path / "b.mkv")
+    assert re.fullmatch(r"sound track 1 breaks off at 0\.6\d s of 2\.0\d s", line)
+    assert timeline(tmp_path / "b.mkv") == timeline(film)
