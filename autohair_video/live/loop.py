@@ -21,7 +21,6 @@ from autohair_video.frames import FrameBatch
 from autohair_video.live.matting import (
     LiveMatter,
     Matted,
-    Picture,
     as_frames,
     as_picture,
     fitted,
@@ -32,7 +31,7 @@ from autohair_video.live.quality import Ladder, levels_for
 from autohair_video.live.record import Recording, recording_preset, write_snapshot
 from autohair_video.live.settings import LiveOptions, Settings, following
 from autohair_video.live.view import draw_view
-from autohair_video.media.camera import Camera, Shot
+from autohair_video.media.camera import Camera, Picture, Shot
 from autohair_video.options import Tier
 from autohair_video.outputs import Scene, composite, open_scene
 from autohair_video.pipeline import Matter
@@ -47,12 +46,11 @@ _NOTICE_S: Final = 5.0
 
 @dataclass(frozen=True)
 class Shown:
-    """One picture as it is shown; ``composite`` is there where someone needs it besides."""
+    """One picture of the camera as it is shown; ``composite`` is there where someone needs it besides."""
 
     picture: Picture
     composite: Picture | None
-    number: int
-    taken_s: float
+    shot: Shot
 
 
 @dataclass(frozen=True)
@@ -179,9 +177,9 @@ class Live:
 
     def displayed(self, shown: Shown) -> None:
         """Say that a picture can be seen now."""
-        if shown.number > self._last_displayed:
-            self._last_displayed = shown.number
-            self._pace.latencies_s.append(time.monotonic() - shown.taken_s)
+        if shown.shot.number > self._last_displayed:
+            self._last_displayed = shown.shot.number
+            self._pace.latencies_s.append(time.monotonic() - shown.shot.taken_s)
 
     def measured(self, memory_bytes: Sequence[int] = ()) -> Measured:
         """What the session has come to so far; memory is the caller's to watch."""
@@ -281,7 +279,8 @@ class Live:
 
     def _advance(self, shot: Shot, settings: Settings) -> None:
         began_s = time.monotonic()
-        matted = self._matte(fitted(shot.picture, self.options.width, self.options.height), shot, settings)
+        picture = fitted(shot.picture, self.options.width, self.options.height)
+        matted = self._matte(replace(shot, picture=picture), settings)
         self._show(matted, settings, new=True)
         ended_s = time.monotonic()
         self._pace.add(shot.number, ended_s)
@@ -291,16 +290,15 @@ class Live:
     def _render_anew(self, matted: Matted, settings: Settings, before: Settings) -> None:
         if _matte_of(settings) != _matte_of(before):
             self._live_matter.forget()
-            shot = Shot(matted.picture, matted.number, matted.taken_s)
-            matted = self._matte(matted.picture, shot, settings)
+            matted = self._matte(matted.shot, settings)
         self._show(matted, settings, new=False)
 
-    def _matte(self, picture: Picture, shot: Shot, settings: Settings) -> Matted:
-        matte = self._live_matter(picture, settings, self._ladder.level)
+    def _matte(self, shot: Shot, settings: Settings) -> Matted:
+        matte = self._live_matter(shot.picture, settings, self._ladder.level)
         time_ms = round(1000 * (shot.taken_s - self._began_s))
-        frames = as_frames(picture, time_ms, duration_ms=round(1000 / self.options.rate))
+        frames = as_frames(shot.picture, time_ms, duration_ms=round(1000 / self.options.rate))
         frames = frames.to(matte.alpha.device)
-        self._matted = Matted(picture, frames, matte, shot.number, shot.taken_s)
+        self._matted = Matted(shot, frames, matte)
         return self._matted
 
     def _show(self, matted: Matted, settings: Settings, *, new: bool) -> None:
@@ -313,7 +311,7 @@ class Live:
         if recording is not None:
             self._record(recording, matted, placed)
         picture = None if placed is None else as_picture(placed)
-        shown = Shown(draw_view(settings.view, matted, picture), picture, matted.number, matted.taken_s)
+        shown = Shown(draw_view(settings.view, matted, picture), picture, matted.shot)
         for viewer in self.viewers:
             viewer(shown)
 

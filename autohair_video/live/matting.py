@@ -14,7 +14,6 @@ from typing import Final
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -25,10 +24,9 @@ from autohair_video.matting.matte import SolvedTile
 from autohair_video.matting.motion import Motion, estimate_motions
 from autohair_video.matting.temporal import Mean, Solved, smooth_alpha, smooth_probability
 from autohair_video.matting.trimap import draw_trimap
+from autohair_video.media.camera import Picture, Shot
 from autohair_video.options import SegmentOptions, TemporalOptions, TileOptions, TrimapOptions
 from autohair_video.pipeline import Matter
-
-Picture = NDArray[np.uint8]
 
 MILLISECOND: Final = Fraction(1, 1000)
 # The matter's time goes with the tiles' area: a low picture is one row of them, and on others small
@@ -43,17 +41,19 @@ _TRANSFER: Final = 1
 
 @dataclass(frozen=True)
 class Matted:
-    """A picture with its matte, both at the shown size.
+    """A camera's picture with its matte, both at the shown size.
 
-    ``picture``: (H, W, 3) uint8 BGR. ``frames``: the same as one frame of 4:2:0 planes, its pts in
-    milliseconds. ``number`` and ``taken_s`` are the camera's.
+    ``frames``: the picture as one frame of 4:2:0 planes, its pts in milliseconds.
     """
 
-    picture: Picture
+    shot: Shot
     frames: FrameBatch
     matte: Matte
-    number: int
-    taken_s: float
+
+    @property
+    def picture(self) -> Picture:
+        """(H, W, 3) uint8 BGR."""
+        return self.shot.picture
 
 
 @dataclass(frozen=True)

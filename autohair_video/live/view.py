@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autohair_video.live.matting import Matted, Picture
+from autohair_video.live.matting import Matted
 from autohair_video.live.settings import View
+from autohair_video.media.camera import Picture
 
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE: Final = (255, 255, 255)
