@@ -39,7 +39,7 @@ def main() -> None:
     """Serve the sample on the beach, and lay the page at a desk beside the page on a telephone."""
     options = LiveOptions(backgrounds=(str(HERE / "beach.jpg"),))
     camera = Camera(str(HERE / "portrait.mp4"), width=640, height=360, rate=30)
-    live = Live(camera, Matter(), options)
+    live = Live(camera, lambda tier: Matter(tier=tier), options)
     with closing(Server(live, "127.0.0.1:0")) as server, camera, live, sync_playwright() as playwright:
         program = shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
