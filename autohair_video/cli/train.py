@@ -15,6 +15,7 @@ _Out = Annotated[Path, typer.Option("--out", help="Folder of the run.")]
 _Steps = Annotated[int, typer.Option("--steps", help="Length of the whole run.")]
 _Start = Annotated[Path | None, typer.Option("--start", help="Weights to start from.")]
 _Layers = Annotated[int, typer.Option("--layers", help="Rendered foregrounds.")]
+_Seed = Annotated[int, typer.Option("--seed", help="Another seed draws other samples.")]
 _Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
 
 
@@ -26,15 +27,25 @@ def train_segmenter_command(
     cache: _Cache = Path("runs/cache"),
     start: _Start = None,
     device: _Device = "cpu",
-    crop: Annotated[int, typer.Option(help="Side of a sample in pixels.")] = 256,
-    batch: Annotated[int, typer.Option(help="Samples in a step.")] = 8,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-4,
+    crop: Annotated[int, typer.Option(help="Side of the smallest samples in pixels.")] = 256,
+    batch: Annotated[int, typer.Option(help="Samples of that size in a step.")] = 8,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 6e-4,
+    encoder_share: Annotated[float, typer.Option(help="The encoder's share of that rate.")] = 0.1,
+    seed: _Seed = 0,
 ) -> None:
     """Train DeepLab v3+ on people (needs the extra train)."""
     from autohair_video.training.loop import TrainOptions
     from autohair_video.training.tasks import Materials, train_segmenter
 
-    options = TrainOptions(steps, batch=batch, crop_px=crop, learning_rate=rate, device=device)
+    options = TrainOptions(
+        steps,
+        batch=batch,
+        crop_px=crop,
+        learning_rate=rate,
+        encoder_share=encoder_share,
+        seed=seed,
+        device=device,
+    )
     print(train_segmenter(out, Materials(shared, cache), options, start=start))
 
 
@@ -50,8 +61,9 @@ def train_matter_command(
     network: Annotated[str, typer.Option(help="mobile-dim, or dim-vgg16 as published.")] = "mobile-dim",
     crop: Annotated[int, typer.Option(help="Side of a crop in pixels.")] = 224,
     batch: Annotated[int, typer.Option(help="Crops in a step.")] = 8,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 7e-4,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 5e-4,
     layers: _Layers = 2600,
+    seed: _Seed = 0,
     workers: Annotated[int, typer.Option(help="Processes that prepare crops.")] = 0,
 ) -> None:
     """Train a matting network on rendered hair (needs the extra train)."""
@@ -63,7 +75,7 @@ def train_matter_command(
     if network not in get_args(MatterName):
         raise OptionError(f"unknown network {network!r}: use {' or '.join(get_args(MatterName))}")
     options = TrainOptions(
-        steps, batch=batch, crop_px=crop, learning_rate=rate, device=device, workers=workers
+        steps, batch=batch, crop_px=crop, learning_rate=rate, seed=seed, device=device, workers=workers
     )
     imagenet = None
     if packed is not None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 
@@ -73,3 +74,14 @@ def test_gradients_that_are_not_finite_change_nothing(tmp_path: Path) -> None:
     run.go(repeat(batch), matter_loss)
     for name, tensor in run.model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
+
+
+def test_an_encoder_without_a_share_of_the_rate_stays_as_it_began(tmp_path: Path) -> None:
+    run = run_in(tmp_path, replace(OPTIONS, steps=2, encoder_share=0.0))
+    before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
+    run.go(repeat(disc_batch()), matter_loss)
+    changed = {
+        name for name, tensor in run.model.state_dict().items() if not torch.equal(tensor, before[name])
+    }
+    assert changed
+    assert not any(name.startswith("encoder.") for name in changed)
