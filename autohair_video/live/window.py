@@ -100,7 +100,7 @@ class Window:
         lines = [status_line(figures, self._live.settings)]
         lines += [line for line in (figures.trouble, figures.notice) if line]
         if self._help:
-            lines += [f"{key.name:<8}{key.help}" for key in KEYS.values()] + ["h       this help"]
+            lines += [f"{key.name}   {key.help}" for key in KEYS.values()] + ["h   this help"]
         return tuple(lines)
 
     def _draw(self, lines: tuple[str, ...]) -> None:

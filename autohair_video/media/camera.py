@@ -106,9 +106,9 @@ class Camera:
             try:
                 self._read_until_it_ends()
             except InputError as exc:
-                self.trouble = f"{exc}; trying again"
+                self.trouble = f"{exc} (trying again)"
             except cv2.error:
-                self.trouble = f"{_called(self.source)} gives pictures that cannot be read; trying again"
+                self.trouble = f"{_called(self.source)} gives pictures that cannot be read (trying again)"
             if self.given > before:
                 pause_s = FIRST_PAUSE_S
             if self.given == before or not is_file(self.source):
