@@ -25,6 +25,7 @@ from autohair_video import FrameBatch, FrameFormat, Matter
 from autohair_video.bench import SIZES, BenchOptions, run_bench
 from autohair_video.bench.clip import talking_head
 from autohair_video.bench.report import Bench
+from autohair_video.bench.stages import in_turn
 from autohair_video.media import from_rgb, round_planes
 from autohair_video.timing import Stopwatch, unwatched
 
@@ -93,7 +94,7 @@ def cost(matter: Matter, size: tuple[int, int], sitter_px: int) -> Cost:
     watch = Stopwatch(matter.device, clock=time.process_time)
     for measured in (unwatched, watch):
         matter.watch = measured
-        mattes = [matte for _, matte in matter.frames(_batches(size, sitter_px))]
+        mattes = [matte for _, matte in in_turn(matter, _batches(size, sitter_px))]
     spent_s, frames = watch.take(), sum(len(matte) for matte in mattes)
     trimap = torch.cat([matte.trimap for matte in mattes if matte.trimap is not None])
     return Cost(

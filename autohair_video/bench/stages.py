@@ -89,7 +89,7 @@ def time_matting(clip: Clip, background: str, load: Callable[[], Matter]) -> tup
     with ClipReader(clip.path, batch_size=size, end_s=clip.end_s) as reader:
         target = codec_format(preset_named("h264"), reader.format)
         with closing(open_scene(background, target)) as scene:
-            for batch, matte in _in_turn(matter, watched(reader, watch, "decode")):
+            for batch, matte in in_turn(matter, watched(reader, watch, "decode")):
                 result = composite(batch, matte, scene, target, watch=watch)
                 with watch("download"):
                     result.to("cpu")
@@ -97,8 +97,8 @@ def time_matting(clip: Clip, background: str, load: Callable[[], Matter]) -> tup
     return laps.stages()
 
 
-def _in_turn(matter: Matter, batches: Iterable[FrameBatch]) -> Iterator[tuple[FrameBatch, Matte]]:
-    """What `Matter.frames` gives, all on one thread."""
+def in_turn(matter: Matter, batches: Iterable[FrameBatch]) -> Iterator[tuple[FrameBatch, Matte]]:
+    """What `Matter.frames` gives, all on one thread, so that each stage's time is its own."""
     state = None
     for batch in batches:
         done, state = matter.step(batch, state)
