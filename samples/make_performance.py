@@ -85,7 +85,7 @@ def table(benches: Sequence[Bench], frames: int) -> str:
             f"| {bench.clip.width}x{bench.clip.height} | {job.fps:.2f} fps "
             f"| {1000 * job.cpu_s / job.frames:.0f} ms/frame | {floor.fps:.1f} fps | {memory} |"
         )
-    where = f"{m['device_name']} ({m['device']}), {m['cpus']} cores, torch {m['torch']}"
+    where = f"{m['device_name']} ({m['device']}, {m['precision']}), {m['cpus']} cores, torch {m['torch']}"
     return "\n".join([*lines, "", f"{frames} frames each; {where}.", ""])
 
 

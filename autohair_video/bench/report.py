@@ -17,6 +17,7 @@ from autohair_video.bench.against import Against
 from autohair_video.bench.clip import Clip
 from autohair_video.bench.job import JobTime
 from autohair_video.bench.stages import StageTime
+from autohair_video.pipeline import working_dtype
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ def describe_machine(device: torch.device) -> dict[str, str | int]:
     return {
         "device": str(device),
         "device_name": name,
+        "precision": str(working_dtype(device)).removeprefix("torch."),
         "cpus": os.cpu_count() or 1,
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
