@@ -19,10 +19,11 @@ from autohair_video.media.reader import ClipReader
 from autohair_video.media.staging import partial_path, present_files
 from autohair_video.media.writer import ClipWriter
 from autohair_video.outlets import Outlet, Writers, drawing
-from autohair_video.pipeline import Carry, Matter
+from autohair_video.pipeline import Matter
 from autohair_video.queues import Behind, ahead
 from autohair_video.request import Request
 from autohair_video.resume import Part, WorkFolder
+from autohair_video.state import Carry
 
 OnFrames = Callable[[int], None]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from autohair_video.devices import choose_device, working_dtype
 from autohair_video.errors import DeviceError, InputError, OptionError
 from autohair_video.frames import FrameBatch, Matte, join_frames
 from autohair_video.matting.edges import adjust_edges
@@ -31,97 +32,16 @@ from autohair_video.matting.subject import (
     limit_alpha,
     upper_limit,
 )
-from autohair_video.matting.temporal import Mean, Solved, smooth_alpha, smooth_probability, with_later
+from autohair_video.matting.temporal import Solved, smooth_alpha, smooth_probability, with_later
 from autohair_video.matting.trimap import draw_trimap, quantise_trimap
 from autohair_video.media.colour import to_rgb
-from autohair_video.models.layers import has_fast_bfloat16
 from autohair_video.options import MatterOptions, Tier
 from autohair_video.queues import ahead
+from autohair_video.state import Carry, ClipState, Prepared, Waiting
 from autohair_video.timing import Watch, unwatched
 from autohair_video.weights import Role, load_network
 
 Done = tuple[FrameBatch, Matte]
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A frame that is solved, as a batch of one, and waits for later ones to be steadied by.
-
-    ``others`` and ``notices``: of `Kept`.
-    """
-
-    batch: FrameBatch
-    solved: Solved
-    others: Tensor | None = None
-    notices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ClipState:
-    """What a clip's frames hand to the next: tensors and plain numbers, nothing of the networks.
-
-    ``last``: the last frame, its picture, trimap, raw and steadied alpha. ``seen``: the probabilities that
-    its trimap came from, averaged over time, and ``drawn`` that trimap before it grew. ``unseen``: how many
-    frames ago the segmenter looked. ``tiles``: its tiles as they were last solved. ``waiting``: the frames
-    that have not been given back yet, oldest first.
-    """
-
-    last: Solved | None = None
-    seen: Mean | None = None
-    drawn: Tensor | None = None
-    unseen: int = 0
-    tiles: tuple[SolvedTile, ...] = ()
-    waiting: tuple[Waiting, ...] = ()
-    subject: SubjectState | None = None
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Frames on the device, their pictures (N, 3, H, W) uint8 RGB, and each one's motion."""
-
-    batch: FrameBatch
-    pictures: Tensor
-    motions: tuple[Motion | None, ...]
-
-
-@dataclass
-class Carry:
-    """State in time that outlives one call of `Matter.frames`, where a clip is matted in parts.
-
-    ``state`` is that after the last frame of a part, and none waits in it: dataclasses of tensors and plain
-    values only, so that it can be saved. None at the beginning of a clip.
-    """
-
-    state: ClipState | None = None
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """The device of that name; ``auto`` is CUDA, else Apple's MPS, else the CPU.
-
-    Raises:
-        OptionError: there is no device type of that name.
-        DeviceError: this machine, or this build of torch, does not have it.
-    """
-    available = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        return torch.device(next(kind for kind, there in available.items() if there))
-    kind = name.split(":")[0]
-    if kind not in available:
-        raise OptionError(f"unknown device {name!r}: use auto, cpu, cuda or mps")
-    if not available[kind]:
-        raise DeviceError(f"no {kind} device on this machine; use --device cpu or auto")
-    return torch.device(name)
-
-
-def working_dtype(device: torch.device) -> torch.dtype:
-    """What the networks reckon in there: half precision where that is faster."""
-    if device.type != "cpu":
-        return torch.float16
-    return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
 
 
 class Matter:

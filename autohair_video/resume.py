@@ -30,7 +30,7 @@ import torch
 from autohair_video.errors import OutputError
 from autohair_video.media.decode import reason
 from autohair_video.media.reader import Place
-from autohair_video.pipeline import Carry
+from autohair_video.state import Carry
 
 _JOB: Final = "job.json"
 _JOINED: Final = "joined.json"

@@ -30,8 +30,8 @@ from autohair_video import (
     TrimapOptions,
     WeightsError,
 )
+from autohair_video.devices import choose_device
 from autohair_video.media import ClipReader, to_rgb
-from autohair_video.pipeline import choose_device
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "portrait.mp4"
 

@@ -33,8 +33,8 @@ from autohair_video import (
 from autohair_video.media import ClipReader
 from autohair_video.media.alpha import stored_frames
 from autohair_video.media.staging import partial_path
-from autohair_video.pipeline import Carry
 from autohair_video.resume import Part, WorkFolder
+from autohair_video.state import Carry
 from autohair_video.stream import BATCH_FRAMES, OnProgress
 
 

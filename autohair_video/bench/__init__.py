@@ -28,9 +28,10 @@ from autohair_video.bench.clip import SIZES, Clip, check_source, prepare
 from autohair_video.bench.job import time_floor, time_job
 from autohair_video.bench.report import Bench, as_json, as_table, describe_machine
 from autohair_video.bench.stages import time_encoder, time_matting
+from autohair_video.devices import choose_device
 from autohair_video.errors import OptionError
 from autohair_video.media.staging import check_output, write_text
-from autohair_video.pipeline import Matter, choose_device
+from autohair_video.pipeline import Matter
 
 __all__ = ["SIZES", "BenchOptions", "Size", "as_json", "as_table", "run_bench"]
 

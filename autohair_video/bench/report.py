@@ -17,7 +17,7 @@ from autohair_video.bench.against import Against
 from autohair_video.bench.clip import Clip
 from autohair_video.bench.job import JobTime
 from autohair_video.bench.stages import StageTime
-from autohair_video.pipeline import working_dtype
+from autohair_video.devices import working_dtype
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import cast
 
-import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import mobilenet_v2
@@ -56,15 +55,3 @@ def fold_batch_norms(network: nn.Module) -> None:
             if isinstance(layer, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
                 setattr(parent, name, fuse_conv_bn_eval(layer, following))
                 setattr(parent, next_name, nn.Identity())
-
-
-def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether convolutions in bfloat16 are faster than in float32 there.
-
-    Some CPUs multiply it in hardware (AVX512-BF16); on the others it is many times slower.
-    """
-    if device.type != "cpu":
-        return device.type == "cuda"
-    # not public, and not in all versions of torch
-    asked = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(asked and asked())
