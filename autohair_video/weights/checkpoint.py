@@ -38,8 +38,10 @@ def read_state(path: Path) -> State:
     if not path.is_file():
         raise WeightsError(f"there is no weights file {path}")
     with path.open("rb") as file:
-        start = file.read(4)
-    raw = _read_torch(path) if start.startswith(_PICKLE_STARTS) else _read_safetensors(path)
+        start = file.read(9)
+    # Safetensors begin with a length of eight bytes, which can look like a pickle's, and then a brace.
+    pickled = start.startswith(_PICKLE_STARTS) and start[8:] != b"{"
+    raw = _read_torch(path) if pickled else _read_safetensors(path)
     state = _tensors(raw)
     if not state:
         raise WeightsError(f"{path} holds no tensors: a state_dict is expected")

@@ -31,6 +31,17 @@ def test_half_precision_storage_comes_back_as_float32(tmp_path: Path) -> None:
     assert same(back, {k: v.float() for k, v in state.items()} | counter)
 
 
+@pytest.mark.parametrize("header_bytes", [0x180, 0x280, 0x480])
+def test_safetensors_whose_first_byte_is_a_pickles_are_none(tmp_path: Path, header_bytes: int) -> None:
+    """A file begins with its header's length: one in 32 begins with 0x80, as pickles do."""
+    path, state = tmp_path / "w.safetensors", small_state()
+    save_file(state, path, metadata={"note": ""})
+    length = int.from_bytes(path.read_bytes()[:8], "little")
+    save_file(state, path, metadata={"note": "x" * (header_bytes - length)})
+    assert int.from_bytes(path.read_bytes()[:8], "little") % 256 == 0x80
+    assert same(read_state(path), state)
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_training_checkpoint_is_unwrapped(tmp_path: Path, zipped: bool) -> None:
     """As huochaitiantang's port saves them: epoch, a NumPy score, keys of parallel training."""
