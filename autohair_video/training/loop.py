@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from autohair_video.devices import has_fast_bfloat16
+from autohair_video.devices import choose_device, has_fast_bfloat16
 
 Batch = dict[str, Tensor]
 Loss = Callable[[nn.Module, Batch], dict[str, Tensor]]
@@ -31,6 +31,7 @@ class TrainOptions:
     """Length and pace of a run. ``steps`` is the whole run's, over all its restarts.
 
     ``workers`` processes prepare the batches; 0 does it in between, which is best on few cores.
+    ``device`` is a name that `devices.choose_device` knows.
     ``encoder_share``: of the learning rate, what the encoder gets. A little keeps what its initial weights
     know of far more pictures than there are here.
     """
@@ -51,11 +52,19 @@ class TrainOptions:
 
 
 class Run:
-    """A network on its way through training; `go` takes it to the end."""
+    """A network on its way through training; `go` takes it to the end.
+
+    The options of a run that goes on are the new call's, not those that it was begun with.
+
+    Raises:
+        OptionError: there is no device type of that name.
+        DeviceError: the device is not there.
+    """
 
     def __init__(self, model: nn.Module, options: TrainOptions, folder: Path, name: str) -> None:
         self.options, self.folder, self.name = options, folder, name
-        self.model = model.to(options.device).to(memory_format=torch.channels_last)
+        self.device = choose_device(options.device)
+        self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(self.model).requires_grad_(requires_grad=False)
         self.optimiser = torch.optim.AdamW(self._groups(), lr=options.learning_rate, weight_decay=1e-4)
         self.step = 0
@@ -76,27 +85,30 @@ class Run:
     def go(self, batches: Iterator[Batch], loss: Loss) -> None:
         """Train to the last step. ``batches`` are CPU tensors; ``loss`` returns its named parts."""
         began, sums, first = time.monotonic(), dict[str, float](), self.step
+        summed = 0
         self.model.train()
         while self.step < self.options.steps:
             parts = self._advance(next(batches), loss)
             for part, value in parts.items():
                 sums[part] = sums.get(part, 0.0) + value
+            summed += 1
             if self.step % self.options.report_every == 0:
                 pace = (time.monotonic() - began) / (self.step - first)
-                means = {part: total / self.options.report_every for part, total in sums.items()}
+                means = {part: total / summed for part, total in sums.items()}
                 self._report({"step": self.step, "s_per_step": round(pace, 4), **means})
                 sums.clear()
+                summed = 0
             if self.step % self.options.checkpoint_every == 0:
                 self.save()
         self.save()
 
     def _advance(self, batch: Batch, loss: Loss) -> dict[str, float]:
-        for group in self.optimiser.param_groups:
-            group["lr"] = self._learning_rate() * group["share"]
-        batch = {key: value.to(self.options.device) for key, value in batch.items()}
+        # an optimiser that was restored has its former settings: the shares are not among them
+        for group, share in zip(self.optimiser.param_groups, (self.options.encoder_share, 1.0), strict=True):
+            group["lr"] = self._learning_rate() * share
+        batch = {key: value.to(self.device) for key, value in batch.items()}
         # bfloat16 has float32's range, so no loss scaling is needed.
-        kind = torch.device(self.options.device).type
-        with torch.autocast(kind, torch.bfloat16, enabled=has_fast_bfloat16(torch.device(kind))):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=has_fast_bfloat16(self.device)):
             parts = loss(self.model, batch)
         total = torch.stack(list(parts.values())).sum()
         self.optimiser.zero_grad(set_to_none=True)
@@ -109,11 +121,11 @@ class Run:
         return {part: float(value.detach()) for part, value in parts.items()}
 
     def _groups(self) -> list[dict[str, Any]]:
-        shares = {True: self.options.encoder_share, False: 1.0}
+        """The encoder's parameters, and the others."""
         named = list(self.model.named_parameters())
         return [
-            {"params": [p for name, p in named if name.startswith("encoder.") is encoder], "share": share}
-            for encoder, share in shares.items()
+            {"params": [p for name, p in named if name.startswith("encoder.") is encoder]}
+            for encoder in (True, False)
         ]
 
     def _learning_rate(self) -> float:
@@ -150,7 +162,7 @@ class Run:
         export(self.averaged, self.weights)
 
     def _restore(self) -> None:
-        state = torch.load(self.checkpoint, map_location=self.options.device, weights_only=True)
+        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from autohair_video.errors import DeviceError, OptionError
 from autohair_video.models.dim import MobileDIM
 from autohair_video.training.loop import Batch, Run, TrainOptions
 from autohair_video.training.tasks import matter_loss
@@ -85,3 +86,36 @@ def test_an_encoder_without_a_share_of_the_rate_stays_as_it_began(tmp_path: Path
     }
     assert changed
     assert not any(name.startswith("encoder.") for name in changed)
+
+
+def test_a_run_that_goes_on_takes_the_new_calls_share_for_the_encoder(tmp_path: Path) -> None:
+    run_in(tmp_path, replace(OPTIONS, steps=1)).go(repeat(disc_batch()), matter_loss)
+    resumed = run_in(tmp_path, replace(OPTIONS, steps=3, encoder_share=0.0))
+    before = {name: tensor.clone() for name, tensor in resumed.model.state_dict().items()}
+    resumed.go(repeat(disc_batch()), matter_loss)
+    changed = {n for n, tensor in resumed.model.state_dict().items() if not torch.equal(tensor, before[n])}
+    assert changed
+    assert not any(name.startswith("encoder.") for name in changed)
+
+
+def test_reports_are_means_over_the_steps_since_the_last_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also the first one of a run that goes on between two of them."""
+
+    def even(model: torch.nn.Module, _: Batch) -> dict[str, torch.Tensor]:
+        return {"loss": 2 + 0 * next(model.parameters()).sum()}
+
+    options = replace(OPTIONS, report_every=4)
+    run_in(tmp_path, replace(options, steps=3)).go(repeat({}), even)
+    run_in(tmp_path, replace(options, steps=8)).go(repeat({}), even)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("loss ")[1] for line in lines] == ["2", "2"]
+
+
+def test_a_device_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="unknown device 'tpu'"):
+        run_in(tmp_path, replace(OPTIONS, device="tpu"))
+    if not torch.cuda.is_available():
+        with pytest.raises(DeviceError, match="no cuda device"):
+            run_in(tmp_path, replace(OPTIONS, device="cuda"))
