@@ -84,12 +84,14 @@ class Bodies:
     """All bodies known at a frame.
 
     ``labels`` (h, w) int32 holds names, 0 where there is no body; ``picture`` (h, w, 3) uint8 is the
-    frame at that size in R'G'B'.
+    frame at that size in R'G'B'. ``renamed``: for each newcomer that this frame shows to be a body known
+    before, the name that it had and the name that is its own.
     """
 
     labels: Tensor
     picture: Tensor
     known: tuple[Body, ...] = ()
+    renamed: tuple[tuple[int, int], ...] = ()
 
     @property
     def present(self) -> frozenset[int]:
@@ -116,8 +118,8 @@ def follow_bodies(before: Bodies | None, person: Map, picture: Picture, time_s: 
             _welcome(inside, labels, colours, known, time_s)
     labels = _unswap(labels, known, regions, colours)
     known = _learn(known, labels, regions, colours, time_s)
-    labels, known = _know_again(labels, known, time_s)
-    return Bodies(torch.from_numpy(labels), torch.from_numpy(picture), tuple(known.values()))
+    labels, known, renamed = _know_again(labels, known, time_s)
+    return Bodies(torch.from_numpy(labels), torch.from_numpy(picture), tuple(known.values()), renamed)
 
 
 def forget(bodies: Bodies, wanted: Collection[int]) -> Bodies:
@@ -373,9 +375,11 @@ def _learn(
     return learnt
 
 
-def _know_again(labels: Labels, known: dict[int, Body], time_s: float) -> tuple[Labels, dict[int, Body]]:
-    """Gives a newcomer the name of a lost body once enough of it is seen to tell."""
-    present = set(np.unique(labels[labels > 0]).tolist())
+def _know_again(
+    labels: Labels, known: dict[int, Body], time_s: float
+) -> tuple[Labels, dict[int, Body], tuple[tuple[int, int], ...]]:
+    """Gives a newcomer the name of a lost body once enough of it is seen to tell; also returns both names."""
+    present, renamed = set(np.unique(labels[labels > 0]).tolist()), []
     for name in sorted(present):
         body = known[name]
         lost = (b for b in known.values() if b.name not in present and b.born_s < body.born_s)
@@ -386,7 +390,8 @@ def _know_again(labels: Labels, known: dict[int, Body], time_s: float) -> tuple[
                 known = {k: b for k, b in known.items() if k != name}
                 known[same] = replace(known[same], seen_s=time_s, beside=body.beside)
                 present = (present - {name}) | {same}
-    return labels, known
+                renamed.append((name, same))
+    return labels, known, tuple(renamed)
 
 
 def _most_alike(look: Tensor, bodies: Iterable[Body]) -> int | None:

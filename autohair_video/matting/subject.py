@@ -105,8 +105,7 @@ def keep_subject(
     for person, picture, time in zip(seen[:, 0], small, times_s, strict=True):
         likely = person.float().cpu().numpy() * allowed
         pixels = picture.permute(1, 2, 0).contiguous().cpu().numpy()
-        bodies = follow_bodies(state.bodies if state else None, likely, pixels, float(time))
-        state = replace(state, bodies=bodies) if state else SubjectState(bodies)
+        state = _followed(state, follow_bodies(state.bodies if state else None, likely, pixels, float(time)))
         state, lines = _told(_choose(state, guide, size, float(time)), float(time))
         state = replace(state, bodies=forget(state.bodies, state.kept))
         weight, other = _parts(state, likely)
@@ -146,6 +145,15 @@ def _allowed(guide: Guide, size: tuple[int, int]) -> Map:
     if guide.drop is None:
         return np.ones(size, np.float32)
     return 1 - F.adaptive_avg_pool2d(guide.drop, size)[0, 0].cpu().numpy()
+
+
+def _followed(state: SubjectState | None, bodies: Bodies) -> SubjectState:
+    """The state with the bodies of the next frame; who is kept stays so under another name."""
+    if state is None:
+        return SubjectState(bodies)
+    names = dict(bodies.renamed)
+    kept = dict.fromkeys(names.get(name, name) for name in state.kept)
+    return replace(state, bodies=bodies, kept=tuple(kept))
 
 
 def _choose(state: SubjectState, guide: Guide, size: tuple[int, int], time_s: float) -> SubjectState:

@@ -151,6 +151,35 @@ def test_a_mask_parts_two_who_touch() -> None:
         assert not _at(frame, (96, 45))
 
 
+def test_a_mask_of_a_whole_person_in_mid_clip_keeps_that_person() -> None:
+    scenes: list[list[Disc]] = [[((40, 45), RED), ((120, 45), BLUE)]] * 8
+    mask = torch.zeros(1, 1, HEIGHT, WIDTH)
+    mask[..., 100:140] = 1
+    options = SubjectOptions(choice="mask", mask=Path("mask.png"), at_s=0.3)
+    kept, told = _follow(scenes, Guide(options, mask=mask))
+    for frame in kept:
+        assert _at(frame, (120, 45))
+        assert not _at(frame, (40, 45))
+    assert not told
+
+
+@pytest.mark.parametrize("choice", ["largest", "point"])
+def test_who_is_chosen_before_being_known_again_stays_chosen(choice: str) -> None:
+    """Half red and half blue, gone for a second, and back with the blue half first."""
+    place, at_s = ((5, 30), 1.6) if choice == "point" else ((), 0.0)
+    guide = Guide(SubjectOptions(choice=choice, place=place, at_s=at_s))  # type: ignore[arg-type]
+    state: SubjectState | None = None
+    for n, left in enumerate([40] * 5 + [None] * 10 + [min(40, 4 * n - 30) for n in range(25)]):
+        rgb, seen = torch.full((1, 3, 60, 120), 128, dtype=torch.uint8), torch.zeros(1, 2, 60, 120)
+        for begin, colour in () if left is None else ((left, RED), (left + 20, BLUE)):
+            half = (..., slice(10, 50), slice(max(0, begin), max(0, begin + 20)))
+            rgb[half] = torch.tensor(colour, dtype=torch.uint8).view(3, 1, 1)
+            seen[:, :1][half] = 1
+        done = keep_subject(seen, rgb, (Fraction(n, 10),), guide, state)
+        state = done.state
+        assert torch.equal(done.seen, seen), n
+
+
 def test_no_one_to_choose_keeps_nothing() -> None:
     scenes: list[list[Disc]] = [[]] * 3
     kept, told = _follow(scenes, _point(10, 10))
