@@ -1,6 +1,7 @@
 """From frames to composites, in the order in which a frame meets the stages.
 
     segment     frame -> probability of person and hair
+    looks       one body's colours and shape, and which pixels are likely its own
     bodies      who is who in the probabilities, followed through the clip
     subject     which bodies are kept; keep and drop mattes
     trimap      probabilities or a hard mask -> foreground, background, unknown band

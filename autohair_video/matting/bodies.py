@@ -2,27 +2,39 @@
 
 A body is a connected region that is more likely person than not. From frame to frame it keeps its
 name by overlap along optical flow. Bodies that come to touch share one region: each pixel then goes
-to the body whose last shape is near and whose colours it has. A body that went behind another one,
-out of the picture or over a cut is known again by its colours, compared as in mean shift tracking
-(Comaniciu et al., "Kernel-Based Object Tracking", PAMI 2003, equation 6).
+to the body whose last shape is near and whose colours it has (`looks`). A body that went behind
+another one, out of the picture or over a cut is known again by its colours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Map = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
-Labels = npt.NDArray[np.int32]
-Picture = npt.NDArray[np.uint8]
+from autohair_video.matting.looks import (
+    PART_AREA,
+    Body,
+    Labels,
+    Map,
+    Mask,
+    Picture,
+    alone_in,
+    colour_index,
+    distance_to,
+    is_another,
+    likeness,
+    look_of,
+    most_alike,
+    nearest_label,
+    new_body,
+    share_region,
+)
 
 _MORE_LIKELY: Final = 0.5
 # Shares of the picture, and of the largest region, under which a region is a speck.
@@ -31,52 +43,18 @@ _SMALLEST_SHARE: Final = 4e-3
 # A body claims a region that holds this share of what the body was, or of which it was this share.
 _CLAIM_OF_BODY: Final = 0.05
 _CLAIM_OF_REGION: Final = 0.5
-# Of a shared region a body with less than this share is hidden, not seen.
-_SEEN_SHARE: Final = 0.03
-# A new region is a hand of a body if it is smaller and nearer than these shares of its area and size.
-_PART_AREA: Final = 0.2
+# A small new region is a hand of a body if it is nearer than this share of its size.
 _PART_REACH: Final = 0.15
-# Colours: levels of each of Y, Cr and Cb, the likeness of one body with itself, and how fast it learns.
-_ALONE_OVERLAP: Final = 0.75
-_ALONE_LOOK: Final = 0.85
-_AWAY: Final = 0.25
-_LEVELS: Final = 16
-_SAME_LOOK: Final = 0.75
-_OTHER_LOOK: Final = 0.4
+# Share of a frame in what is known of a body's colours: of one seen for long, and of a newcomer.
 _LEARN: Final = 0.05
 _LEARN_YOUNG: Final = 0.3
 _LEARNS_FOR_S: Final = 2.0
-# In a shared region: the colours' window, the place's reach (of the body's size) and its weight.
-_WINDOW_PX: Final = 11
-_PLACE_REACH: Final = 0.15
-_SHAPE_WEIGHT: Final = 2.0
-_FLOW_WEIGHT: Final = 2.0
+# Share of a frame's motion in a body's pace, where it stands alone and beside another.
 _TURN_ALONE: Final = 0.5
 _TURN_SHARED: Final = 0.1
-_UNSEEN_COLOUR: Final = 1e-3
 # Mean difference of a frame and the last one, carried along the flow, above which it is another scene.
 _CUT_LEVELS: Final = 28.0
 _MOST_KNOWN: Final = 24
-
-
-@dataclass(frozen=True)
-class Body:
-    """One person of a clip: ``name`` counts from 1.
-
-    ``look`` (levels^3,) float32 is the colour histogram, with sum 1; ``shape`` (h, w) bool is where the
-    body was when it last stood alone, and ``moved_px`` how far (x, y) it has gone since, ``pace_px`` a frame.
-    ``born_s`` and ``seen_s`` are the times of the first and the last frame with it. ``beside`` are the
-    bodies that it last shared a region with.
-    """
-
-    name: int
-    look: Tensor
-    shape: Tensor
-    born_s: float
-    seen_s: float
-    beside: tuple[int, ...] = ()
-    moved_px: tuple[float, float] = (0.0, 0.0)
-    pace_px: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -108,7 +86,7 @@ def follow_bodies(before: Bodies | None, person: Map, picture: Picture, time_s: 
         picture: (h, w, 3) uint8 R'G'B'.
         time_s: time of the frame in seconds.
     """
-    regions, colours = _find_regions(person), _colour_index(picture)
+    regions, colours = _find_regions(person), colour_index(picture)
     carried, flow = _carry(before, picture)
     known = {body.name: _moved(body, carried, flow) for body in before.known} if before else {}
     labels = _inherit(regions, carried, colours, known)
@@ -130,16 +108,12 @@ def forget(bodies: Bodies, wanted: Collection[int]) -> Bodies:
     held = bodies.present | set(wanted)
     others = sorted((b.seen_s, b.name) for b in bodies.known if b.name not in held)
     gone = {name for _, name in others[: max(0, len(bodies.known) - _MOST_KNOWN)]}
-    return (
-        replace(bodies, known=tuple(body for body in bodies.known if body.name not in gone))
-        if gone
-        else bodies
-    )
+    return replace(bodies, known=tuple(body for body in bodies.known if body.name not in gone))
 
 
 def add_body(bodies: Bodies, inside: Mask, time_s: float) -> tuple[Bodies, int]:
     """The bodies with one more, which takes over the pixels of ``inside``, and its name."""
-    colours = _colour_index(bodies.picture.numpy())
+    colours = colour_index(bodies.picture.numpy())
     labels = bodies.labels.numpy().copy()
     name = max((body.name for body in bodies.known), default=0) + 1
     beside = tuple(np.unique(labels[inside & (labels > 0)]).tolist())
@@ -147,27 +121,8 @@ def add_body(bodies: Bodies, inside: Mask, time_s: float) -> tuple[Bodies, int]:
     known = [
         replace(body, beside=(*body.beside, name)) if body.name in beside else body for body in bodies.known
     ]
-    known.append(_new_body(name, inside, colours, time_s, beside))
+    known.append(new_body(name, inside, colours, time_s, beside))
     return replace(bodies, labels=torch.from_numpy(labels), known=tuple(known)), name
-
-
-def nearest_label(labels: Labels) -> Labels:
-    """For every pixel of (h, w) the label of the nearest pixel that has one; 0 if none has."""
-    if not labels.any():
-        return labels
-    nearest = cv2.distanceTransformWithLabels(
-        (labels == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )[1]
-    names = np.zeros(nearest.max() + 1, np.int32)
-    names[nearest[labels > 0]] = labels[labels > 0]
-    return names[nearest]
-
-
-def distance_to(mask: Mask) -> Map:
-    """Distance in pixels of (h, w) to the nearest pixel of ``mask``; huge where it is empty."""
-    if not mask.any():
-        return np.full(mask.shape, 1e6, np.float32)
-    return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5), np.float32)
 
 
 def _find_regions(person: Map) -> Labels:
@@ -236,12 +191,12 @@ def _inherit(regions: Labels, carried: Labels, colours: Labels, known: dict[int,
         hidden = [b.name for b in known.values() if b.name not in claimed and names & set(b.beside)]
         rivals = [known[name] for name in (*sorted(names), *hidden)]
         inside = regions == region
-        if len(rivals) == 1 and _is_another(inside, rivals[0], colours):
+        if len(rivals) == 1 and is_another(inside, rivals[0], colours):
             continue
-        alone = rivals[0] if len(rivals) == 1 else _alone(inside, rivals, colours)
+        alone = rivals[0] if len(rivals) == 1 else alone_in(inside, rivals, colours)
         if alone is None:
             shared.append(region)
-            labels[inside] = _share(inside, rivals, carried, colours)
+            labels[inside] = share_region(inside, rivals, carried, colours)
         else:
             labels[inside] = alone.name
     present = np.unique(labels[labels > 0]).tolist()
@@ -275,69 +230,20 @@ def _claims(regions: Labels, carried: Labels) -> dict[int, set[int]]:
     return claims
 
 
-def _is_another(inside: Mask, body: Body, colours: Labels) -> bool:
-    """Whether a region, more than a hand, has none of the body's colours: after a cut, say."""
-    if inside.sum() < _PART_AREA * body.shape.sum():
-        return False
-    return _likeness(body.look, _look(inside, colours)) < _OTHER_LOOK
-
-
-def _alone(inside: Mask, rivals: Sequence[Body], colours: Labels) -> Body | None:
-    """The one of the rivals that fills a whole region by its shape and colours, the others being away."""
-    look = _look(inside, colours)
-    best = max(rivals, key=lambda body: _likeness(body.look, look))
-    shapes = {body.name: _shape_now(body) for body in rivals}
-    overlap = (shapes[best.name] & inside).sum() / (shapes[best.name] | inside).sum()
-    there = [(shapes[b.name] & inside).sum() > _AWAY * b.shape.sum() for b in rivals if b is not best]
-    fits = overlap > _ALONE_OVERLAP and _likeness(best.look, look) > _ALONE_LOOK
-    return best if fits and not any(there) else None
-
-
-def _share(inside: Mask, rivals: Sequence[Body], carried: Labels, colours: Labels) -> Labels:
-    """Names for the pixels of a region that several bodies may share."""
-    within = cv2.blur(inside.astype(np.float32), (_WINDOW_PX, _WINDOW_PX)) + 1e-6
-    scores = []
-    for body in rivals:
-        likely = np.log(body.look.numpy()[colours] + _UNSEEN_COLOUR).astype(np.float32)
-        likely = cv2.blur(likely * inside, (_WINDOW_PX, _WINDOW_PX)) / within
-        reach = _PLACE_REACH * np.sqrt(float(body.shape.sum()))
-        for place, weight in ((_shape_now(body), _SHAPE_WEIGHT), (carried == body.name, _FLOW_WEIGHT)):
-            likely -= weight * np.minimum(distance_to(place) / reach, 1)
-        scores.append(likely[inside])
-    votes = np.argmax(scores, axis=0)
-    shares = np.bincount(votes, minlength=len(rivals)) / len(votes)
-    seen = [body for body, share in zip(rivals, shares, strict=True) if share >= _SEEN_SHARE]
-    if len(seen) < len(rivals):
-        votes = np.argmax([s for s, b in zip(scores, rivals, strict=True) if b in seen], axis=0)
-    names: Labels = np.array([body.name for body in seen], np.int32)[votes]
-    return names
-
-
-def _shape_now(body: Body) -> Mask:
-    """The body's last own shape, where it has got to."""
-    shape = body.shape.numpy().astype(np.uint8)
-    shift = np.array([[1, 0, body.moved_px[0]], [0, 1, body.moved_px[1]]], np.float32)
-    return cv2.warpAffine(shape, shift, (shape.shape[1], shape.shape[0]), flags=cv2.INTER_NEAREST) > 0
-
-
-def _new_body(name: int, inside: Mask, colours: Labels, time_s: float, beside: tuple[int, ...] = ()) -> Body:
-    return Body(name, _look(inside, colours), torch.from_numpy(inside.copy()), time_s, time_s, beside)
-
-
 def _welcome(inside: Mask, labels: Labels, colours: Labels, known: dict[int, Body], time_s: float) -> None:
     """Names a region that no body claims: one that was hidden, a part of a body beside it, or new."""
-    look, area = _look(inside, colours), float(inside.sum())
+    look, area = look_of(inside, colours), float(inside.sum())
     present = set(np.unique(labels[labels > 0]).tolist())
     for name in present:
         size = float((labels == name).sum())
         away = distance_to(labels == name)[inside].min()
-        if area < _PART_AREA * size and away < _PART_REACH * np.sqrt(size):
+        if area < PART_AREA * size and away < _PART_REACH * np.sqrt(size):
             labels[inside] = name
             return
-    same = _most_alike(look, (body for body in known.values() if body.name not in present))
+    same = most_alike(look, (body for body in known.values() if body.name not in present))
     if same is None:
         same = max(known, default=0) + 1
-        known[same] = _new_body(same, inside, colours, time_s)
+        known[same] = new_body(same, inside, colours, time_s)
     labels[inside] = same
 
 
@@ -348,9 +254,9 @@ def _unswap(labels: Labels, known: dict[int, Body], regions: Labels, colours: La
         here, there = labels == one.name, labels == other.name
         if set(np.unique(regions[here])) & set(np.unique(regions[there])):
             continue
-        looks = _look(here, colours), _look(there, colours)
-        as_is = _likeness(one.look, looks[0]) + _likeness(other.look, looks[1])
-        swapped = _likeness(one.look, looks[1]) + _likeness(other.look, looks[0])
+        looks = look_of(here, colours), look_of(there, colours)
+        as_is = likeness(one.look, looks[0]) + likeness(other.look, looks[1])
+        swapped = likeness(one.look, looks[1]) + likeness(other.look, looks[0])
         if swapped > as_is:
             labels = np.where(here, np.int32(other.name), np.where(there, np.int32(one.name), labels))
     return labels
@@ -369,7 +275,7 @@ def _learn(
         body = replace(body, seen_s=time_s, beside=beside)
         if not beside and not hidden:
             pace = _LEARN_YOUNG if time_s - body.born_s < _LEARNS_FOR_S else _LEARN
-            look = torch.lerp(body.look, _look(inside, colours), pace)
+            look = torch.lerp(body.look, look_of(inside, colours), pace)
             body = replace(body, look=look, shape=torch.from_numpy(inside), moved_px=(0.0, 0.0))
         learnt[name] = body
     return learnt
@@ -384,7 +290,7 @@ def _know_again(
         body = known[name]
         lost = (b for b in known.values() if b.name not in present and b.born_s < body.born_s)
         if 0 < time_s - body.born_s < _LEARNS_FOR_S:
-            same = _most_alike(body.look, lost)
+            same = most_alike(body.look, lost)
             if same is not None:
                 labels = np.where(labels == name, np.int32(same), labels)
                 known = {k: b for k, b in known.items() if k != name}
@@ -392,32 +298,3 @@ def _know_again(
                 present = (present - {name}) | {same}
                 renamed.append((name, same))
     return labels, known, tuple(renamed)
-
-
-def _most_alike(look: Tensor, bodies: Iterable[Body]) -> int | None:
-    """The name of the body with these colours, if there is one."""
-    likeness = {body.name: _likeness(body.look, look) for body in bodies}
-    best = max(likeness, key=likeness.__getitem__, default=None)
-    return best if best is not None and likeness[best] >= _SAME_LOOK else None
-
-
-def _likeness(one: Tensor, other: Tensor) -> float:
-    return float((one * other).sqrt().sum())
-
-
-def _colour_index(picture: Picture) -> Labels:
-    """(h, w) index of each pixel's colour in a histogram."""
-    y, cr, cb = np.moveaxis(cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb).astype(np.int32), 2, 0)
-    levels = [channel * _LEVELS // 256 for channel in (y, cr, cb)]
-    # Chroma of skin and cloth fills a quarter of its range: four times as fine, and cut at its ends.
-    for i, channel in ((1, cr), (2, cb)):
-        levels[i] = np.clip((channel - 128) * 3 * _LEVELS // 256 + _LEVELS // 2, 0, _LEVELS - 1)
-    return np.asarray((levels[0] * _LEVELS + levels[1]) * _LEVELS + levels[2], np.int32)
-
-
-def _look(inside: Mask, colours: Labels) -> Tensor:
-    """Histogram of the colours of a mask, softened by one level, with sum 1."""
-    counts = np.bincount(colours[inside], minlength=_LEVELS**3).astype(np.float32)
-    cube = torch.from_numpy(counts).view(1, 1, _LEVELS, _LEVELS, _LEVELS)
-    soft = torch.nn.functional.avg_pool3d(cube, 3, stride=1, padding=1).flatten()
-    return soft / soft.sum().clamp(min=1)

@@ -16,17 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from autohair_video.matting.bodies import (
-    Bodies,
-    Labels,
-    Map,
-    Mask,
-    add_body,
-    distance_to,
-    follow_bodies,
-    forget,
-    nearest_label,
-)
+from autohair_video.matting.bodies import Bodies, add_body, follow_bodies, forget
+from autohair_video.matting.looks import Labels, Map, Mask, distance_to, nearest_label
 from autohair_video.options import SubjectOptions
 
 # Pixels of the probability map beyond the subject, from which on another body is out for sure.
