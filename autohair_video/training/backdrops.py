@@ -68,18 +68,22 @@ def load_photos(shared_data: Path, *, rng: np.random.Generator, people: int = 25
             photos.append(view(panorama, yaw=yaw, pitch=pitch, fov=fov, size=400))
     ccp = shared_data / "people" / "ccp"
     streets = sorted((ccp / "image").glob("*.jpg"))
-    crowded = _crowded(ccp / "bystanders.txt")
+    taken = crowded(ccp)
     for i, path in enumerate(streets):
         photo = read_rgb(path)
-        if path.stem not in crowded:
+        if path.stem not in taken:
             photos.extend(_person_free(photo, path))
         if i % max(1, len(streets) // max(people, 1)) == 0:
             photos.append(photo)
     return photos
 
 
-def _crowded(listing: Path) -> set[str]:
-    # Photos with passers-by, whom the labels take for background: "0004 0.0123" on each line.
+def crowded(ccp: Path) -> set[str]:
+    """Names of the street photos with passers-by, whom the labels take for background.
+
+    They stand in ``bystanders.txt``, one at the beginning of each line; without the list there are none.
+    """
+    listing = ccp / "bystanders.txt"
     lines = listing.read_text().splitlines() if listing.exists() else []
     return {line.split()[0] for line in lines if line[:4].isdigit()}
 

@@ -20,12 +20,15 @@ from numpy.typing import NDArray
 
 from autohair_video.media.colour import to_rgb
 from autohair_video.media.reader import ClipReader
-from autohair_video.training.backdrops import read_rgb
+from autohair_video.training.backdrops import crowded, read_rgb
 from autohair_video.training.teachers import Picture, Teachers
 
 _LONG_SIDE_PX = 720
+# Frames taken from a clip, by the beginning of its name.
 _CLIP_FRAMES = {"asl": 16, "sam2": 24, "one": 60}
 CROWD = "crowd"
+# A street photo of whose person the label has a half.
+_HALF_LABELLED = "0868"
 # A person probability that is not doubted.
 _SURE = 0.8
 
@@ -44,7 +47,8 @@ class Labelled:
 def prepare_labels(cache: Path, shared_data: Path, teach: Callable[[], Teachers]) -> int:
     """Write the labels that are not in ``cache`` yet; returns how many were written.
 
-    ``teach`` loads the teachers; it is called only if something is missing.
+    ``teach`` loads the teachers. Where an earlier call came to its end, nothing is looked at again, and they
+    are not loaded. Clips of a kind that the training does not know are left out.
     """
     cache.mkdir(parents=True, exist_ok=True)
     done = cache / "whole"
@@ -102,19 +106,19 @@ def _levels(*channels: NDArray[Any]) -> Picture:
 
 
 def _sources(shared: Path) -> Iterator[tuple[str, Picture, NDArray[np.uint8] | None]]:
-    crowded = set(re.findall(r"^(\d{4}) ", (shared / "people/ccp/bystanders.txt").read_text(), re.M))
-    for path in sorted((shared / "people/interfaces").glob("*.jpg")):
-        yield f"interfaces_{path.stem}", read_rgb(path, long_side=_LONG_SIDE_PX), None
-    for path in sorted((shared / "people/pixabay").glob("*.jpg")):
-        yield f"pixabay_{path.stem}", read_rgb(path, long_side=_LONG_SIDE_PX), None
-    for path in sorted((shared / "clips").iterdir()):
-        if path.suffix in (".mkv", ".mp4"):
-            wanted = _CLIP_FRAMES[re.split(r"[_-]", path.stem)[0]]
+    for kind in ("interfaces", "pixabay"):
+        for path in sorted((shared / "people" / kind).glob("*.jpg")):
+            yield f"{kind}_{path.stem}", read_rgb(path, long_side=_LONG_SIDE_PX), None
+    for path in sorted(p for p in (shared / "clips").glob("*") if p.suffix in (".mkv", ".mp4")):
+        wanted = _CLIP_FRAMES.get(re.split(r"[_-]", path.stem)[0])
+        if wanted is not None:
             yield from _clip_frames(path, wanted)
-    for path in sorted((shared / "people/ccp/image").glob("*.jpg")):
-        if path.stem != "0868":
-            label = cv2.imread(str(shared / f"people/ccp/label/{path.stem}.png"), 0)
-            kind = CROWD if path.stem in crowded else "ccp"
+    ccp = shared / "people/ccp"
+    passed_by = crowded(ccp)
+    for path in sorted((ccp / "image").glob("*.jpg")):
+        if path.stem != _HALF_LABELLED:
+            label = cv2.imread(str(ccp / "label" / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE)
+            kind = CROWD if path.stem in passed_by else "ccp"
             yield f"{kind}_{path.stem}", read_rgb(path), np.asarray(label, np.uint8)
 
 

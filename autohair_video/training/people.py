@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from autohair_video.errors import InputError
 from autohair_video.training.backdrops import Photo, backdrop
 from autohair_video.training.degrade import degrade
 from autohair_video.training.labels import CROWD, Labelled, load
@@ -27,7 +28,11 @@ class PeopleSamples:
 
     ``truth`` holds person and hair, 0..1; ``weight`` says where each of them is to be trusted. S changes from
     batch to batch, from ``size_px`` to twice that, and N with it, so that all have about as many pixels: in
-    use a body fills several hundred pixels, and its middle is far from any edge.
+    use a body fills several hundred pixels, and its middle is far from any edge. Labelled pictures stay in
+    memory once they were drawn.
+
+    Raises:
+        InputError: there are no labels in ``labels``.
     """
 
     def __init__(self, labels: Path, scenes: Sequence[Photo], *, size_px: int, seed: int) -> None:
@@ -35,17 +40,18 @@ class PeopleSamples:
         groups = [[s for s in stems if s.name.startswith(p)] for p in _GROUPS]
         sources = zip(groups, _GROUPS.values(), strict=True)
         self._groups = [(group, share) for group, share in sources if group]
+        if not self._groups:
+            raise InputError(f"{labels}: no labelled people; prepare_labels makes them")
         self._items: dict[Path, Labelled] = {}
         self._scenes, self._size = scenes, size_px
         self._rng = np.random.default_rng(seed)
 
     def batches(self, count: int) -> Iterator[Batch]:
         """Batches of ``count`` samples of ``size_px``, or of fewer that are larger, without end."""
-        smallest = self._size
         while True:
-            self._size = 32 * round(smallest * self._rng.choice(_SCALES) / 32)
-            fewer = max(1, round(count * (smallest / self._size) ** 2))
-            rows = [self.sample() for _ in range(fewer)]
+            size = 32 * round(self._size * self._rng.choice(_SCALES) / 32)
+            fewer = max(1, round(count * (self._size / size) ** 2))
+            rows = [self.sample(size) for _ in range(fewer)]
             picture, truth, weight = (np.stack(column) for column in zip(*rows, strict=True))
             yield {
                 "picture": _tensor(picture) * 2 - 1,
@@ -53,45 +59,39 @@ class PeopleSamples:
                 "weight": _tensor(weight),
             }
 
-    def sample(self) -> tuple[Floats, Floats, Floats]:
-        """One sample: picture (S, S, 3), truth (S, S, 2), weight (S, S, 2)."""
+    def sample(self, size: int) -> tuple[Floats, Floats, Floats]:
+        """One sample of ``size`` px: picture (S, S, 3), truth (S, S, 2), weight (S, S, 2)."""
         kind = self._rng.random()
         if kind < 0.15:
-            picture = self._empty()
-            truth = np.zeros((self._size, self._size, 2), np.float32)
+            picture = self._empty(size)
+            truth = np.zeros((size, size, 2), np.float32)
             weight = np.ones_like(truth)
         elif kind < 0.5:
-            picture, truth, weight = self._photo()
+            picture, truth, weight = self._photo(size)
         else:
-            picture, truth, weight = self._moved()
+            picture, truth, weight = self._moved(size)
         return _photographed(picture, self._rng), truth, weight
 
-    def _empty(self) -> Floats:
-        """Nobody: a backdrop, or all of a photo, squeezed to a square less than it would have to be."""
+    def _empty(self, size: int) -> Floats:
+        """Nobody: a backdrop, or nearly all of a photo."""
         if self._rng.random() < 0.5:
-            return backdrop(self._scenes, self._rng, self._size)
-        photo = self._scenes[int(self._rng.integers(len(self._scenes)))]
-        height, width = photo.shape[:2]
-        side = min(max(height, width), round(min(height, width) * self._rng.uniform(1, 1.8)))
-        top, left = (int(self._rng.integers(0, max(1, n - side + 1))) for n in (height, width))
-        cut = photo[top : top + side, left : left + side][:, :: int(self._rng.choice((-1, 1)))]
-        whole = cv2.resize(cut, (self._size, self._size), interpolation=cv2.INTER_AREA)
-        return np.asarray(whole / np.float32(255), np.float32)
+            return backdrop(self._scenes, self._rng, size)
+        return _squeezed(self._scenes[int(self._rng.integers(len(self._scenes)))], self._rng, size)
 
-    def _photo(self) -> tuple[Floats, Floats, Floats]:
+    def _photo(self, size: int) -> tuple[Floats, Floats, Floats]:
         item, knows_hair = self._pick(whole=True)
-        view = self._view(item)
+        view = self._view(item, size)
         weight = view[..., 5:6] * np.array([1, knows_hair], np.float32)
         return view[..., :3], view[..., 3:5], weight
 
-    def _moved(self) -> tuple[Floats, Floats, Floats]:
-        scene = backdrop(self._scenes, self._rng, self._size)
-        truth = np.zeros((self._size, self._size, 2), np.float32)
+    def _moved(self, size: int) -> tuple[Floats, Floats, Floats]:
+        scene = backdrop(self._scenes, self._rng, size)
+        truth = np.zeros((size, size, 2), np.float32)
         weight = np.ones_like(truth)
         gain = _light(self._rng)
         for _ in range(1 + int(self._rng.choice(len(_MORE_PEOPLE), p=_MORE_PEOPLE))):
             item, knows_hair = self._pick(whole=False)
-            view = self._view(item)
+            view = self._view(item, size)
             alpha = np.clip((view[..., 3:4] - 0.35) / 0.5, 0, 1)
             person = _dressed(view[..., :3], self._rng) if self._rng.random() < 0.45 else view[..., :3]
             scene = alpha * np.clip(person * gain, 0, 1) + (1 - alpha) * scene
@@ -112,9 +112,9 @@ class PeopleSamples:
             self._items[stem] = load(stem)
         return self._items[stem], float(stem.name.startswith(_KNOW_HAIR))
 
-    def _view(self, item: Labelled) -> Floats:
+    def _view(self, item: Labelled, size: int) -> Floats:
         """A random crop (S, S, 6): RGB, person, hair, and their weight, 0 outside the photo."""
-        rng, size = self._rng, self._size
+        rng = self._rng
         angle = rng.normal(0, 5)
         side, centre = _random_square(item.label[..., 0] > 127, angle, rng)
         turn = np.array(cv2.getRotationMatrix2D(centre.tolist(), angle, size / side), np.float64)
@@ -145,6 +145,19 @@ _SCALES = (1.0, 1.0, 1.25, 1.5, 1.75, 2.0)
 _MORE_PEOPLE = (0.7, 0.17, 0.08, 0.05)
 # the hair teacher needs the head large in the picture, which clips do not give it
 _KNOW_HAIR = ("interfaces", "pixabay", "ccp", CROWD)
+
+
+def _squeezed(photo: Photo, rng: np.random.Generator, size: int) -> Floats:
+    """A photo, and of a long one most, squeezed to a square of ``size`` px, or its mirror image.
+
+    All of its short side is there, and of the long side up to 1.8 times as much.
+    """
+    height, width = photo.shape[:2]
+    side = min(max(height, width), round(min(height, width) * rng.uniform(1, 1.8)))
+    top, left = (int(rng.integers(0, max(1, n - side + 1))) for n in (height, width))
+    cut = photo[top : top + side, left : left + side][:, :: int(rng.choice((-1, 1)))]
+    square = cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA)
+    return np.asarray(square / np.float32(255), np.float32)
 
 
 def _random_square(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +14,7 @@ from autohair_video.errors import InputError
 from autohair_video.training import shapes
 from autohair_video.training.backdrops import Photo, noise, read_rgb
 from autohair_video.training.layer import Floats
+from autohair_video.training.teachers import TFLiteTeacher, hair_in_two_looks
 
 Mask = NDArray[np.bool_]
 
@@ -47,7 +47,7 @@ class Sources:
     teachers: Path | None
     masks: Path
     size: int
-    _models: dict[str, Any] = field(default_factory=dict)
+    _models: dict[str, TFLiteTeacher] = field(default_factory=dict)
 
     @classmethod
     def find(cls, shared_data: Path, *, teachers: Path | None, masks: Path, size: int) -> Sources:
@@ -156,17 +156,12 @@ class Sources:
         return grown[..., 0] > 127, grown[..., 1] > 150
 
     def _teach(self, photo: Photo) -> tuple[Floats, Floats]:
-        from autohair_video.training.teachers import TFLiteTeacher
-
         assert self.teachers is not None
         for name in ("hair_segmentation", "selfie_segmentation"):
             if name not in self._models:
                 self._models[name] = TFLiteTeacher(self.teachers / f"{name}.tflite")
-        prior = np.zeros(photo.shape[:2], np.float32)
-        for _ in range(2):  # its own first answer as the prior makes the second one better
-            logits = self._models["hair_segmentation"](photo, prior)
-            prior = 1 / (1 + np.exp(logits[..., 0] - logits[..., 1]))
-        return prior, self._models["selfie_segmentation"](photo)[..., 0]
+        hair = hair_in_two_looks(self._models["hair_segmentation"], photo)
+        return hair, self._models["selfie_segmentation"](photo)[..., 0]
 
 
 def _fullest_square(hair: Mask, rng: np.random.Generator) -> tuple[int, int, int]:

@@ -9,7 +9,6 @@ from typing import Literal
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -31,6 +30,7 @@ from autohair_video.training.losses import (
 )
 from autohair_video.training.people import PeopleSamples
 from autohair_video.training.teachers import Teachers
+from autohair_video.weights import read_state
 
 MatterName = Literal["mobile-dim", "dim-vgg16"]
 
@@ -158,7 +158,7 @@ def matter_loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
 def _load_start(model: nn.Module, start: Path) -> None:
     """Take what fits from a weights file: a layer of another shape, or not in it, keeps its random start."""
     own = model.state_dict()
-    given = {name: tensor.float() for name, tensor in load_file(start).items()}
+    given = read_state(start)
     model.load_state_dict(own | {n: t for n, t in given.items() if n in own and t.shape == own[n].shape})
 
 

@@ -46,6 +46,15 @@ class TFLiteTeacher:
         return np.asarray(grown.reshape(*picture.shape[:2], -1), np.float32)
 
 
+def hair_in_two_looks(segmenter: TFLiteTeacher, picture: Picture) -> Probability:
+    """Hair (H, W) in 0..1 by the hair segmenter: its first answer is the prior of its second, better one."""
+    prior = np.zeros(picture.shape[:2], np.float32)
+    for _ in range(2):
+        logits = segmenter(picture, prior)
+        prior = 1 / (1 + np.exp(logits[..., 0] - logits[..., 1]))
+    return prior
+
+
 class Teachers:
     """Person and hair probabilities, (H, W) float32 in 0..1, of an (H, W, 3) uint8 RGB picture."""
 
@@ -72,12 +81,8 @@ class Teachers:
         return np.stack(seen)
 
     def hair(self, picture: Picture) -> Probability:
-        """By the hair segmenter, asked twice: its first answer is the second one's prior."""
-        prior = np.zeros(picture.shape[:2], np.float32)
-        for _ in range(2):
-            logits = self._hair(picture, prior)
-            prior = 1 / (1 + np.exp(logits[..., 0] - logits[..., 1]))
-        return prior
+        """By the hair segmenter, see `hair_in_two_looks`."""
+        return hair_in_two_looks(self._hair, picture)
 
     def voc_person(self, picture: Picture) -> Probability:
         """By DeepLab v3 trained on VOC: anybody, at any size, coarse at edges."""

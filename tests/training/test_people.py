@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autohair_video.errors import InputError
 from autohair_video.training.labels import Labelled, from_drawn, load, save
-from autohair_video.training.people import PeopleSamples, _dressed
+from autohair_video.training.people import PeopleSamples, _dressed, _squeezed
 
 
 def drawn() -> Labelled:
@@ -43,7 +44,7 @@ def test_drawn_labels_are_not_trusted_at_their_edges() -> None:
 
 def test_hair_is_part_of_the_person_and_ranges_hold(samples: PeopleSamples) -> None:
     for _ in range(40):
-        picture, truth, weight = samples.sample()
+        picture, truth, weight = samples.sample(64)
         assert picture.shape == (64, 64, 3)
         assert truth.shape == weight.shape == (64, 64, 2)
         assert 0 <= picture.min() <= picture.max() <= 1
@@ -56,12 +57,12 @@ def test_the_same_seed_gives_the_same_samples(tmp_path: Path) -> None:
     scene = np.full((100, 100, 3), 90, np.uint8)
     first, second = (PeopleSamples(tmp_path, [scene], size_px=48, seed=7) for _ in range(2))
     for _ in range(5):
-        for a, b in zip(first.sample(), second.sample(), strict=True):
+        for a, b in zip(first.sample(48), second.sample(48), strict=True):
             assert np.array_equal(a, b)
 
 
 def test_some_samples_show_nobody_and_say_so(samples: PeopleSamples) -> None:
-    empty = [t for _, t, w in (samples.sample() for _ in range(80)) if t.max() == 0 and w.min() == 1]
+    empty = [t for _, t, w in (samples.sample(64) for _ in range(80)) if t.max() == 0 and w.min() == 1]
     assert 2 <= len(empty) <= 30
 
 
@@ -88,3 +89,24 @@ def test_other_clothes_change_colours_and_nothing_else(samples: PeopleSamples) -
     assert all(d.shape == plain.shape and d.min() >= 0 and d.max() <= 1.001 for d in dressed)
     spread = np.stack([d[-1, 0] for d in dressed]).std(axis=0)
     assert spread.min() > 0.05
+
+
+@pytest.mark.parametrize("size", [(60, 200), (200, 60), (60, 60), (60, 90)])
+def test_a_photo_of_nobody_is_squeezed_with_all_of_its_short_side(size: tuple[int, int]) -> None:
+    """Large things look smaller in it than in a square crop, and none is cut at the short side's ends."""
+    height, width = size
+    y, x = np.mgrid[:height, :width]
+    photo = np.dstack([255 * y / (height - 1), 255 * x / (width - 1), 0 * x]).round().astype(np.uint8)
+    for seed in range(12):
+        square = _squeezed(photo, np.random.default_rng(seed), 48)
+        assert square.shape == (48, 48, 3)
+        spans = [float(np.ptp(square[..., channel])) for channel in (0, 1)]
+        short, long = (spans[0], spans[1]) if height <= width else (spans[1], spans[0])
+        assert short > 0.95
+        # up to 1.8 times the short side, less half a pixel of the result at either end
+        assert 0.9 * min(size) / max(size) < long < 1.8 * min(size) / max(size) + 0.02
+
+
+def test_a_folder_without_labels_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no labelled people"):
+        PeopleSamples(tmp_path, [], size_px=64, seed=0)
