@@ -26,7 +26,20 @@ def choose_device(name: str = "auto") -> torch.device:
         raise OptionError(f"unknown device {name!r}: use auto, cpu, cuda or mps")
     if not available[kind]:
         raise DeviceError(f"no {kind} device on this machine; use --device cpu or auto")
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError as exc:
+        raise OptionError(f"unknown device {name!r}: a number goes after the colon, as in cuda:1") from exc
+    if kind == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"no {name} on this machine, which has {torch.cuda.device_count()} CUDA device(s)")
+    return device
+
+
+def too_little_memory(device: torch.device, width: int, height: int) -> DeviceError:
+    """The error where a single frame of that size needs more memory than ``device`` has."""
+    return DeviceError(
+        f"{device} has too little memory for one {width}x{height} frame; use --device cpu or a smaller clip"
+    )
 
 
 def working_dtype(device: torch.device) -> torch.dtype:

@@ -49,12 +49,10 @@ def plan_outlets(
     scenes: dict[FrameFormat, Scene] = {}
     outlets = []
     for target in targets:
-        if target.preset.role == "matte":
-            codec_format(target.preset, source)
-            outlets.append(Outlet(target, source, None))
-            continue
         fmt = codec_format(target.preset, source)
-        if target.content == "result" and request.background is not None and not request.is_cutout:
+        if target.preset.role == "matte":
+            outlets.append(Outlet(target, source, None))
+        elif target.content == "result" and request.background is not None and not request.is_cutout:
             if fmt not in scenes:
                 scenes[fmt] = stack.enter_context(closing(open_scene(request.background, fmt, origin=origin)))
             outlets.append(Outlet(target, fmt, scenes[fmt], request.blend))

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from autohair_video.errors import DeviceError
+from autohair_video.devices import too_little_memory
 from autohair_video.frames import FrameBatch, FrameFormat, Matte
 from autohair_video.matting.composite import (
     Planes,
@@ -133,11 +133,7 @@ def in_halves(work: Callable[[FrameBatch, Matte], FrameBatch], batch: FrameBatch
         return work(batch, matte)
     except torch.OutOfMemoryError as exc:
         if len(batch) == 1:
-            f = batch.format
-            raise DeviceError(
-                f"{batch.device} has too little memory for one {f.width}x{f.height} frame; "
-                "use --device cpu or a smaller clip"
-            ) from exc
+            raise too_little_memory(batch.device, batch.format.width, batch.format.height) from exc
     parts = [in_halves(work, *part) for part in zip(batch.halves(), matte.halves(), strict=True)]
     y, u, v = (torch.cat(planes) for planes in zip(*(part.planes for part in parts), strict=True))
     return batch.with_planes((y, u, v), parts[0].format)

@@ -7,16 +7,17 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from autohair_video.devices import choose_device, working_dtype
-from autohair_video.errors import DeviceError, InputError, OptionError
+from autohair_video.arrays import as_rgb, as_trimap
+from autohair_video.devices import choose_device, too_little_memory, working_dtype
+from autohair_video.errors import InputError, OptionError
 from autohair_video.frames import FrameBatch, Matte, join_frames
 from autohair_video.matting.edges import adjust_edges
 from autohair_video.matting.matte import BandSolver, SolvedTile
@@ -33,7 +34,7 @@ from autohair_video.matting.subject import (
     upper_limit,
 )
 from autohair_video.matting.temporal import Solved, smooth_alpha, smooth_probability, with_later
-from autohair_video.matting.trimap import draw_trimap, quantise_trimap
+from autohair_video.matting.trimap import draw_trimap
 from autohair_video.media.colour import to_rgb
 from autohair_video.options import MatterOptions, Tier
 from autohair_video.queues import ahead
@@ -106,8 +107,8 @@ class Matter:
 
         Args:
             batches: the frames, on any device.
-            trimaps: the clip's own trimaps, (N, 1, H, W) uint8 of 0, 128 and 255 for each batch; without
-                them, they are made.
+            trimaps: the clip's own trimaps, (N, 1, H, W) uint8 of 0, 128 and 255, as many in all as there
+                are frames; without them, they are made.
             guide: which of the bodies is the subject, and what is forced in or out.
             carry: where the batches are a part of a clip, what the part before it left; when they are
                 used up, it holds what this one leaves.
@@ -119,19 +120,18 @@ class Matter:
         Raises:
             DeviceError: a single frame needs more memory than the device has.
             InputError: there are fewer trimaps than frames.
+            OptionError: there are trimaps, and ``guide`` names a subject.
         """
         state = carry.state if carry else None
         guide = Guide() if guide is None else guide.to(self.device)
-        given = None if trimaps is None else iter(trimaps)
+        given = None if trimaps is None else (one for some in trimaps for one in torch.split(some, 1))
         prepared = self._prepared(batches, state)
         if self.device.type == "cpu":
             # flow runs on one core: that of the next frames goes beside the networks
             prepared = ahead(prepared, depth=1)
         with closing(prepared):
             for frames in prepared:
-                trimap = None if given is None else next(given, None)
-                if given is not None and (trimap is None or len(trimap) < len(frames.batch)):
-                    raise InputError("the clip goes on after the last trimap: give one for each frame")
+                trimap = None if given is None else _next_trimaps(given, len(frames.batch))
                 done, state = self._step(frames, state or ClipState(), guide, trimap)
                 yield from done
         if state is not None:
@@ -162,23 +162,26 @@ class Matter:
 
         Raises:
             DeviceError: a single frame needs more memory than the device has.
+            OptionError: there is a trimap, and ``guide`` names a subject.
         """
-        state = state or ClipState()
-        return self._step(self._prepare(batch, _picture_of(state)), state, guide or Guide(), trimap)
+        state, done = state or ClipState(), []
+        given = None if trimap is None else iter(torch.split(trimap, 1))
+        for frames in self._prepare(batch, _picture_of(state)):
+            known = None if given is None else _next_trimaps(given, len(frames.batch))
+            ready, state = self._step(frames, state, guide or Guide(), known)
+            done += ready
+        return done, state
 
     def _step(
         self, frames: Prepared, state: ClipState, guide: Guide, trimap: Tensor | None
     ) -> tuple[list[Done], ClipState]:
         batch = frames.batch
+        _check_choice(guide, trimap)
         try:
             state = self._solve_batch(frames, state, guide, trimap)
         except torch.OutOfMemoryError as exc:
             if len(batch) == 1:
-                f = batch.format
-                raise DeviceError(
-                    f"{self.device} has too little memory for one {f.width}x{f.height} frame; "
-                    "use --device cpu or a smaller clip"
-                ) from exc
+                raise too_little_memory(self.device, batch.format.width, batch.format.height) from exc
         else:
             return self._ready(state, guide, self.options.temporal.frames_ahead)
         parts = (None, None) if trimap is None else trimap.tensor_split([len(batch) // 2])
@@ -231,15 +234,20 @@ class Matter:
         Raises:
             OptionError: picture and trimap differ in size, or a shape is wrong.
         """
-        rgb = _as_rgb(image).to(self.device)
-        known = None if trimap is None else _as_trimap(trimap, rgb).to(self.device)
+        rgb = as_rgb(image).to(self.device)
+        known = None if trimap is None else as_trimap(trimap, rgb).to(self.device)
         return self.still(rgb, known).alpha[0, 0].cpu()
 
     def still(self, rgb: Tensor, trimap: Tensor | None = None, guide: Guide | None = None) -> Matte:
-        """Matte of one picture: (1, 3, H, W) float RGB in 0..1, (1, 1, H, W) uint8 trimap or None."""
+        """Matte of one picture: (1, 3, H, W) float RGB in 0..1, (1, 1, H, W) uint8 trimap or None.
+
+        Raises:
+            OptionError: there is a trimap, and ``guide`` names a subject.
+        """
         rgb = rgb.to(self.device)
         pictures = (rgb * 255).round().to(torch.uint8)
         guide = Guide() if guide is None else guide.to(self.device)
+        _check_choice(guide, trimap)
         if trimap is not None:
             known = trimap.to(self.device)
             alpha, _ = self._solve(pictures, known, ())
@@ -254,11 +262,29 @@ class Matter:
     ) -> Generator[Prepared, None, None]:
         before = _picture_of(state) if state else None
         for batch in batches:
-            yield (frames := self._prepare(batch, before))
-            before = frames.pictures[-1:]
+            for frames in self._prepare(batch, before):
+                yield frames
+                before = frames.pictures[-1:]
 
-    def _prepare(self, batch: FrameBatch, before: Tensor | None) -> Prepared:
-        """What needs no network; ``before`` is the picture of the frame before, (1, 3, H, W) uint8."""
+    def _prepare(self, batch: FrameBatch, before: Tensor | None) -> Iterator[Prepared]:
+        """What needs no network; ``before`` is the picture of the frame before, (1, 3, H, W) uint8.
+
+        In parts where the device's memory is too small for the batch.
+        """
+        try:
+            frames = self._prepare_at_once(batch, before)
+        except torch.OutOfMemoryError as exc:
+            if len(batch) == 1:
+                raise too_little_memory(self.device, batch.format.width, batch.format.height) from exc
+        else:
+            yield frames
+            return
+        for half in batch.halves():
+            for frames in self._prepare(half, before):
+                yield frames
+                before = frames.pictures[-1:]
+
+    def _prepare_at_once(self, batch: FrameBatch, before: Tensor | None) -> Prepared:
         with self.watch("upload"):
             batch = batch.to(self.device)
         with self.watch("convert"):
@@ -334,10 +360,11 @@ class Matter:
 
     def _grown(self, drawn: Tensor, motions: tuple[Motion | None, ...], last: Solved | None) -> Tensor:
         """Trimaps with what the band had grown by before the batch, up to the first cut."""
-        if not self.options.trimap.rounds or last is None or None in motions:
+        if not self.options.trimap.rounds or last is None:
             return drawn
-        frames = [keep_growth(frame, last.trimap, last.mean.value) for frame in torch.split(drawn, 1)]
-        return torch.cat(frames)
+        cut = motions.index(None) if None in motions else len(motions)
+        shot = [keep_growth(drawn[n : n + 1], last.trimap, last.mean.value) for n in range(cut)]
+        return torch.cat([*shot, drawn[cut:]])
 
     def _close(
         self, pictures: Tensor, drawn: Tensor, trimap: Tensor, tiles: tuple[SolvedTile, ...]
@@ -381,29 +408,14 @@ def _picture_of(state: ClipState) -> Tensor | None:
     return state.last.picture if state.last else None
 
 
-def _as_rgb(image: NDArray[np.uint8] | Tensor) -> Tensor:
-    if isinstance(image, Tensor):
-        if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point():
-            raise OptionError(f"a tensor of {_shape(image)}: give (3, H, W) float RGB in 0..1")
-        return image[None].float()
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise OptionError(f"an array of {_shape(image)}: give (H, W, 3) uint8 RGB")
-    return _copied(image).permute(2, 0, 1)[None].float() / 255
+def _next_trimaps(given: Iterator[Tensor], count: int) -> Tensor:
+    """The next ``count`` of a clip's own trimaps, which come one by one."""
+    some = list(islice(given, count))
+    if len(some) < count:
+        raise InputError("the clip goes on after the last trimap: give one for each frame")
+    return torch.cat(some)
 
 
-def _as_trimap(trimap: NDArray[np.uint8] | Tensor, rgb: Tensor) -> Tensor:
-    given = trimap if isinstance(trimap, Tensor) else _copied(trimap)
-    if given.shape != rgb.shape[2:] or given.dtype != torch.uint8:
-        raise OptionError(
-            f"a trimap of {_shape(given)}: give ({rgb.shape[2]}, {rgb.shape[3]}) uint8 as the image"
-        )
-    return quantise_trimap(given[None, None])
-
-
-def _copied(array: NDArray[Any]) -> Tensor:
-    """Pictures come as read-only views (Pillow) and mirrored ones, which torch does not take."""
-    return torch.from_numpy(np.array(array, order="C"))
-
-
-def _shape(array: Any) -> str:
-    return f"shape {tuple(array.shape)}, {array.dtype}"
+def _check_choice(guide: Guide, trimap: Tensor | None) -> None:
+    if trimap is not None and guide.subject.choice != "all":
+        raise OptionError("a trimap of one's own says who is kept: leave it out, or the subject and the mask")

@@ -25,12 +25,14 @@ from autohair_video import (
     MatterOptions,
     OptionError,
     SegmentOptions,
+    SubjectOptions,
     TemporalOptions,
     TileOptions,
     TrimapOptions,
     WeightsError,
 )
 from autohair_video.devices import choose_device
+from autohair_video.matting.subject import Guide
 from autohair_video.media import ClipReader, to_rgb
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "portrait.mp4"
@@ -261,6 +263,25 @@ def test_given_trimaps_are_kept_in_a_clip(matter: Matter, portrait: np.ndarray) 
         list(matter.frames([batch, batch], trimaps=[trimap]))
 
 
+def test_trimaps_need_not_come_in_batches_as_the_frames_do(matter: Matter) -> None:
+    trimap = torch.zeros(4, 1, 48, 64, dtype=torch.uint8)
+    for n in range(4):
+        trimap[n, :, :, : 10 * n] = 255
+    singles = [_frames([picture(n, 64, 48)]) for n in range(3)]
+    for given in ([trimap], torch.split(trimap, 2), torch.split(trimap, 1)):
+        alpha = torch.cat([matte.alpha for _, matte in matter.frames(singles, trimaps=given)])
+        assert torch.equal(alpha, trimap[:3] / 255)
+
+
+def test_a_trimap_and_a_choice_of_the_subject_exclude_each_other(matter: Matter) -> None:
+    batch, guide = _frames([picture(0, 64, 48)]), Guide(SubjectOptions(choice="largest"))
+    trimap = torch.zeros(1, 1, 48, 64, dtype=torch.uint8)
+    with pytest.raises(OptionError, match="trimap"):
+        list(matter.frames([batch], trimaps=[trimap], guide=guide))
+    with pytest.raises(OptionError, match="trimap"):
+        matter.still(to_rgb(batch), trimap, guide)
+
+
 class _ShortOfMemory:
     """A segmenter on a device that holds ``most`` frames."""
 
@@ -287,6 +308,24 @@ def test_a_batch_too_large_for_the_memory_is_halved() -> None:
         list(matter.frames([batch]))
 
 
+def test_a_batch_too_large_to_be_made_ready_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    matter = Matter(device="cpu", options=HARD)
+    batch = _frames([picture(i, 64, 48) for i in range(5)])
+    trimap = torch.zeros(5, 1, 48, 64, dtype=torch.uint8)
+    trimap[2:] = 255
+    wanted = _alpha(matter, [batch])
+
+    def short_of_memory(frames: FrameBatch) -> Tensor:
+        if len(frames) > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return to_rgb(frames)
+
+    monkeypatch.setattr("autohair_video.pipeline.to_rgb", short_of_memory)
+    assert torch.equal(_alpha(matter, [batch]), wanted)
+    given = torch.cat([matte.alpha for _, matte in matter.frames([batch], trimaps=[trimap])])
+    assert torch.equal(given, trimap / 255)
+
+
 def test_tiers_and_devices_that_are_not_there_are_refused() -> None:
     with pytest.raises(OptionError, match="tier"):
         Matter(tier="medium")  # type: ignore[arg-type]
@@ -294,6 +333,8 @@ def test_tiers_and_devices_that_are_not_there_are_refused() -> None:
         choose_device("tpu")
     assert choose_device("cpu") == torch.device("cpu")
     assert choose_device("auto").type in ("cpu", "cuda", "mps")
+    with pytest.raises(OptionError, match="number"):
+        choose_device("cpu:first")
     if not torch.cuda.is_available():
         with pytest.raises(DeviceError, match="cuda"):
             choose_device("cuda")
