@@ -171,7 +171,7 @@ def test_filmed_before_green_and_put_on_magenta_it_is_as_if_filmed_there(despill
     blend = BlendOptions(despill=despill)  # type: ignore[arg-type]
     shown = to_rgb(composite(batch, _matte(batch, alpha), scene, batch.format, blend))
     error = _band_error(shown, torch.lerp(_flat(front, 1, 0, 1), front, alpha), alpha)
-    assert error.quantile(0.99) < 4
+    assert error.max() < 4
     assert error.mean() < 1
 
 

@@ -58,15 +58,18 @@ def test_colours_of_the_band_come_close_to_the_truth(seed: int) -> None:
     assert ours < _error(reference, front, alpha) + 1
 
 
-def test_green_is_gone_on_magenta() -> None:
-    front, alpha, behind = _hairy_scene(4)
+@pytest.mark.parametrize("seed", [1, 3, 4])
+def test_green_is_gone_on_magenta(seed: int) -> None:
+    """In strands of strongly changing colours, single pixels are further off than 4/255."""
+    front, alpha, behind = _hairy_scene(seed)
     green = torch.tensor([0.1, 0.8, 0.2]).view(1, 3, 1, 1).expand_as(behind)
     magenta = torch.tensor([0.9, 0.1, 0.8]).view(1, 3, 1, 1)
     found, _ = estimate_foreground(front * alpha + green * (1 - alpha), alpha)
     shown = found * alpha + magenta * (1 - alpha)
     truth = front * alpha + magenta * (1 - alpha)
-    mixed = ((alpha > 0) & (alpha < 1)).expand_as(shown)
-    assert (shown - truth).abs()[mixed].mean() < 4 / 255
+    error = (shown - truth).abs().amax(dim=1, keepdim=True)[(alpha > 0) & (alpha < 1)]
+    assert error.mean() < 1.5 / 255
+    assert (error < 4 / 255).float().mean() > 0.97
 
 
 def test_known_pixels_are_the_images_own_samples() -> None:
