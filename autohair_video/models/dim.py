@@ -140,6 +140,8 @@ class MobileDIM(nn.Module):
             return self._sharpened(torch.cat(fine, dim=1))
         side = 2 * _BLOCK
         unknown = F.max_pool2d(known[:, 1:2], side)[:, 0] > 0
+        if not unknown.any():
+            return known[:, 2:].to(x.dtype)
         coarse = F.interpolate(_blocks(y, unknown, _BLOCK // 2), scale_factor=2.0, mode="bilinear")
         coarse = coarse[..., _HALO:-_HALO, _HALO:-_HALO]
         folded = F.pixel_unshuffle(_blocks(x, unknown, side, halo=2 * _HALO), 2)

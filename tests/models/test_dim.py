@@ -117,3 +117,35 @@ def test_hints_are_finite_where_nothing_is_known() -> None:
     for level in (0.0, 128 / 255, 1.0):
         hints = colour_hints(picture, one_hot_trimap(torch.full((1, 1, 64, 96), level)))
         assert torch.isfinite(hints).all()
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_the_mobile_network_hands_on_what_is_all_known(level: float) -> None:
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        alpha = MobileDIM().eval()(torch.randn(1, 3, 64, 96), torch.full((1, 1, 64, 96), level))
+    assert torch.equal(alpha, torch.full_like(alpha, level))
+
+
+def test_the_mobile_network_in_bfloat16_solves_nearly_the_same() -> None:
+    """The picture and the trimap stay float32: only the layers are in half precision."""
+    torch.manual_seed(0)
+    network = MobileDIM().eval()
+    picture, trimap = torch.rand(1, 3, 64, 96), torch.full((1, 1, 64, 96), 128 / 255)
+    trimap[..., :20], trimap[..., 70:] = 0, 1
+    with torch.inference_mode():
+        exact = network(picture, trimap)
+        rough = network.to(torch.bfloat16)(picture, trimap)
+    assert rough.dtype == torch.bfloat16
+    assert (rough.float() - exact).abs().max() < 0.05
+    assert (rough.float() - exact).abs().mean() < 0.005
+
+
+def test_hints_of_a_mirrored_picture_are_mirrored() -> None:
+    torch.manual_seed(0)
+    picture, trimap = torch.rand(1, 3, 64, 128), torch.full((1, 1, 64, 128), 128 / 255)
+    trimap[..., :20], trimap[..., 90:] = 0, 1
+    hints = colour_hints(picture, one_hot_trimap(trimap))
+    for axis in (2, 3):
+        turned = colour_hints(picture.flip(axis), one_hot_trimap(trimap.flip(axis))).flip(axis)
+        torch.testing.assert_close(turned, hints, atol=1e-4, rtol=1e-4)
