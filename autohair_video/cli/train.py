@@ -16,7 +16,7 @@ _Steps = Annotated[int, typer.Option("--steps", help="Length of the whole run.")
 _Start = Annotated[Path | None, typer.Option("--start", help="Weights to start from.")]
 _Layers = Annotated[int, typer.Option("--layers", help="Rendered foregrounds.")]
 _Seed = Annotated[int, typer.Option("--seed", help="Another seed draws other samples.")]
-_Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
+_Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 
 
 @train.command("segmenter")

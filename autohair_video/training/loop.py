@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from autohair_video.devices import choose_device, has_fast_bfloat16
+from autohair_video.errors import OptionError
 
 Batch = dict[str, Tensor]
 Loss = Callable[[nn.Module, Batch], dict[str, Tensor]]
@@ -31,9 +32,13 @@ class TrainOptions:
     """Length and pace of a run. ``steps`` is the whole run's, over all its restarts.
 
     ``workers`` processes prepare the batches; 0 does it in between, which is best on few cores.
-    ``device`` is a name that `devices.choose_device` knows.
+    ``crop_px`` is a multiple of 32. ``device`` is a name that `devices.choose_device` knows.
     ``encoder_share``: of the learning rate, what the encoder gets. A little keeps what its initial weights
     know of far more pictures than there are here.
+
+    Raises:
+        OptionError: a number makes no sense, or there is no device type of that name.
+        DeviceError: the device is not there.
     """
 
     steps: int
@@ -50,15 +55,18 @@ class TrainOptions:
     device: str = "cpu"
     workers: int = 0
 
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch) < 1:
+            raise OptionError(f"{self.steps} steps of {self.batch} samples train nothing: use 1 or more")
+        if self.crop_px < 32 or self.crop_px % 32:
+            raise OptionError(f"samples of {self.crop_px} px do not fit the networks: use a multiple of 32")
+        choose_device(self.device)
+
 
 class Run:
     """A network on its way through training; `go` takes it to the end.
 
     The options of a run that goes on are the new call's, not those that it was begun with.
-
-    Raises:
-        OptionError: there is no device type of that name.
-        DeviceError: the device is not there.
     """
 
     def __init__(self, model: nn.Module, options: TrainOptions, folder: Path, name: str) -> None:

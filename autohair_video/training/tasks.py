@@ -163,5 +163,6 @@ def _load_start(model: nn.Module, start: Path) -> None:
 
 
 def _seed(seed: int) -> None:
+    # and OpenCV works on small pictures here, where threads of its own only take the network's cores
     torch.manual_seed(seed)
     cv2.setNumThreads(1)

@@ -57,13 +57,13 @@ def add(
         progress: called while downloading.
 
     Raises:
-        OptionError: the SHA-256 is missing or malformed, or the name is taken.
+        OptionError: the SHA-256 is missing or malformed, or the name is taken or no name for a file.
         WeightsError: the file cannot be fetched, or is not what it should be.
     """
     url = str(source) if str(source).startswith(("http://", "https://")) else None
     digest = _checked_digest(sha256, required=url is not None)
     given = Path(unquote(urlsplit(url).path) if url else source)
-    name = name or re.sub(r"[^\w.-]+", "-", given.stem)
+    name = _checked_name(name or re.sub(r"[^\w.-]+", "-", given.stem))
     if url is None:
         digest = digest or _digest_of(given)
     if known := next((entry for entry in entries() if entry.name == name), None):
@@ -171,6 +171,12 @@ def _examined(part: Path, source: str, digest: str | None, architecture: str | N
     except WeightsError as exc:
         raise WeightsError(str(exc).replace(str(part), source)) from exc
     return network
+
+
+def _checked_name(name: str) -> str:
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise OptionError(f"{name!r} is no name for weights: use letters, digits, dots, - and _ by --name")
+    return name
 
 
 def _checked_digest(sha256: str | None, *, required: bool) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -113,9 +114,22 @@ def test_reports_are_means_over_the_steps_since_the_last_one(
     assert [line.split("loss ")[1] for line in lines] == ["2", "2"]
 
 
-def test_a_device_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="unknown device 'tpu'"):
-        run_in(tmp_path, replace(OPTIONS, device="tpu"))
-    if not torch.cuda.is_available():
-        with pytest.raises(DeviceError, match="no cuda device"):
-            run_in(tmp_path, replace(OPTIONS, device="cuda"))
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"device": "tpu"}, "unknown device 'tpu'"),
+        ({"crop_px": 250}, "multiple of 32"),
+        ({"batch": 0}, "1 or more"),
+        ({"steps": 0}, "1 or more"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_any_work(wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(OptionError, match=says):
+        replace(OPTIONS, **wrong)
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(DeviceError, match="no cuda device"):
+        replace(OPTIONS, device="cuda")

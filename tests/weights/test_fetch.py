@@ -205,3 +205,17 @@ def test_a_name_is_not_taken_twice(tmp_path: Path, weights: Path) -> None:
     save_file({k: v + 1 for k, v in MobileDIM().state_dict().items()}, other)
     with pytest.raises(OptionError, match="taken"):
         add(other)
+
+
+@pytest.mark.parametrize("name", ["../mine", "a/b", ".hidden", "-n", "two words"])
+def test_a_name_stays_in_the_cache(weights: Path, cache: Path, name: str) -> None:
+    with pytest.raises(OptionError, match="no name for weights"):
+        add(weights, name=name)
+    assert not cache.exists()
+
+
+def test_a_url_without_a_files_name_needs_one(server: Server, weights: Path) -> None:
+    bare = server.url.rsplit("/", 1)[0] + "/"
+    with pytest.raises(OptionError, match="--name"):
+        add(bare, sha256=digest(weights))
+    assert server.ranges == []
