@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -30,7 +32,9 @@ from autohair_video.options import TemporalOptions, Tier
 
 if TYPE_CHECKING:
     from autohair_video.bench import Size
+    from autohair_video.evaluate.compare import Segment
     from autohair_video.evaluate.folders import RegionName
+    from autohair_video.pipeline import Matter
 
 
 def evaluate_command(
@@ -102,13 +106,19 @@ def compare_command(
     size: Annotated[int, typer.Option(help="Long side in pixels that frames are shrunk to.")] = 640,
     tier: TierOption = "fast",
     device: DeviceOption = "auto",
-    segmenter: SegmenterOption = None,
+    segmenter: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Weights of your own: a file or a name of weights list; may be given several times."
+        ),
+    ] = None,
     matter: MatterOption = None,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Put every combination of trimap and matting engine on one sheet: which serves a shot?"""
-    load = matter_loader(tier=tier, device=device, segmenter=segmenter, matter=matter)
+    """Put every combination of segmenter, trimap and matting engine on one sheet: which serves a shot?"""
+    chosen: list[str | None] = [*(segmenter or ())] or [None]
+    loads = {s: cache(matter_loader(tier=tier, device=device, segmenter=s, matter=matter)) for s in chosen}
     from autohair_video.evaluate.compare import CompareOptions, run_compare
 
     options = CompareOptions(frames=frames, long_side_px=size)
@@ -119,12 +129,22 @@ def compare_command(
     target = sheet or source.with_name(f"{source.stem}_compared.png")
     with status_line(quiet=quiet) as show:
         comparison = run_compare(
-            source, target, matter=load, options=options, overwrite=overwrite, progress=show
+            source,
+            target,
+            matter=loads[chosen[0]],
+            segmenters={name: partial(_segmenter, load) for name, load in loads.items() if name},
+            options=options,
+            overwrite=overwrite,
+            progress=show,
         )
     if not quiet:
         for line in comparison.failures:
             say(f"note: {line}")
         print(target)
+
+
+def _segmenter(load: Callable[[], Matter]) -> Segment:
+    return load().segment
 
 
 def bench_command(

@@ -104,7 +104,7 @@ def run_compare(
     sheet: Path,
     *,
     matter: Matter | Callable[[], Matter],
-    segmenters: Mapping[str, Segment] | None = None,
+    segmenters: Mapping[str, Callable[[], Segment]] | None = None,
     options: CompareOptions | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -116,7 +116,7 @@ def run_compare(
         sheet: where the sheet goes; its extension chooses the image format.
         matter: its segmenter makes the probabilities, its network is the engine ``dim``; or what
             loads it once the source and the sheet's name have proved good.
-        segmenters: segmenters by name, on the matter's device, to compare instead of the matter's.
+        segmenters: by name, what loads the segmenters to compare instead of the matter's, on its device.
         options: what is compared.
         overwrite: whether a sheet that exists is replaced.
         progress: called with the name of each combination before it is solved.
@@ -138,7 +138,8 @@ def run_compare(
     first = next(frames)
     loaded = matter() if callable(matter) else matter
     engines = {name: loaded.solve if name == "dim" else _classical(name) for name in options.engines}
-    study = _Study(segmenters or {"DeepLab": loaded.segment}, engines, options, progress)
+    seeing = {name: load() for name, load in (segmenters or {}).items()}
+    study = _Study(seeing or {"DeepLab": loaded.segment}, engines, options, progress)
     compared = (study.frame(label, rgb.to(loaded.device)) for label, rgb in chain([first], frames))
     comparison = Comparison(tuple(compared))
     pixels = torch.from_numpy(comparison_sheet(comparison, crop=options.crop)).permute(2, 0, 1)

@@ -169,6 +169,7 @@ def _panel(title: str, view: Picture, window: Window | None) -> Picture:
     """The title, the view shrunk to a panel, and its window at 100 %."""
     scale = min(1.0, PANEL_PX / max(view.shape[:2]))
     height, width = (max(1, round(side * scale)) for side in view.shape[:2])
-    parts = [text_strip([title]), cv2.resize(view, (width, height), interpolation=cv2.INTER_AREA)]
+    lines = textwrap.wrap(title, _LINE_CHARACTERS)
+    parts = [text_strip(lines), cv2.resize(view, (width, height), interpolation=cv2.INTER_AREA)]
     parts += [] if window is None else [view[window]]
     return stack([coloured(part) for part in parts], axis=0)

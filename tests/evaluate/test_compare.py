@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from clips import make_clip, picture
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from autohair_video.cli import run
 from autohair_video.errors import InputError, OptionError, OutputError
 from autohair_video.evaluate.compare import CompareOptions, run_compare
 from autohair_video.evaluate.comparison import ENGINES, Comparison, comparison_sheet
@@ -21,6 +23,7 @@ from autohair_video.matting.matte import BandSolver
 from autohair_video.matting.segment import Segmenter
 from autohair_video.models.dim import MobileDIM
 from autohair_video.options import SegmentOptions, TileOptions, TrimapOptions
+from autohair_video.weights import shipped_folder
 
 NARROW = TrimapOptions(mode="fixed", erosion=4, size=10)
 WIDE = TrimapOptions(mode="fixed", erosion=8, size=16)
@@ -162,7 +165,7 @@ def test_every_segmenter_has_its_rows(disc: Path, tmp_path: Path, matter: HandMa
     def blind(rgb: Tensor) -> Tensor:
         return torch.zeros(1, 2, 8, 8)
 
-    segmenters = {"sees": matter.segment, "blind": blind}
+    segmenters = {"sees": lambda: matter.segment, "blind": lambda: blind}
     result = run_compare(disc, tmp_path / "sheet.png", matter=matter, segmenters=segmenters, options=DIM_ONLY)
     seeing, unseeing = result.frames[0].trimaps
     assert (seeing.segmenter, unseeing.segmenter) == ("sees", "blind")
@@ -264,3 +267,26 @@ def test_outputs_are_checked_before_any_work(disc: Path, tmp_path: Path, matter:
 def test_wrong_options_are_refused(wrong: dict[str, object], says: str) -> None:
     with pytest.raises(OptionError, match=says):
         CompareOptions(**wrong)
+
+
+def test_the_command_compares_several_segmenters(
+    disc: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each by the name that it was given by, a long one in two lines."""
+    weights = shipped_folder() / "deeplabv3plus-mobilenetv2-fast.safetensors"
+    other = tmp_path / "another-segmenter-of-a-long-name.safetensors"
+    shutil.copyfile(weights, other)
+    call = ["compare", str(disc), "--engines", "dim", "--trimap", "adaptive", "--device", "cpu"]
+    sheets = []
+    for given in ([weights.stem], [weights.stem, str(other)]):
+        sheet = tmp_path / f"{len(given)}.png"
+        chosen = [part for name in given for part in ("--segmenter", name)]
+        assert run([*call, *chosen, "-o", str(sheet)]) == 0
+        assert capfd.readouterr().out == f"{sheet}\n"
+        sheets.append(read_sheet(sheet))
+    one, two = sheets
+    assert two.shape[0] > one.shape[0] + 96
+    assert two.shape[1] == one.shape[1] + 328
+    wrong = ["--segmenter", weights.stem, "--segmenter", "missing", "-o", str(tmp_path / "none.png")]
+    assert run([*call, *wrong]) == 1
+    assert "missing is neither a weights file nor registered" in capfd.readouterr().err
