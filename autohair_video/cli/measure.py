@@ -196,6 +196,8 @@ def bench_command(
 
         if clip is None:
             raise OptionError("--live needs a clip that plays as the camera")
+        if size is not None or against is not None:
+            raise OptionError("--live times the clip as it is: leave out --size and --against")
         as_tier = cast(Tier, tier)
         measured = time_live(
             clip, load, background, seconds=seconds, tier=as_tier, json_path=json_path, say=say

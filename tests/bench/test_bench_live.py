@@ -36,3 +36,11 @@ def test_rate_latency_and_memory_are_printed_and_left_as_json(
 def test_no_time_at_all_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     assert run([*CALL, "--seconds", "0"]) == 2
     assert "more than 0" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("other", [["--size", "360p"], ["--against", "cp {clip} {out}"]])
+def test_what_a_live_session_cannot_do_is_refused(
+    other: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*CALL, *other]) == 2
+    assert "leave out --size and --against" in capfd.readouterr().err
