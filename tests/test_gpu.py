@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 
 import pytest
 import torch
 from clips import VFR_MS, make_clip, timeline
 from matters import CLOSER
+from torch import nn
 
 from autohair_video import Matter, process
 from autohair_video.bench.clip import prepare, talking_head
 from autohair_video.bench.job import time_job
 from autohair_video.media import ClipReader, to_rgb
+from autohair_video.models.dim import DeepImageMatting, MobileDIM
+from autohair_video.training.loop import Run, TrainOptions
+from autohair_video.training.tasks import matter_loss
+from autohair_video.weights import load_network
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +67,22 @@ def test_pinned_frames_are_the_same_frames(cuda: str, tmp_path: Path) -> None:
     assert all(plane.is_pinned() for plane in pinned.planes)
     there = pinned.to(cuda)
     assert all(torch.equal(a, b.cpu()) for a, b in zip(batch.planes, there.planes, strict=True))
+
+
+@pytest.mark.parametrize("network", [MobileDIM, partial(DeepImageMatting, skip=True)])
+def test_a_network_is_trained_there_and_its_weights_load_here(
+    cuda: str, tmp_path: Path, network: Callable[[], nn.Module]
+) -> None:
+    picture, ramp = torch.rand(2, 3, 64, 64), torch.linspace(0, 1, 64).expand(2, 1, 64, 64)
+    batch = {
+        "image": picture,
+        "trimap": torch.full_like(ramp, 0.5),
+        "alpha": ramp,
+        "foreground": picture,
+        "background": picture.flip(3),
+    }
+    run = Run(network(), TrainOptions(steps=3, report_every=3, device=cuda), tmp_path, "matter")
+    run.go(repeat(batch), matter_loss)
+    with torch.inference_mode():
+        alpha = load_network(run.weights, role="matter")(batch["image"], batch["trimap"])
+    assert torch.isfinite(alpha).all()

@@ -125,7 +125,7 @@ def _sources(shared: Path) -> Iterator[tuple[str, Picture, NDArray[np.uint8] | N
 def _clip_frames(path: Path, wanted: int) -> Iterator[tuple[str, Picture, None]]:
     with ClipReader(path) as reader:
         every = max(1, (reader.info.expected_frames or wanted) // wanted)
-        frames = (to_rgb(batch)[i] for batch in reader for i in range(len(batch)))
+        frames = (rgb for batch in reader for rgb in to_rgb(batch))
         for i, rgb in enumerate(frames):
             if i % every == 0:
                 picture = (rgb.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)

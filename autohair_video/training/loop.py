@@ -153,7 +153,10 @@ class Run:
     def _report(self, line: dict[str, Any]) -> None:
         with (self.folder / "log.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
-        print(" ".join(f"{k} {v:.4g}" for k, v in line.items()), flush=True)
+        print(
+            " ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in line.items()),
+            flush=True,
+        )
 
     def save(self) -> None:
         """Write the checkpoint and the averaged weights, each aside first and then renamed."""

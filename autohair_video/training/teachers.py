@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
+from autohair_video.errors import JobError
 from autohair_video.models.deeplab import DeepLabV3Plus
 from autohair_video.training.init import start_segmenter
 
@@ -24,11 +25,17 @@ _VOC_PERSON = 15
 
 
 class TFLiteTeacher:
-    """One TFLite network; stretches the picture to the network's input and the answer back."""
+    """One TFLite network; stretches the picture to the network's input and the answer back.
+
+    Raises:
+        JobError: the extra ``train`` is not installed.
+    """
 
     def __init__(self, path: Path) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as exc:
+            raise JobError("ai-edge-litert cannot be imported: pip install 'autohair-video[train]'") from exc
         self._net = Interpreter(model_path=str(path), num_threads=1)
         self._net.allocate_tensors()
         self._input = self._net.get_input_details()[0]

@@ -114,6 +114,13 @@ def test_reports_are_means_over_the_steps_since_the_last_one(
     assert [line.split("loss ")[1] for line in lines] == ["2", "2"]
 
 
+def test_a_long_runs_steps_are_printed_in_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_in(tmp_path, replace(OPTIONS, steps=123_457))
+    run.step = 123_456
+    run.go(repeat(disc_batch()), matter_loss)
+    assert capsys.readouterr().out.startswith("step 123457 ")
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [

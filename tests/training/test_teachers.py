@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from autohair_video.errors import JobError
 from autohair_video.training.backdrops import read_rgb
 from autohair_video.training.labels import from_teachers
-from autohair_video.training.teachers import Teachers
+from autohair_video.training.teachers import Teachers, TFLiteTeacher
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +60,9 @@ def test_nobody_is_seen_where_nobody_is(teachers: Teachers) -> None:
     sky = np.broadcast_to(np.linspace(120, 230, 240)[:, None, None], (240, 320, 3)).astype(np.uint8)
     label = from_teachers(cv2.GaussianBlur(sky, (0, 0), 2), teachers).label
     assert (label[..., 0] > 127).mean() < 0.01
+
+
+def test_without_the_extra_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(JobError, match=r"pip install 'autohair-video\[train\]'"):
+        TFLiteTeacher(Path("any.tflite"))
