@@ -22,12 +22,15 @@ def load_guide(options: SubjectOptions, fmt: FrameFormat) -> Guide:
 
     Raises:
         OptionError: the place lies outside the frame.
-        InputError: a picture is missing, unreadable, or of another aspect than the frames.
+        InputError: a picture is missing, unreadable, or of another aspect than the frames, or the mask has
+            no white.
     """
     x, y = (*options.place, 0.0, 0.0)[:2]
     if x >= fmt.width or y >= fmt.height:
         raise OptionError(f"the subject's place {x:g},{y:g} lies outside the {fmt.width}x{fmt.height} frame")
     mask, keep, drop = (_fitted(path, fmt) for path in (options.mask, options.keep, options.drop))
+    if mask is not None and not bool((mask > 0.5).any()):
+        raise InputError(f"the mask {options.mask} has no white: paint the subject white in it")
     return Guide(options, mask, keep, drop)
 
 

@@ -112,7 +112,7 @@ def composite(
         DeviceError: a single frame needs more memory than the device has.
     """
     how = blend or BlendOptions()
-    return in_halves(lambda some, its: _composite(some, its.alpha, scene, target, how, watch), batch, matte)
+    return _in_halves(lambda some, its: _composite(some, its.alpha, scene, target, how, watch), batch, matte)
 
 
 def cut_out(
@@ -124,17 +124,19 @@ def cut_out(
         DeviceError: a single frame needs more memory than the device has.
     """
     how = blend or BlendOptions()
-    return in_halves(lambda some, its: _cut_out(some, its.alpha, target, how), batch, matte)
+    return _in_halves(lambda some, its: _cut_out(some, its.alpha, target, how), batch, matte)
 
 
-def in_halves(work: Callable[[FrameBatch, Matte], FrameBatch], batch: FrameBatch, matte: Matte) -> FrameBatch:
+def _in_halves(
+    work: Callable[[FrameBatch, Matte], FrameBatch], batch: FrameBatch, matte: Matte
+) -> FrameBatch:
     """The work done on the whole batch, or on its halves where the device's memory is too small."""
     try:
         return work(batch, matte)
     except torch.OutOfMemoryError as exc:
         if len(batch) == 1:
             raise too_little_memory(batch.device, batch.format.width, batch.format.height) from exc
-    parts = [in_halves(work, *part) for part in zip(batch.halves(), matte.halves(), strict=True)]
+    parts = [_in_halves(work, *part) for part in zip(batch.halves(), matte.halves(), strict=True)]
     y, u, v = (torch.cat(planes) for planes in zip(*(part.planes for part in parts), strict=True))
     return batch.with_planes((y, u, v), parts[0].format)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
@@ -21,7 +21,7 @@ from autohair_video.errors import InputError, OptionError
 from autohair_video.frames import FrameBatch, Matte, join_frames
 from autohair_video.matting.edges import adjust_edges
 from autohair_video.matting.matte import BandSolver, SolvedTile
-from autohair_video.matting.motion import Motion, estimate_motions, is_calm
+from autohair_video.matting.motion import Motion, is_calm
 from autohair_video.matting.rim import grow_band, keep_growth
 from autohair_video.matting.segment import Segmenter
 from autohair_video.matting.subject import (
@@ -35,10 +35,10 @@ from autohair_video.matting.subject import (
 )
 from autohair_video.matting.temporal import Solved, smooth_alpha, smooth_probability, with_later
 from autohair_video.matting.trimap import draw_trimap
-from autohair_video.media.colour import to_rgb
 from autohair_video.options import MatterOptions, Tier
+from autohair_video.prepare import Prepared, prepare, prepare_all
 from autohair_video.queues import ahead
-from autohair_video.state import Carry, ClipState, Prepared, Waiting
+from autohair_video.state import Carry, ClipState, Waiting
 from autohair_video.timing import Watch, unwatched
 from autohair_video.weights import Role, load_network
 
@@ -125,7 +125,8 @@ class Matter:
         state = carry.state if carry else None
         guide = Guide() if guide is None else guide.to(self.device)
         given = None if trimaps is None else (one for some in trimaps for one in torch.split(some, 1))
-        prepared = self._prepared(batches, state)
+        before, options = _picture_of(state), self.options.temporal
+        prepared = prepare_all(batches, before, options, device=self.device, watch=self.watch)
         if self.device.type == "cpu":
             # flow runs on one core: that of the next frames goes beside the networks
             prepared = ahead(prepared, depth=1)
@@ -166,7 +167,8 @@ class Matter:
         """
         state, done = state or ClipState(), []
         given = None if trimap is None else iter(torch.split(trimap, 1))
-        for frames in self._prepare(batch, _picture_of(state)):
+        before, options = _picture_of(state), self.options.temporal
+        for frames in prepare(batch, before, options, device=self.device, watch=self.watch):
             known = None if given is None else _next_trimaps(given, len(frames.batch))
             ready, state = self._step(frames, state, guide or Guide(), known)
             done += ready
@@ -256,41 +258,6 @@ class Matter:
         drawn = self._draw(kept.seen, (None,), pictures, None)
         alpha, known, _ = self._close(pictures, drawn, drawn, ())
         return Matte(self._finish(alpha, guide, kept.others), trimap=known, notices=kept.notices)
-
-    def _prepared(
-        self, batches: Iterable[FrameBatch], state: ClipState | None
-    ) -> Generator[Prepared, None, None]:
-        before = _picture_of(state) if state else None
-        for batch in batches:
-            for frames in self._prepare(batch, before):
-                yield frames
-                before = frames.pictures[-1:]
-
-    def _prepare(self, batch: FrameBatch, before: Tensor | None) -> Iterator[Prepared]:
-        """What needs no network; ``before`` is the picture of the frame before, (1, 3, H, W) uint8.
-
-        In parts where the device's memory is too small for the batch.
-        """
-        try:
-            frames = self._prepare_at_once(batch, before)
-        except torch.OutOfMemoryError as exc:
-            if len(batch) == 1:
-                raise too_little_memory(self.device, batch.format.width, batch.format.height) from exc
-        else:
-            yield frames
-            return
-        for half in batch.halves():
-            for frames in self._prepare(half, before):
-                yield frames
-                before = frames.pictures[-1:]
-
-    def _prepare_at_once(self, batch: FrameBatch, before: Tensor | None) -> Prepared:
-        with self.watch("upload"):
-            batch = batch.to(self.device)
-        with self.watch("convert"):
-            pictures = to_rgb(batch).mul_(255).round_().to(torch.uint8)
-        with self.watch("flow"):
-            return Prepared(batch, pictures, estimate_motions(before, pictures, self.options.temporal))
 
     def _solve_batch(
         self, frames: Prepared, state: ClipState, guide: Guide, given: Tensor | None
@@ -404,8 +371,8 @@ class Matter:
         return adjust_edges(limit_alpha(alpha, guide.keep, high), self.options.edges)
 
 
-def _picture_of(state: ClipState) -> Tensor | None:
-    return state.last.picture if state.last else None
+def _picture_of(state: ClipState | None) -> Tensor | None:
+    return state.last.picture if state and state.last else None
 
 
 def _next_trimaps(given: Iterator[Tensor], count: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What frames of a clip hand on: from stage to stage, and to the frames after them."""
+"""What frames of a clip hand on to the frames after them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from torch import Tensor
 
 from autohair_video.frames import FrameBatch
 from autohair_video.matting.matte import SolvedTile
-from autohair_video.matting.motion import Motion
 from autohair_video.matting.subject import SubjectState
 from autohair_video.matting.temporal import Mean, Solved
 
@@ -33,7 +32,7 @@ class ClipState:
     ``last``: the last frame, its picture, trimap, raw and steadied alpha. ``seen``: the probabilities that
     its trimap came from, averaged over time, and ``drawn`` that trimap before it grew. ``unseen``: how many
     frames ago the segmenter looked. ``tiles``: its tiles as they were last solved. ``waiting``: the frames
-    that have not been given back yet, oldest first.
+    that have not been given back yet, oldest first. ``subject``: all bodies, and which are kept.
     """
 
     last: Solved | None = None
@@ -43,15 +42,6 @@ class ClipState:
     tiles: tuple[SolvedTile, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     subject: SubjectState | None = None
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Frames on the device, their pictures (N, 3, H, W) uint8 RGB, and each one's motion."""
-
-    batch: FrameBatch
-    pictures: Tensor
-    motions: tuple[Motion | None, ...]
 
 
 @dataclass

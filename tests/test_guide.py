@@ -36,6 +36,12 @@ def test_a_picture_of_another_shape_is_refused(tmp_path: Path) -> None:
         load_guide(SubjectOptions(drop=wide), FRAME)
 
 
+def test_a_mask_of_nobody_is_refused(tmp_path: Path) -> None:
+    black = _save(tmp_path / "black.png", np.zeros((48, 64), np.uint8))
+    with pytest.raises(InputError, match=r"black\.png has no white"):
+        load_guide(SubjectOptions(choice="mask", mask=black), FRAME)
+
+
 def test_a_place_outside_the_frame_is_refused() -> None:
     with pytest.raises(OptionError, match="64,3 lies outside the 64x48 frame"):
         load_guide(SubjectOptions(choice="point", place=(64, 3)), FRAME)

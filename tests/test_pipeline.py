@@ -356,7 +356,7 @@ def test_a_batch_too_large_to_be_made_ready_is_halved(monkeypatch: pytest.Monkey
             raise torch.OutOfMemoryError("out of memory")
         return to_rgb(frames)
 
-    monkeypatch.setattr("autohair_video.pipeline.to_rgb", short_of_memory)
+    monkeypatch.setattr("autohair_video.prepare.to_rgb", short_of_memory)
     assert torch.equal(_alpha(matter, [batch]), wanted)
     given = torch.cat([matte.alpha for _, matte in matter.frames([batch], trimaps=[trimap])])
     assert torch.equal(given, trimap / 255)
