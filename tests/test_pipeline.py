@@ -183,6 +183,31 @@ def test_nothing_is_carried_from_clip_to_clip(matter: Matter, portrait: np.ndarr
     assert torch.equal(_alpha(matter, clip), before)
 
 
+def test_without_smoothing_each_frame_is_matted_as_a_still(portrait: np.ndarray) -> None:
+    off = replace(CLOSER, segment=SegmentOptions(256, every=3), temporal=TemporalOptions(mode="off"))
+    matter = Matter(device="cpu", options=off)
+    pictures = [np.roll(portrait, 2 * n, axis=1) for n in range(3)]
+    alpha = _alpha(matter, [_frames(pictures)])
+    for n, image in enumerate(pictures):
+        torch.testing.assert_close(alpha[n, 0], matter.image(image), atol=1e-3, rtol=0)
+
+
+def test_what_is_kept_is_whole_and_what_is_dropped_is_gone(portrait: np.ndarray) -> None:
+    matter = Matter(device="cpu", options=CLOSER)
+    keep, drop = torch.zeros(2, 1, 1, *portrait.shape[:2]).unbind()
+    keep[..., :30, :30], drop[..., 100:, :] = 1, 1
+    guide = Guide(keep=keep, drop=drop)
+    batch = _frames([np.roll(portrait, 2 * n, axis=1) for n in range(3)])
+    free = _alpha(matter, [batch])
+    clip = torch.cat([matte.alpha for _, matte in matter.frames([batch], guide=guide)])
+    for alpha in (clip, matter.still(to_rgb(batch)[:1], guide=guide).alpha):
+        assert (alpha[..., :30, :30] == 1).all()
+        assert (alpha[..., 100:, :] == 0).all()
+    assert free[..., 100:, :].max() == 1
+    assert free[..., :30, :30].max() < 1 / 255
+    assert (clip - free)[..., 45:100, :].abs().mean() < 1 / 255
+
+
 def _noisy(image: np.ndarray, count: int) -> list[np.ndarray]:
     """The picture with a sensor's noise, 2 of 255, anew in each frame."""
     rng = np.random.default_rng(0)
