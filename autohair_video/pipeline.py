@@ -310,6 +310,7 @@ class Matter:
         alpha = state.last.alpha if state.last else None
         for motion in motions:
             unseen += 1
+            alpha = alpha if motion else None
             turn = motion is None or unseen >= self.options.segment.every or not is_calm(motion, alpha)
             unseen = 0 if turn else unseen
             turns.append(turn)

@@ -296,6 +296,18 @@ def test_the_segmenter_need_not_look_at_every_frame_where_little_moves(portrait:
     assert (alpha[:6] - alpha[:1]).abs().mean() < 0.01
 
 
+def test_after_a_cut_the_last_shots_subject_does_not_say_where_to_look(portrait: np.ndarray) -> None:
+    matter = Matter(device="cpu", options=replace(CLOSER, segment=SegmentOptions(256, every=3)))
+    looked = []
+    segment = matter.segment
+    matter.segment = lambda rgb: looked.append(len(rgb)) or segment(rgb)  # type: ignore[assignment, func-returns-value]
+    other = np.roll(portrait, 128, axis=1)
+    moved = other.copy()
+    moved[:, :40] = np.roll(other[:, :40], 10, axis=0)
+    _alpha(matter, [_frames([portrait]), _frames([other, moved])])
+    assert looked == [1, 2]
+
+
 def test_a_state_that_was_written_to_a_file_goes_on_as_if_nothing_was(
     portrait: np.ndarray, tmp_path: Path
 ) -> None:
