@@ -18,6 +18,8 @@ Planes = tuple[Tensor, Tensor, Tensor]
 
 # Where the subject covers more than this, a pixel tells nothing of the background.
 _SEEN_UP_TO_ALPHA: Final = 0.05
+# Nor does one that is nearer to it than this share of sigma: a matte may be choked, or miss a strand.
+_GUARD_SIGMAS: Final = 0.25
 # Blurs wider than this many samples are done on a smaller picture.
 _WIDEST_SIGMA: Final = 2.5
 # Share of the picture's mean in the blur, which takes over where no background is near.
@@ -86,8 +88,9 @@ def wrap_light(rgb: Tensor, alpha: Tensor, behind: Tensor, *, amount: float, sig
 def blur_background(planes: Planes, alpha: Tensor, *, sigma_px: float) -> Planes:
     """The frame without its subject, blurred: what to put behind the subject of the same frame.
 
-    A Gaussian mean over those pixels only that the subject does not cover, so none of its colour
-    bleeds out; the frame's edge is treated alike. Far inside the subject it is the background's mean.
+    A Gaussian mean over those pixels only that are clear of the subject by a quarter of sigma, so that
+    none of its colour bleeds out, even where the matte is that much too tight; the frame's edge is treated
+    alike. Far inside the subject it is the background's mean.
 
     Args:
         planes: the frame's planes.
@@ -95,13 +98,22 @@ def blur_background(planes: Planes, alpha: Tensor, *, sigma_px: float) -> Planes
         sigma_px: standard deviation of the blur in luma samples, above 0.
     """
     height, width = alpha.shape[2:]
-    weight = (1 - alpha / _SEEN_UP_TO_ALPHA).clamp(min=0)
+    weight = (1 - _grown(alpha, round(_GUARD_SIGMAS * sigma_px)) / _SEEN_UP_TO_ALPHA).clamp(min=0)
     blurred = []
     for plane in planes:
         h, w = plane.shape[2:]
         sigmas = (sigma_px * h / height, sigma_px * w / width)
         blurred.append(_weighted_blur(plane, chroma_alpha(weight, (h, w)), sigmas))
     return blurred[0], blurred[1], blurred[2]
+
+
+def _grown(alpha: Tensor, least_px: int) -> Tensor:
+    """The largest alpha within ``least_px`` of each pixel, and at most twice as far."""
+    if not least_px:
+        return alpha
+    cells = F.max_pool2d(F.max_pool2d(alpha, least_px, ceil_mode=True), 3, stride=1, padding=1)
+    pixels = F.interpolate(cells, scale_factor=float(least_px), mode="nearest")
+    return pixels[:, :, : alpha.shape[2], : alpha.shape[3]]
 
 
 def _weighted_blur(plane: Tensor, weight: Tensor, sigmas: tuple[float, float]) -> Tensor:

@@ -88,6 +88,16 @@ def test_no_subject_bleeds_into_the_blurred_background(sigma_px: float) -> None:
     torch.testing.assert_close(v, chroma)
 
 
+def test_a_matte_that_is_a_little_too_tight_does_not_let_the_subject_bleed_either() -> None:
+    luma = torch.full((1, 1, 120, 200), 16.0)
+    luma[..., 60:140] = 235
+    alpha = torch.zeros_like(luma)
+    alpha[..., 64:136] = 1
+    chroma = torch.full((1, 1, 60, 100), 128.0)
+    blurred, _, _ = blur_background((luma, chroma, chroma), alpha, sigma_px=16)
+    torch.testing.assert_close(blurred, torch.full_like(luma, 16.0))
+
+
 @pytest.mark.parametrize("sigma_px", [2.0, 15.0])
 def test_blurring_keeps_a_flat_picture_up_to_its_edge(sigma_px: float) -> None:
     flat = torch.full((1, 1, 57, 91), 77.0)
