@@ -4,7 +4,7 @@
     folders   mattes every item of a folder and measures it
     engines   the networks as what is measured
     report    the result as a table, as JSON and as a contact sheet
-    compare   trimaps and matting engines on one frame; comparison holds and draws the result
+    compare   segmenters, trimaps and engines on one frame; comparison holds and draws the result
     sheet     the panels that contact sheets are made of
 
 `run_evaluation` does it all for one folder.
