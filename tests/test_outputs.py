@@ -14,6 +14,7 @@ from torch import Tensor
 from autohair_video import BlendOptions, DeviceError, FrameBatch, FrameFormat, Matte
 from autohair_video.matting.composite import Planes
 from autohair_video.media import PRESETS, ClipReader, codec_format, to_rgb
+from autohair_video.media.colour import from_rgb, round_planes
 from autohair_video.media.presets import premultiplied
 from autohair_video.media.samples import encoder_planes
 from autohair_video.media.transfer import from_linear, to_linear
@@ -173,6 +174,24 @@ def test_filmed_before_green_and_put_on_magenta_it_is_as_if_filmed_there(despill
     error = _band_error(shown, torch.lerp(_flat(front, 1, 0, 1), front, alpha), alpha)
     assert error.max() < 4
     assert error.mean() < 1
+
+
+@pytest.mark.parametrize("subsample_y", [1, 2])
+def test_the_known_answer_holds_for_subsampled_chroma_too(subsample_y: int) -> None:
+    """In sample values of 8 bit video, against the truth that went through the same subsampling."""
+    front, alpha = _strands()
+    fmt = FrameFormat(128, 96, subsample_x=2, subsample_y=subsample_y, matrix=1)
+    before_green, before_magenta = (
+        FrameBatch(round_planes(from_rgb(rgb, fmt), fmt), fmt, (0,), (1,), Fraction(1, 10))
+        for rgb in (
+            torch.lerp(_flat(front, *colour), front, alpha) for colour in ((0.1, 0.8, 0.2), (1, 0, 1))
+        )
+    )
+    shown = composite(before_green, _matte(before_green, alpha), open_scene("magenta", fmt), fmt)
+    for ours, truth in zip(shown.planes, before_magenta.planes, strict=True):
+        error = (ours.int() - truth.int()).abs()
+        assert error.max() <= 4
+        assert error.float().mean() < 1
 
 
 def test_despill_takes_a_screens_light_off_the_subject_and_nothing_else() -> None:

@@ -1,7 +1,7 @@
 """Compositing on the sample planes themselves.
 
 Blending is linear and Y'CbCr an affine map of R'G'B', so planes can be blended as they are, chroma
-with the alpha averaged over each of its samples. Planes are three float tensors, luma (or R) (N, 1,
+with alpha filtered as chroma is. Planes are three float tensors, luma (or R) (N, 1,
 H, W) and two chroma (or G, B) (N, 1, h, w), in any one unit; rounding is left to whoever writes them.
 """
 
@@ -27,22 +27,36 @@ _MEAN_SHARE: Final = 1e-4
 
 
 def chroma_alpha(alpha: Tensor, size: tuple[int, int]) -> Tensor:
-    """Alpha of the chroma samples: the mean over the luma samples that each one covers.
+    """Alpha of the chroma samples, filtered as chroma itself is.
+
+    Chroma is sited as MPEG-2 and H.264 do by default: on every second luma column, half way between two
+    rows. So it is the mean of two down columns and (1, 2, 1) / 4 along rows; the frame's edge goes on.
 
     Args:
         alpha: (N, 1, H, W) float.
         size: height and width of the chroma planes: those of luma, or half of them rounded up.
 
     Returns:
-        (N, 1, h, w) float; the last sample of an odd side averages what there is.
+        (N, 1, h, w) float.
 
-    >>> chroma_alpha(torch.tensor([[[[1.0, 0.0, 1.0]]]]), (1, 2))
-    tensor([[[[0.5000, 1.0000]]]])
+    >>> chroma_alpha(torch.tensor([[[[1.0, 0.0, 0.0, 0.0]]]]), (1, 2))
+    tensor([[[[0.7500, 0.0000]]]])
     """
-    factors = (-(-alpha.shape[2] // size[0]), -(-alpha.shape[3] // size[1]))
-    if factors == (1, 1):
-        return alpha
-    return F.avg_pool2d(alpha, factors, ceil_mode=True, count_include_pad=False)
+    if alpha.shape[2] != size[0]:
+        upper, lower = _evens_and_odds(alpha, 2)
+        alpha = (upper + lower) * 0.5
+    if alpha.shape[3] != size[1]:
+        on, right = _evens_and_odds(alpha, 3)
+        left = torch.cat([alpha[..., :1], right[..., :-1]], dim=3)
+        alpha = (left + right).mul_(0.25).add_(on, alpha=0.5)
+    return alpha
+
+
+def _evens_and_odds(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Every second row or column from the first and from the second on; of an odd side the last one twice."""
+    length = x.shape[dim]
+    evens = torch.arange(0, length, 2, device=x.device)
+    return x.index_select(dim, evens), x.index_select(dim, (evens + 1).clamp(max=length - 1))
 
 
 def composite_planes(foreground: Planes, alpha: Tensor, background: Planes) -> Planes:

@@ -46,10 +46,10 @@ def test_one_background_serves_all_frames() -> None:
         assert torch.equal(plane, behind.expand(2, -1, -1, -1))
 
 
-def test_chroma_alpha_averages_the_samples_that_are_there() -> None:
+def test_chroma_alpha_is_filtered_where_chroma_is_sited() -> None:
     alpha = torch.tensor([[1.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.5]])[None, None]
-    assert chroma_alpha(alpha, (2, 2))[0, 0].tolist() == [[0.5, 0.5], [0.5, 0.5]]
-    assert chroma_alpha(alpha, (3, 2))[0, 0].tolist() == [[0.5, 1.0], [0.5, 0.0], [0.5, 0.5]]
+    assert chroma_alpha(alpha, (2, 2))[0, 0].tolist() == [[0.75, 0.375], [0.25, 0.625]]
+    assert chroma_alpha(alpha, (3, 2))[0, 0].tolist() == [[0.75, 0.75], [0.75, 0.0], [0.25, 0.625]]
     assert chroma_alpha(alpha, (3, 3)) is alpha
 
 
