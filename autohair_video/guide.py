@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 from torch import Tensor
@@ -17,8 +18,10 @@ from autohair_video.options import SubjectOptions
 _SAME_ASPECT = 0.02
 
 
-def load_guide(options: SubjectOptions, fmt: FrameFormat) -> Guide:
+def load_guide(options: SubjectOptions, fmt: FrameFormat, begin_s: Fraction = Fraction(0)) -> Guide:
     """What `Matter.frames` needs to know of the subject of frames of ``fmt``.
+
+    ``begin_s``: the time of the clip's frames from which the subject's time is counted.
 
     Raises:
         OptionError: the place lies outside the frame.
@@ -31,7 +34,7 @@ def load_guide(options: SubjectOptions, fmt: FrameFormat) -> Guide:
     mask, keep, drop = (_fitted(path, fmt) for path in (options.mask, options.keep, options.drop))
     if mask is not None and not bool((mask > 0.5).any()):
         raise InputError(f"the mask {options.mask} has no white: paint the subject white in it")
-    return Guide(options, mask, keep, drop)
+    return Guide(options, mask, keep, drop, begin_s)
 
 
 def _fitted(path: Path | None, fmt: FrameFormat) -> Tensor | None:

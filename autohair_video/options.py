@@ -5,6 +5,7 @@ Lengths in pixels end in ``_px`` and count frame pixels; those that follow the s
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -188,8 +189,8 @@ class SubjectOptions:
             raise OptionError("a subject is at least one body")
         if len(self.place) != {"point": 2, "box": 4}.get(self.choice, 0):
             raise OptionError("a point is X,Y and a box X,Y,W,H")
-        if any(not value >= 0 for value in (*self.place, self.at_s)):
-            raise OptionError("a subject's place and time cannot be negative")
+        if any(not 0 <= value < math.inf for value in (*self.place, self.at_s)):
+            raise OptionError("a subject's place and time are numbers from 0 up")
         if self.choice == "box" and not all(self.place[2:]):
             raise OptionError("a subject's box has no area")
         if (self.mask is not None) != (self.choice == "mask"):

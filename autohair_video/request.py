@@ -120,6 +120,8 @@ class Request:
                 f"{self.source} is a clip: its trimaps are a clip or numbered stills (name.%05d.png), "
                 f"not the one picture {self.trimap}"
             )
+        if self.trimap is not None and self.subject.choice != "all":
+            raise OptionError("your own trimaps say who is kept: leave out --subject and --mask, or --trimap")
         if self.trimap is not None and self.resume:
             raise OptionError("a job with trimaps of its own cannot be resumed: leave out --resume")
         targets = self._clip_results()

@@ -268,7 +268,7 @@ def _process_clip(
         with _reader(request, batch_size=1) as peek:
             outputs = request.check_outputs(*(target.path for target in targets))
             outlets = plan_outlets(request, targets, peek.format, peek.origin, stack)
-            guide = load_guide(request.subject, peek.format)
+            guide = load_guide(request.subject, peek.format, peek.begin_s)
             if request.resume:
                 for target in targets:
                     check_joinable(target.path, target.preset)
@@ -287,7 +287,7 @@ def _process_clip(
         for outlet in outlets:
             opened.append(stack.enter_context(_writer(outlet, reader, request)))
         writers = Writers(opened)
-        trimaps = _clip_trimaps(request, reader, size, stack)
+        trimaps = _clip_trimaps(request, reader, stack)
         batches = stack.enter_context(closing(ahead(_ready_for(network.device, reader))))
         mattes = network.frames(batches, guide=guide, trimaps=trimaps)
         with Behind(drawing(outlets, writers)) as encoder:
@@ -349,15 +349,13 @@ def _reader(request: Request, batch_size: int) -> ClipReader:
     )
 
 
-def _clip_trimaps(
-    request: Request, reader: ClipReader, batch_size: int, stack: ExitStack
-) -> Iterator[Tensor] | None:
-    """The clip's own trimaps, batch by batch as ``reader`` gives its frames; None if it has none."""
+def _clip_trimaps(request: Request, reader: ClipReader, stack: ExitStack) -> Iterator[Tensor] | None:
+    """The clip's own trimaps, one by one; None if it has none."""
     if request.trimap is None:
         return None
     given = ClipReader(
         Source.of(request.trimap, reader.info.rate),
-        batch_size=batch_size,
+        batch_size=1,
         start_s=request.start_s,
         end_s=request.end_s,
     )

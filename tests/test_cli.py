@@ -93,6 +93,8 @@ def _contents(folder: Path) -> dict[str, bytes]:
         ("a.mp4 --subject point:1", 2, "unknown subject 'point:1'"),
         ("a.mp4 --subject 0", 2, "at least one body"),
         ("a.mp4 --subject point:700,20", 2, "place 700,20 lies outside the 64x48 frame"),
+        ("a.mp4 --subject point:3,4@inf", 2, "numbers from 0 up"),
+        ("a.mp4 --subject largest --trimap file:t.%03d.png", 2, "your own trimaps say who is kept"),
         ("a.mp4 --subject largest --mask p.png", 2, "--mask is a choice of the subject"),
         ("a.mp4 --mask missing.png@1", 1, "missing.png does not exist"),
         ("a.mp4 --keep text.jpg", 1, "text.jpg is not an image"),

@@ -33,17 +33,19 @@ class Guide:
 
     ``mask`` is the subject at the time that the options name; ``keep`` and ``drop`` are shares of each
     pixel that are surely in and surely out. All are (1, 1, H, W) float in 0..1 at the frame's size.
+    ``begin_s``: the time of the clip's frames from which the options' time is counted.
     """
 
     subject: SubjectOptions = field(default_factory=SubjectOptions)
     mask: Tensor | None = None
     keep: Tensor | None = None
     drop: Tensor | None = None
+    begin_s: Fraction = Fraction(0)
 
     def to(self, device: torch.device) -> Guide:
         """The same on a device."""
-        moved = (x if x is None else x.to(device) for x in (self.mask, self.keep, self.drop))
-        return Guide(self.subject, *moved)
+        mask, keep, drop = (x if x is None else x.to(device) for x in (self.mask, self.keep, self.drop))
+        return replace(self, mask=mask, keep=keep, drop=drop)
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def keep_subject(
     Args:
         seen: (N, 2, h, w) float in 0..1, person and hair, in time order.
         pictures: (N, 3, H, W) uint8 RGB.
-        times_s: time of each frame in seconds.
+        times_s: time of each frame in seconds, on the clip's own clock.
         guide: the choice; not of all.
         state: after the frame before; None at the start.
     """
@@ -93,11 +95,12 @@ def keep_subject(
     small = F.adaptive_avg_pool2d(pictures.float(), (seen.shape[2], seen.shape[3])).round().to(torch.uint8)
     allowed = _allowed(guide, (seen.shape[2], seen.shape[3]))
     weights, others, notices = [], [], []
-    for person, picture, time in zip(seen[:, 0], small, times_s, strict=True):
+    since_s = [float(time_s - guide.begin_s) for time_s in times_s]
+    for person, picture, time_s in zip(seen[:, 0], small, since_s, strict=True):
         likely = person.float().cpu().numpy() * allowed
         pixels = picture.permute(1, 2, 0).contiguous().cpu().numpy()
-        state = _followed(state, follow_bodies(state.bodies if state else None, likely, pixels, float(time)))
-        state, lines = _told(_choose(state, guide, size, float(time)), float(time))
+        state = _followed(state, follow_bodies(state.bodies if state else None, likely, pixels, time_s))
+        state, lines = _told(_choose(state, guide, size, time_s), time_s)
         state = replace(state, bodies=forget(state.bodies, state.kept))
         weight, other = _parts(state, likely)
         weights.append(weight)

@@ -109,7 +109,7 @@ class ClipReader:
 
     def _prepare(self) -> None:
         start_s, end_s = self._span
-        begin = self._begin_s
+        begin = self.begin_s
         self.time_base = self._stream.time_base or Fraction(1, 1000)
         self.until = None if end_s is None else begin + Fraction(end_s)
         frames = self._seek(self._tick(begin + Fraction(start_s))) if start_s else self._decode()
@@ -132,7 +132,8 @@ class ClipReader:
         return begin if self.info.container in FREE_CLOCKS else Fraction(0)
 
     @property
-    def _begin_s(self) -> Fraction:
+    def begin_s(self) -> Fraction:
+        """Seconds at which the clip's own clock begins, from which all that users name is counted."""
         return Fraction(self._container.start_time or 0, av.time_base)
 
     def _to_end(self, frames: Iterator[_TimedFrame]) -> Iterator[_TimedFrame]:
@@ -291,7 +292,7 @@ class ClipReader:
     def _missing(self, last: _TimedFrame) -> str | None:
         """One line on what was lost, given the last frame that was not."""
         end_s = float((last.pts + last.duration) * self.time_base)
-        shown_s = end_s - float(self._begin_s)
+        shown_s = end_s - float(self.begin_s)
         length_s = stream_duration(self._container, self._stream)
         if length_s and self._breaks_off(end_s, length_s - 0.1 - 2 * float(last.duration * self.time_base)):
             return f"{self._path} breaks off at {shown_s:.2f} s of {length_s:.2f} s"

@@ -124,6 +124,15 @@ def test_until_its_time_a_choice_keeps_the_nearest() -> None:
     assert (_at(kept[5], (40, 45)), _at(kept[5], (130, 45))) == (False, True)
 
 
+def test_a_choice_counts_its_time_from_the_clips_beginning() -> None:
+    """Some clips' clocks do not begin at 0; what an editor shows as 0 s does."""
+    options, scene = SubjectOptions(choice="point", place=(80, 90), at_s=0.4), _scene([((40, 45), RED)])
+    for time_s, is_due in ((Fraction(17, 10), False), (Fraction(18, 10), True)):
+        state = keep_subject(*scene, (time_s,), Guide(options, begin_s=Fraction(14, 10)), None).state
+        assert state is not None
+        assert state.chosen == is_due
+
+
 def test_of_many_passers_by_the_last_are_remembered_and_the_subject() -> None:
     """Flat patches of colours that are unlike, one after the other, each where the last one was not."""
     colours = [(r, g, b) for r in (30, 120, 220) for g in (40, 130, 230) for b in (20, 110, 210)] * 2
