@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from math import floor
 from pathlib import Path
 
@@ -484,3 +485,18 @@ def test_sound_that_breaks_off_is_told(tmp_path: Path) -> None:
     (line,) = _rewrite(clip, tmp_path / "b.mkv")
     assert re.fullmatch(r"sound track 1 breaks off at 0\.6\d s of 2\.0\d s", line)
     assert timeline(tmp_path / "b.mkv") == timeline(film)
+
+
+@pytest.mark.parametrize("count", [1, 8, 11, 20])
+def test_times_in_milliseconds_keep_the_clips_length(tmp_path: Path, count: int) -> None:
+    """At 30 fps some frames last 33 ms and some 34, and B-frames mix their order: the sum is the clip's."""
+    times = [round(1000 * i / 30) for i in range(count + 1)]
+    out, fmt = tmp_path / "out.mp4", FrameFormat(64, 48)
+    grey = torch.full((1, 1, 24, 32), 128, dtype=torch.uint8)
+    with ClipWriter(out, PRESETS["h264"], fmt, Fraction(1, 1000), rate=Fraction(30)) as writer:
+        for index, (begin, end) in enumerate(pairwise(times)):
+            luma = (torch.arange(64) * 3 + torch.arange(48)[:, None] + 4 * index) % 256
+            planes = (luma.to(torch.uint8)[None, None], grey, grey)
+            writer.write(FrameBatch(planes, fmt, (begin,), (end - begin,), Fraction(1, 1000)))
+    ends = [(b.pts[-1] + b.durations[-1]) * b.time_base for b in ClipReader(out, batch_size=1)]
+    assert ends[-1] == Fraction(times[-1], 1000)
