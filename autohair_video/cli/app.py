@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 import typer
@@ -29,6 +31,7 @@ _BARE = "matte"
 _DEBUG = "--debug"
 _HELP = ("--help", "-h")
 _INTERRUPTED = 130
+_M_ARENA_MAX = -8  # malloc.h
 # By its version typer brings its own click or takes the installed one; this base class is in either.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
 
@@ -68,9 +71,21 @@ def main() -> None:
     """Run the command line and end the process."""
     # Threads that wait for work leave the cores to decoder and encoder; OpenMP reads this when it is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _share_arenas()
     # whoever ends the job by the usual signal finds no half-written files either
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(sys.argv[1:]))
+
+
+def _share_arenas() -> None:
+    """Two heaps for all threads, in this process and those it starts.
+
+    glibc gives each thread one of its own, and each keeps what it has freed: some 200 MB in a job at 720p.
+    """
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
+    # elsewhere than with glibc there is no such call
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -7,7 +7,10 @@ than noise since then, keeps its alpha: still regions cost nothing and do not fl
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
+from math import ceil
 from typing import Final
 
 import torch
@@ -22,13 +25,13 @@ from autohair_video.options import TileOptions
 _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
 # Tiles at once. On a CPU more than fit its caches take longer each; a GPU is idle with few.
-_BATCH = {"cpu": 4, "mps": 16, "cuda": 64}
+_BATCH = {"cpu": 2, "mps": 16, "cuda": 64}
 
 # What the pixels of a block of 8x8 may differ by, of 255, and still be the same picture with other noise: in
 # the mean, and in the root of the mean square, which a strand raises that moves within its block.
 _BLOCK_PX: Final = 8
 _MEAN_NOISE: Final = 2.0
-_PIXEL_NOISE: Final = 5.0
+_PIXEL_NOISE: Final = 6.0
 # How far around the band pixels count, in blocks.
 _AROUND: Final = 2
 
@@ -126,19 +129,32 @@ class BandSolver:
         return tuple(replace(pool[j], tile=tile) for tile, j in zip(tiles, sources, strict=True))
 
     def _solve_all(self, tiles: Sequence[SolvedTile]) -> list[Tensor]:
-        """(1, S, S) alpha of each tile, solved some at a time."""
-        alphas: list[Tensor] = []
-        for begin in range(0, len(tiles), self._batch):
-            some = tiles[begin : begin + self._batch]
-            pictures = torch.stack([tile.picture for tile in some])
-            alphas += self._solve(pictures, torch.stack([tile.trimap for tile in some]))
-        return alphas
+        """(1, S, S) alpha of each tile, solved some at a time; on a CPU some on each core."""
+        threads = torch.get_num_threads() if next(self._network.parameters()).device.type == "cpu" else 1
+        count = max(1, min(self._batch, ceil(len(tiles) / threads)))
+        parts = [tiles[begin : begin + count] for begin in range(0, len(tiles), count)]
+        solved = (
+            map(self._solve_some, parts) if threads == 1 else _workers(threads).map(self._solve_some, parts)
+        )
+        return [alpha for part in solved for alpha in part]
 
+    def _solve_some(self, tiles: Sequence[SolvedTile]) -> Tensor:
+        return self._solve(
+            torch.stack([tile.picture for tile in tiles]), torch.stack([tile.trimap for tile in tiles])
+        )
+
+    @torch.inference_mode()
     def _solve(self, picture: Tensor, trimap: Tensor) -> Tensor:
         scaled = picture.float() / 255
         mean, deviation = (scaled.new_tensor(v).view(1, 3, 1, 1) for v in (_MEAN, _DEVIATION))
         alpha: Tensor = self._network((scaled - mean) / deviation, trimap.float() / 255)
         return alpha.float()
+
+
+@cache
+def _workers(count: int) -> ThreadPoolExecutor:
+    """Threads that reckon on one core each: the network's layers are too small to be shared by several."""
+    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
 
 
 def _same(then: SolvedTile, picture: Tensor, trimap: Tensor) -> bool:

@@ -238,8 +238,8 @@ def test_of_two_signers_who_cross_either_can_be_kept(shared: Path) -> None:
             pictures[n, :, begin:end][inside] = rgb[n][:, begin - left : end - left][inside]
             truth[:, n, :, begin:end][:, inside] = False
             truth[who, n, :, begin:end] |= inside
-    rgb = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255
-    seen, times = matter.segment(rgb), [Fraction(n, 20) for n in range(frames)]
+    rgb = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+    seen, times = matter.segment(rgb / 255), [Fraction(n, 20) for n in range(frames)]
     for who, x in ((0, 140), (1, 430)):
         done = keep_subject(seen, rgb, times, _point(x, 120), None).seen
         kept = torch.nn.functional.interpolate(done, (210, width), mode="bilinear")[:, 0].numpy() > 0.5
