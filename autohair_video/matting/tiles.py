@@ -122,7 +122,7 @@ def _starts(side_px: int, tile_px: int, overlap_px: int) -> list[int]:
 
 
 def cut_tiles(frames: Tensor, tiles: tuple[Tile, ...], *, tile_px: int) -> Tensor:
-    """The tiles' pixels; beyond the frame its last row and column go on.
+    """The tiles' pixels; beyond the frame it is mirrored.
 
     Args:
         frames: (N, C, H, W), any dtype.
@@ -135,7 +135,10 @@ def cut_tiles(frames: Tensor, tiles: tuple[Tile, ...], *, tile_px: int) -> Tenso
     for dim in (2, 3):
         side = frames.shape[dim]
         if side < tile_px:
-            index = torch.arange(tile_px, device=frames.device).clamp(max=side - 1)
+            # a mirror keeps noise what it is; a row that goes on would look like a picture that changes
+            turn = max(1, 2 * (side - 1))
+            place = torch.arange(tile_px, device=frames.device) % turn
+            index = torch.minimum(place, turn - place)
             frames = frames.index_select(dim, index)
     squares = [frames[t.frame, :, t.top : t.top + tile_px, t.left : t.left + tile_px] for t in tiles]
     return torch.stack(squares)

@@ -78,10 +78,10 @@ def test_cutting_and_blending_gives_back_the_picture(size: tuple[int, int], over
     torch.testing.assert_close(back[unknown], picture[unknown])
 
 
-def test_beyond_the_frame_the_last_row_and_column_go_on() -> None:
+def test_beyond_the_frame_it_is_mirrored() -> None:
     picture = torch.arange(6, dtype=torch.uint8).reshape(1, 1, 2, 3)
     (square,) = cut_tiles(picture, (Tile(0, 0, 0),), tile_px=4)
-    assert square.tolist() == [[[0, 1, 2, 2], [3, 4, 5, 5], [3, 4, 5, 5], [3, 4, 5, 5]]]
+    assert square.tolist() == [[[0, 1, 2, 1], [3, 4, 5, 4], [0, 1, 2, 1], [3, 4, 5, 4]]]
 
 
 def test_tiles_that_disagree_meet_without_a_step() -> None:
