@@ -26,6 +26,7 @@ from autohair_video.bench import SIZES, BenchOptions, run_bench
 from autohair_video.bench.clip import talking_head
 from autohair_video.bench.report import Bench
 from autohair_video.bench.stages import in_turn
+from autohair_video.cli.app import settle
 from autohair_video.media import from_rgb, round_planes
 from autohair_video.timing import Stopwatch, unwatched
 
@@ -50,6 +51,7 @@ class Cost:
 
 def main() -> None:
     """Measure, and write both."""
+    settle()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--sizes", nargs="*", default=list(SIZES), choices=list(SIZES))

@@ -69,19 +69,19 @@ app.add_typer(train, name="train")
 
 def main() -> None:
     """Run the command line and end the process."""
-    # Threads that wait for work leave the cores to decoder and encoder; OpenMP reads this when it is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    _share_arenas()
+    settle()
     # whoever ends the job by the usual signal finds no half-written files either
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(sys.argv[1:]))
 
 
-def _share_arenas() -> None:
-    """Two heaps for all threads, in this process and those it starts.
+def settle() -> None:
+    """How this process, before torch is loaded, and those that it starts use cores and memory.
 
-    glibc gives each thread one of its own, and each keeps what it has freed: some 200 MB in a job at 720p.
+    Threads that wait for work leave the cores to decoder and encoder. All share two heaps: glibc gives
+    each one of its own, and each keeps what it has freed, some 200 MB in a job at 720p.
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     # elsewhere than with glibc there is no such call
     with suppress(OSError, AttributeError, TypeError):
