@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil
+from threading import Barrier
 from typing import Final
 
 import torch
@@ -156,7 +157,16 @@ class BandSolver:
 @cache
 def _workers(count: int) -> ThreadPoolExecutor:
     """Threads that reckon on one core each: the network's layers are too small to be shared by several."""
-    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+    pool, all_there = ThreadPoolExecutor(count), Barrier(count)
+
+    def settle(_: int) -> None:
+        torch.set_num_threads(1)
+        all_there.wait()
+
+    list(pool.map(settle, range(count)))
+    # torch gives the last number that was set to threads that begin later
+    torch.set_num_threads(count)
+    return pool
 
 
 def _same(then: SolvedTile, picture: Tensor, trimap: Tensor) -> bool:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from autohair_video.matting.matte import BandSolver, SolvedTile
+from autohair_video.models.dim import MobileDIM
 from autohair_video.options import TileOptions
 
 TILES = TileOptions(tile_px=64, overlap_px=16, batch=3)
@@ -17,11 +19,15 @@ class GreenIsAlpha(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.tensor(0.224))
-        self.tiles = 0
+        self._solved: list[int] = []  # threads may append to it at once
+
+    @property
+    def tiles(self) -> int:
+        return sum(self._solved)
 
     def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
         assert image.shape[2:] == trimap.shape[2:] == (64, 64)
-        self.tiles += len(image)
+        self._solved.append(len(image))
         return image[:, 1:2] * self.scale + 0.456
 
 
@@ -131,3 +137,19 @@ def test_without_reuse_every_frame_is_solved() -> None:
     network, picture, trimap = GreenIsAlpha(), pictures(1, 64, 64), band(64, 64)[:1]
     _follow(BandSolver(network, replace(TILES, reuse=False)), [picture] * 3, trimap)
     assert network.tiles == 3
+
+
+def test_solving_leaves_the_programs_threads_as_they_were() -> None:
+    """Tiles are solved on one core each; whoever computes elsewhere, now or later, still has all of them."""
+    cores = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        trimap = torch.full((1, 1, 96, 256), 128, dtype=torch.uint8)
+        BandSolver(MobileDIM().eval(), TileOptions(tile_px=64, overlap_px=16))(
+            torch.rand(1, 3, 96, 256), trimap
+        )
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(torch.get_num_threads).result() == 2
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(cores)
