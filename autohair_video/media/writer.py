@@ -381,11 +381,11 @@ class _Lengths:
         """Lets the last packet of an MP4 track make up what the track's length still lacks.
 
         That length is the sum of all durations in decoding order, where another frame may come last
-        than on the screen. After a long first frame it lacks nothing: then the packet's own stands, as it
-        does where the last packet is the last frame on the screen too.
+        than on the screen. After a long first frame it lacks nothing: then the packet's own stands. Where
+        the last packet is the last frame on the screen too, it lasts no less than that.
         """
-        if last.pts is not None and last.pts + (last.duration or 0) == self.end:
-            return
         if self._begin is not None and self._first_dts is not None and last.dts is not None:
             lacking = self.end - self._begin - (last.dts - self._first_dts)
-            last.duration = lacking if lacking > 0 else last.duration
+            own = last.duration or 0
+            is_last_shown = last.pts is not None and last.pts + own == self.end
+            last.duration = max(lacking, own) if is_last_shown or lacking <= 0 else lacking

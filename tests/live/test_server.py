@@ -175,6 +175,7 @@ def test_the_tier_can_be_chosen(page: Page, session: Session) -> None:
     until(lambda: "best" in page.locator("#figures").inner_text(), "the status line")
     page.locator("#tier").select_option("fast")
     until(lambda: session.live.figures().qualities == len(levels_for("fast")), "the fast tier")
+    until(lambda: "best" not in page.locator("#figures").inner_text(), "the status line again")
 
 
 def test_uploads_of_a_wrong_type_or_size_are_refused_in_words(
