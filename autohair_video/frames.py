@@ -177,6 +177,7 @@ class Matte:
     """Alpha of N consecutive frames: (N, 1, H, W) float32 in 0..1, with the times of those frames.
 
     ``trimap`` is what alpha was solved from, (N, 1, H, W) uint8 of 0, 128 and 255, where there was one.
+    ``mixture`` is the subject's own share of each pixel, as alpha, where edge controls made alpha another.
     ``notices`` holds a line for each thing to know of these frames.
     """
 
@@ -185,6 +186,7 @@ class Matte:
     durations: tuple[int, ...] = (0,)
     time_base: Fraction = Fraction(1, 1)
     trimap: Tensor | None = field(default=None)
+    mixture: Tensor | None = None
     notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -202,6 +204,12 @@ class Matte:
         return self._part(slice(None, middle)), self._part(slice(middle, None))
 
     def _part(self, rows: slice) -> Matte:
-        trimap = None if self.trimap is None else self.trimap[rows]
-        pts, durations = self.pts[rows], self.durations[rows]
-        return replace(self, alpha=self.alpha[rows], pts=pts, durations=durations, trimap=trimap)
+        trimap, mixture = (None if x is None else x[rows] for x in (self.trimap, self.mixture))
+        return replace(
+            self,
+            alpha=self.alpha[rows],
+            pts=self.pts[rows],
+            durations=self.durations[rows],
+            trimap=trimap,
+            mixture=mixture,
+        )

@@ -68,7 +68,9 @@ def draw(outlets: Sequence[Outlet], frames: FrameBatch, matte: Matte) -> list[Dr
     stays away, and matting a cut-out once more changes nothing.
     """
     if frames.alpha is not None:
-        matte = replace(matte, alpha=torch.minimum(matte.alpha, frames.alpha))
+        alpha = torch.minimum(matte.alpha, frames.alpha)
+        mixture = None if matte.mixture is None else torch.minimum(matte.mixture, frames.alpha)
+        matte = replace(matte, alpha=alpha, mixture=mixture)
     made: dict[tuple[FrameFormat, bool], FrameBatch] = {}
     drawn = []
     for outlet in outlets:

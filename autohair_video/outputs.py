@@ -36,8 +36,11 @@ WRAP_SHARE = 0.01
 class Scene(Protocol):
     """What lies behind the subject, as planes of a format in sample units."""
 
-    def behind(self, source: Planes, alpha: Tensor, times_s: Sequence[Fraction]) -> Planes:
-        """Planes behind N frames; one frame's planes serve for all."""
+    def behind(self, source: Planes, taken: Tensor, times_s: Sequence[Fraction]) -> Planes:
+        """Planes behind N frames; one frame's planes serve for all.
+
+        ``taken``: (N, 1, H, W) float in 0..1, how much of each pixel of ``source`` is the subject's.
+        """
         ...
 
     def close(self) -> None:
@@ -53,7 +56,7 @@ class Backdrop:
         self._format, self._origin = fmt, origin
         self._still: Planes | None = None
 
-    def behind(self, source: Planes, alpha: Tensor, times_s: Sequence[Fraction]) -> Planes:
+    def behind(self, source: Planes, taken: Tensor, times_s: Sequence[Fraction]) -> Planes:
         """The background's planes at these times."""
         if self._still is not None:
             return self._still
@@ -74,9 +77,9 @@ class Blurred:
     def __init__(self, fmt: FrameFormat) -> None:
         self._sigma_px = BLUR_SHARE * max(fmt.width, fmt.height)
 
-    def behind(self, source: Planes, alpha: Tensor, times_s: Sequence[Fraction]) -> Planes:
+    def behind(self, source: Planes, taken: Tensor, times_s: Sequence[Fraction]) -> Planes:
         """The blurred planes of these frames."""
-        return blur_background(source, alpha, sigma_px=self._sigma_px)
+        return blur_background(source, taken, sigma_px=self._sigma_px)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -112,7 +115,7 @@ def composite(
         DeviceError: a single frame needs more memory than the device has.
     """
     how = blend or BlendOptions()
-    return _in_halves(lambda some, its: _composite(some, its.alpha, scene, target, how, watch), batch, matte)
+    return _in_halves(lambda some, its: _composite(some, its, scene, target, how, watch), batch, matte)
 
 
 def cut_out(
@@ -124,7 +127,7 @@ def cut_out(
         DeviceError: a single frame needs more memory than the device has.
     """
     how = blend or BlendOptions()
-    return _in_halves(lambda some, its: _cut_out(some, its.alpha, target, how), batch, matte)
+    return _in_halves(lambda some, its: _cut_out(some, its, target, how), batch, matte)
 
 
 def _in_halves(
@@ -142,22 +145,28 @@ def _in_halves(
 
 
 def _composite(
-    batch: FrameBatch, alpha: Tensor, scene: Scene, target: FrameFormat, blend: BlendOptions, watch: Watch
+    batch: FrameBatch, matte: Matte, scene: Scene, target: FrameFormat, blend: BlendOptions, watch: Watch
 ) -> FrameBatch:
+    alpha, mixture = matte.alpha, matte.mixture
     with watch("foreground"):
         source = _in_target(batch, target)
-        subject = _subject(source, alpha, target, blend, foreground_in_band)
+        if mixture is None:
+            subject = _subject(source, alpha, target, blend, foreground_in_band)
+        else:
+            subject = _subject(source, mixture, target, blend, _foreground_everywhere)
     with watch("composite"):
-        behind = scene.behind(source, alpha, [pts * batch.time_base for pts in batch.pts])
+        taken = alpha if mixture is None else torch.maximum(alpha, mixture)
+        behind = scene.behind(source, taken, [pts * batch.time_base for pts in batch.pts])
         place = _linear_composite if blend.linear else _coded_composite
         planes = place(subject, alpha, behind, target)
         if blend.light_wrap:
-            planes = _lit(planes, alpha, behind, target, blend.light_wrap)
+            planes = _lit(planes, alpha, behind, target, blend)
         return batch.with_planes(round_planes(planes, target), target)
 
 
-def _cut_out(batch: FrameBatch, alpha: Tensor, target: FrameFormat, blend: BlendOptions) -> FrameBatch:
-    subject = _subject(_in_target(batch, target), alpha, target, blend, _foreground_everywhere)
+def _cut_out(batch: FrameBatch, matte: Matte, target: FrameFormat, blend: BlendOptions) -> FrameBatch:
+    mixture = matte.alpha if matte.mixture is None else matte.mixture
+    subject = _subject(_in_target(batch, target), mixture, target, blend, _foreground_everywhere)
     return batch.with_planes(round_planes(subject, target), target)
 
 
@@ -167,16 +176,16 @@ def _in_target(batch: FrameBatch, target: FrameFormat) -> Planes:
 
 
 def _foreground_everywhere(image: Tensor, alpha: Tensor) -> Tensor:
-    """For cut-outs, whose colours may be looked at where alpha is 0."""
+    """For cut-outs, whose colours may be looked at where alpha is 0, and for edges that are moved there."""
     return estimate_foreground(image, alpha)[0]
 
 
 def _subject(
-    source: Planes, alpha: Tensor, fmt: FrameFormat, blend: BlendOptions, foreground: Foreground
+    source: Planes, mixture: Tensor, fmt: FrameFormat, blend: BlendOptions, foreground: Foreground
 ) -> Planes:
     """The subject's own colours as float planes, the spill taken off them."""
     coloured = _linear_subject if blend.linear else _coded_subject
-    subject = coloured(source, alpha, fmt, foreground)
+    subject = coloured(source, mixture, fmt, foreground)
     if blend.despill == "off":
         return subject
     rgb = planes_to_rgb(subject, fmt)
@@ -185,11 +194,15 @@ def _subject(
     return _changed(subject, rgb, rgb - shade, fmt)
 
 
-def _lit(planes: Planes, alpha: Tensor, behind: Planes, fmt: FrameFormat, amount: float) -> Planes:
+def _lit(planes: Planes, alpha: Tensor, behind: Planes, fmt: FrameFormat, blend: BlendOptions) -> Planes:
     """A composite with the background's light on the subject's edge."""
     rgb, back = planes_to_rgb(planes, fmt), planes_to_rgb(behind, fmt)
-    sigma_px = WRAP_SHARE * max(fmt.width, fmt.height)
-    return _changed(planes, rgb, wrap_light(rgb, alpha, back, amount=amount, sigma_px=sigma_px), fmt)
+    amount, sigma_px = blend.light_wrap, WRAP_SHARE * max(fmt.width, fmt.height)
+    if not blend.linear:
+        return _changed(planes, rgb, wrap_light(rgb, alpha, back, amount=amount, sigma_px=sigma_px), fmt)
+    light = to_linear(rgb, fmt)
+    lit = wrap_light(light, alpha, to_linear(back, fmt), amount=amount, sigma_px=sigma_px)
+    return _changed(planes, rgb, torch.where(lit == light, rgb, from_linear(lit, fmt)), fmt)
 
 
 def _changed(planes: Planes, before: Tensor, after: Tensor, fmt: FrameFormat) -> Planes:

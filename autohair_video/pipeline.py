@@ -209,7 +209,7 @@ class Matter:
             alpha = torch.cat([with_later(solved[i : i + window], options) for i in range(count)])
         with self.watch("edges"):
             others = [frame.others for frame in frames if frame.others is not None]
-            alpha = self._finish(alpha, guide, torch.cat(others) if others else None)
+            alpha, mixture = self._finish(alpha, guide, torch.cat(others) if others else None)
         batch = join_frames([frame.batch for frame in frames])
         matte = Matte(
             alpha,
@@ -217,6 +217,7 @@ class Matter:
             batch.durations,
             batch.time_base,
             trimap=torch.cat([frame.solved.trimap for frame in frames]),
+            mixture=mixture,
             notices=tuple(line for frame in frames for line in frame.notices),
         )
         return [(batch, matte)], replace(state, waiting=state.waiting[count:])
@@ -253,11 +254,13 @@ class Matter:
         if trimap is not None:
             known = trimap.to(self.device)
             alpha, _ = self._solve(pictures, known, ())
-            return Matte(self._finish(alpha, guide, None), trimap=known)
+            alpha, mixture = self._finish(alpha, guide, None)
+            return Matte(alpha, trimap=known, mixture=mixture)
         kept = self._kept(self.segment(rgb), pictures, (Fraction(guide.subject.at_s),), guide, None)
         drawn = self._draw(kept.seen, (None,), pictures, None)
         alpha, known, _ = self._close(pictures, drawn, drawn, ())
-        return Matte(self._finish(alpha, guide, kept.others), trimap=known, notices=kept.notices)
+        alpha, mixture = self._finish(alpha, guide, kept.others)
+        return Matte(alpha, trimap=known, mixture=mixture, notices=kept.notices)
 
     def _solve_batch(
         self, frames: Prepared, state: ClipState, guide: Guide, given: Tensor | None
@@ -366,10 +369,15 @@ class Matter:
             kept = keep_subject(seen, pictures, times_s, guide, state)
         return kept._replace(seen=add_kept(kept.seen, guide.keep))
 
-    def _finish(self, alpha: Tensor, guide: Guide, others: Tensor | None) -> Tensor:
-        """Alpha with what the user and the choice of a subject force, and the edge controls."""
+    def _finish(self, alpha: Tensor, guide: Guide, others: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Alpha with what the user and the choice of a subject force, and `Matte.mixture`.
+
+        The former has the edge controls.
+        """
         high = upper_limit(guide.drop, others, (alpha.shape[2], alpha.shape[3]))
-        return adjust_edges(limit_alpha(alpha, guide.keep, high), self.options.edges)
+        mixture = limit_alpha(alpha, guide.keep, high)
+        edged = adjust_edges(mixture, self.options.edges)
+        return edged, None if edged is mixture else mixture
 
 
 def _picture_of(state: ClipState | None) -> Tensor | None:

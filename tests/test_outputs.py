@@ -11,11 +11,12 @@ import torch
 from clips import make_clip
 from torch import Tensor
 
-from autohair_video import BlendOptions, DeviceError, FrameBatch, FrameFormat, Matte
+from autohair_video import BlendOptions, DeviceError, EdgeOptions, FrameBatch, FrameFormat, Matte
 from autohair_video.matting.composite import Planes
+from autohair_video.matting.edges import adjust_edges
 from autohair_video.media import PRESETS, ClipReader, codec_format, to_rgb
 from autohair_video.media.colour import from_rgb, round_planes
-from autohair_video.media.presets import premultiplied
+from autohair_video.media.presets import Preset, premultiplied
 from autohair_video.media.samples import encoder_planes
 from autohair_video.media.transfer import from_linear, to_linear
 from autohair_video.outputs import Scene, composite, cut_out, open_scene
@@ -26,13 +27,14 @@ def _read(path: Path) -> FrameBatch:
         return next(iter(reader))
 
 
-def _matte(batch: FrameBatch, alpha: Tensor | float) -> Matte:
+def _matte(batch: FrameBatch, alpha: Tensor | float, mixture: Tensor | None = None) -> Matte:
     size = (len(batch), 1, batch.format.height, batch.format.width)
     return Matte(
         alpha if isinstance(alpha, Tensor) else torch.full(size, alpha),
         batch.pts,
         batch.durations,
         batch.time_base,
+        mixture=mixture,
     )
 
 
@@ -117,6 +119,35 @@ def test_blur_keeps_the_subject_out_of_its_surroundings() -> None:
     outside = (alpha == 0).expand(1, 3, -1, -1)
     wanted = torch.tensor([0.0, 0.0, 1.0]).view(3, 1, 1).expand(1, 3, 16, 24)
     assert (to_rgb(result) - wanted)[outside].abs().max() <= 2 / 255
+
+
+def test_blur_keeps_out_what_the_edge_controls_took_from_the_subject() -> None:
+    """A white body before blue, its matte choked by 12 px: only blue lies behind it."""
+    body = torch.zeros(1, 1, 120, 200)
+    body[..., 30:, 60:140] = 1.0
+    batch = _rgb_batch(torch.cat([body, body, torch.ones_like(body)], dim=1))
+    alpha = adjust_edges(body, EdgeOptions(choke_px=12))
+    result = composite(batch, _matte(batch, alpha, body), open_scene("blur", batch.format), batch.format)
+    outside = (alpha == 0).expand(1, 3, -1, -1)
+    wanted = _flat(to_rgb(result), 0, 0, 1)
+    assert (to_rgb(result) - wanted)[outside].abs().max() <= 1 / 255
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [EdgeOptions(feather_px=3), EdgeOptions(choke_px=-4), EdgeOptions(choke_px=4), EdgeOptions(gamma=3)],
+    ids=["feathered", "grown", "choked", "denser"],
+)
+def test_an_adjusted_edge_has_the_subjects_own_colours(edges: EdgeOptions) -> None:
+    """Filmed before green, the edge adjusted, put on magenta: no green comes along."""
+    front, mixture = _strands()
+    batch = _rgb_batch(torch.lerp(_flat(front, 0.1, 0.8, 0.2), front, mixture))
+    alpha = adjust_edges(mixture, edges)
+    scene = open_scene("magenta", batch.format)
+    shown = to_rgb(composite(batch, _matte(batch, alpha, mixture), scene, batch.format))
+    error = _band_error(shown, torch.lerp(_flat(front, 1, 0, 1), front, alpha), alpha)
+    assert error.mean() < 3
+    assert error.quantile(0.99) < 8
 
 
 def test_a_clip_behind_is_shown_from_the_origin_on(tmp_path: Path) -> None:
@@ -269,6 +300,39 @@ def test_light_wrap_lights_the_edge_and_not_the_middle() -> None:
     assert torch.equal(to_rgb(dark)[..., 40:160], to_rgb(batch)[..., 40:160])
 
 
+@pytest.mark.parametrize(("linear", "wanted"), [(False, 0.8), (True, 0.8465)])
+def test_light_wrap_screens_the_background_as_it_is_blended(linear: bool, wanted: float) -> None:
+    """sRGB 0.5 is light 0.2140. Half before white is 0.75, or light 0.6070; a fifth of the rest is added."""
+    batch = _rgb_batch(torch.full((1, 3, 32, 48), 0.5), transfer=13)
+    matte, scene = _matte(batch, 0.5), open_scene("white", batch.format)
+    shown = to_rgb(composite(batch, matte, scene, batch.format, BlendOptions(linear=linear, light_wrap=0.8)))
+    assert (shown - wanted).abs().max() < 3e-4
+
+
+@pytest.mark.parametrize(
+    ("linear", "row", "wanted"),
+    [
+        (False, PRESETS["cineform"], 0.5),
+        (True, PRESETS["cineform"], 0.5),
+        (False, premultiplied(PRESETS["cineform"]), 0.125),
+        (True, premultiplied(PRESETS["cineform"], in_light=True), 0.2564),
+        (True, PRESETS["exr"], 0.0535),
+    ],
+    ids=["straight", "straight-linear", "multiplied", "multiplied-linear", "exr"],
+)
+def test_a_quarter_covered_gray_is_written_as_its_format_says(
+    linear: bool, row: Preset, wanted: float
+) -> None:
+    """sRGB 0.5 is light 0.2140; a quarter of that is 0.0535, or sRGB 0.2564."""
+    batch = _rgb_batch(torch.full((1, 3, 32, 48), 0.5), transfer=13)
+    cut = cut_out(batch, _matte(batch, 0.25), batch.format, BlendOptions(linear=linear))
+    *colours, stored = encoder_planes(row, cut.planes, batch.format, torch.full((1, 1, 32, 48), 0.25))
+    white = 1.0 if stored.is_floating_point() else 4095.0
+    assert (stored / white - 0.25).abs().max() < 2e-4
+    for plane in colours:
+        assert (plane / white - wanted).abs().max() < 3e-4
+
+
 # Memory
 
 
@@ -278,10 +342,10 @@ class _ShortOfMemory:
     def __init__(self, scene: Scene, most: int) -> None:
         self._scene, self._most = scene, most
 
-    def behind(self, source: Planes, alpha: Tensor, times_s: Sequence[Fraction]) -> Planes:
+    def behind(self, source: Planes, taken: Tensor, times_s: Sequence[Fraction]) -> Planes:
         if len(times_s) > self._most:
             raise torch.OutOfMemoryError("out of memory")
-        return self._scene.behind(source, alpha, times_s)
+        return self._scene.behind(source, taken, times_s)
 
     def close(self) -> None:
         self._scene.close()

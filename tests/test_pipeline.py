@@ -17,6 +17,7 @@ from torch import Tensor
 
 from autohair_video import (
     DeviceError,
+    EdgeOptions,
     FrameBatch,
     FrameFormat,
     InputError,
@@ -212,6 +213,23 @@ def _noisy(image: np.ndarray, count: int) -> list[np.ndarray]:
     """The picture with a sensor's noise, 2 of 255, anew in each frame."""
     rng = np.random.default_rng(0)
     return [np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8) for _ in range(count)]
+
+
+def test_edge_controls_leave_the_mixture_as_it_was_solved(portrait: np.ndarray) -> None:
+    plain, choked = (
+        Matter(device="cpu", options=replace(QUICK, edges=edges))
+        for edges in (EdgeOptions(), EdgeOptions(choke_px=3))
+    )
+    rgb = torch.from_numpy(portrait).permute(2, 0, 1)[None] / 255
+    for ours, own in zip(
+        (plain.still(rgb), *(matte for _, matte in plain.frames([_frames([portrait])]))),
+        (choked.still(rgb), *(matte for _, matte in choked.frames([_frames([portrait])]))),
+        strict=True,
+    ):
+        assert ours.mixture is None
+        assert own.mixture is not None
+        assert torch.equal(own.mixture, ours.alpha)
+        assert own.alpha.sum() < 0.95 * ours.alpha.sum()
 
 
 @pytest.mark.parametrize("mode", ["causal", "lookahead"])

@@ -84,11 +84,12 @@ def wrap_light(rgb: Tensor, alpha: Tensor, behind: Tensor, *, amount: float, sig
 
     Inside the subject the blurred background is laid over as a screen (which only adds light), by
     ``amount`` of the share of background that is near; beyond three sigma of the edge nothing changes.
+    Both pictures are coded colours or both are light; light above white stays as it is.
 
     Args:
-        rgb: (N, 3, H, W) float in 0..1, the subject over the background.
+        rgb: (N, 3, H, W) float, white is 1: the subject over the background.
         alpha: (N, 1, H, W) float in 0..1.
-        behind: (N, 3, H, W) float in 0..1, the background; a batch of 1 serves all frames.
+        behind: (N, 3, H, W) float likewise, the background; a batch of 1 serves all frames.
         amount: 0 for nothing, 1 for all.
         sigma_px: how far light reaches.
     """
@@ -96,7 +97,7 @@ def wrap_light(rgb: Tensor, alpha: Tensor, behind: Tensor, *, amount: float, sig
     share = _weighted_blur(1 - alpha, torch.ones_like(alpha), sigmas).clamp(0, 1) * alpha * amount
     channels = [behind[:, c : c + 1] for c in range(3)]
     near = torch.cat([_weighted_blur(c, torch.ones_like(c), sigmas) for c in channels], dim=1)
-    return rgb + share * near * (1 - rgb)
+    return rgb + share * near * (1 - rgb).clamp(min=0)
 
 
 def blur_background(planes: Planes, alpha: Tensor, *, sigma_px: float) -> Planes:
