@@ -212,8 +212,12 @@ def test_without_a_camera_the_window_stays_and_says_so(
     display: Screen, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def does(viewer: Viewer) -> None:
-        until(lambda: viewer.picture()[22:40].max() > 200, "a line about the camera")
-        assert not viewer.picture()[60:].any()
+        def says_so() -> bool:
+            # before its first picture the window is grey all over
+            seen = viewer.picture()
+            return bool(seen[22:40].max() > 200 and not seen[60:].any())
+
+        until(says_so, "a line about the camera, and nothing else")
         viewer.press("h")
         until(lambda: viewer.picture()[60:].max() > 200, "the help")
 
