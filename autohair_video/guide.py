@@ -37,6 +37,39 @@ def load_guide(options: SubjectOptions, fmt: FrameFormat, begin_s: Fraction = Fr
     return Guide(options, mask, keep, drop, begin_s)
 
 
+def check_time(
+    options: SubjectOptions, *, start_s: float | None, end_s: float | None, length_s: float | None
+) -> None:
+    """Refuses a subject's time at which no frame is matted.
+
+    Args:
+        options: the subject.
+        start_s: where the job begins in the clip, in seconds; None for its beginning.
+        end_s: where it ends; None for the clip's end.
+        length_s: the clip's length, None where that is not known.
+
+    Raises:
+        OptionError: the time lies outside of the job.
+    """
+    time = f"the subject's time {options.at_s:g} s"
+    if 0 < options.at_s < (start_s or 0):
+        raise OptionError(f"{time} lies before the start at {start_s:g} s: name one from there on")
+    if end_s is not None and options.at_s >= end_s:
+        raise OptionError(f"{time} lies past the end at {end_s:g} s: name an earlier one")
+    if length_s is not None and 0 < length_s <= options.at_s:
+        raise OptionError(f"{time} lies past the clip's end at {length_s:.2f} s: name an earlier one")
+
+
+def late_choice(options: SubjectOptions, last_s: float | None) -> list[str]:
+    """A line for a subject's time after the last frame, which began at ``last_s`` seconds; else none."""
+    if last_s is None or options.at_s <= last_s:
+        return []
+    return [
+        f"the subject's time {options.at_s:g} s lies past the last frame at {last_s:.2f} s: the body nearest "
+        "to the place was kept; name an earlier time"
+    ]
+
+
 def _fitted(path: Path | None, fmt: FrameFormat) -> Tensor | None:
     """A gray picture as (1, 1, H, W) float in 0..1 at the size of the frames."""
     if path is None:

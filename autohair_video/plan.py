@@ -13,12 +13,13 @@ from typing import Final
 import torch
 
 from autohair_video.errors import JobError, OptionError
+from autohair_video.guide import check_time
 from autohair_video.media.image import read_image
-from autohair_video.media.probe import ClipInfo, probe
+from autohair_video.media.probe import ClipInfo
 from autohair_video.media.staging import is_sequence
 from autohair_video.pipeline import Matter
 from autohair_video.request import Product, Request, Target
-from autohair_video.stream import Progress, expected_frames, run_request
+from autohair_video.stream import Progress, expected_frames, open_reader, run_request
 
 _SAMPLE_FRAMES: Final = 16
 _USUAL_RATE: Final = 25
@@ -77,7 +78,9 @@ def plan_job(request: Request, matter: Matter) -> Plan:
 
 def _plan_clip(request: Request, matter: Matter) -> Plan:
     targets = request.clip_targets()
-    info = probe(request.source)
+    with open_reader(request, batch_size=1) as reader:
+        info = reader.info
+        check_time(request.subject, start_s=request.start_s, end_s=request.end_s, length_s=reader.length_s)
     request.check_outputs(*(target.path for target in targets), make_folders=False)
     frames = expected_frames(info, request)
     with tempfile.TemporaryDirectory(prefix="autohair-plan-") as folder:
@@ -118,6 +121,8 @@ def _sample(request: Request, targets: tuple[Target, ...], info: ClipInfo, folde
         matte=moved(request.matte),
         foreground=moved(request.foreground),
         trimap_out=moved(request.trimap_out),
+        # what it names may come later
+        subject=replace(request.subject, at_s=0.0),
         end_s=end_s if request.end_s is None else min(end_s, request.end_s),
         output_dir=None,
         resume=False,

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from autohair_video.errors import InputError, JobError, StoppedError
 from autohair_video.frames import FrameBatch, FrameFormat, Matte
-from autohair_video.guide import load_guide
+from autohair_video.guide import check_time, late_choice, load_guide
 from autohair_video.matting.trimap import quantise_trimap
 from autohair_video.media.colour import quantise_alpha, to_rgb
 from autohair_video.media.image import image_depth, read_gray, read_image, write_image
@@ -265,22 +265,24 @@ def _process_clip(
     frames = 0
     notices: list[str] = []
     with ExitStack() as stack:
-        with _reader(request, batch_size=1) as peek:
+        with open_reader(request, batch_size=1) as peek:
             outputs = request.check_outputs(*(target.path for target in targets))
             outlets = plan_outlets(request, targets, peek.format, peek.origin, stack)
             guide = load_guide(request.subject, peek.format, peek.begin_s)
+            check_time(request.subject, start_s=request.start_s, end_s=request.end_s, length_s=peek.length_s)
             if request.resume:
                 for target in targets:
                     check_joinable(target.path, target.preset)
         network = _loaded(matter)
         size = BATCH_FRAMES[network.device.type]
-        reader = stack.enter_context(_reader(request, size))
+        reader = stack.enter_context(open_reader(request, size))
         expected = expected_frames(reader.info, request)
         if request.resume:
             job = PartedJob(request, outlets, reader, BATCH_FRAMES[network.device.type], network, guide)
             frames, notices = run_in_parts(
                 job, on_frames=lambda done: on_progress(Progress(done, expected)), stop=stop
             )
+            notices += late_choice(request.subject, reader.last_s)
             return Report(outputs, frames, (*notices, *reader.notices))
         opened: list[ClipWriter] = []
         stack.push(partial(_tell_kept, opened))
@@ -302,6 +304,7 @@ def _process_clip(
             raise StoppedError(f"stopped after {frames}{f' of {expected}' if expected else ''} frames")
         if reader.truncated is not None:
             raise InputError(reader.truncated)
+        notices += late_choice(request.subject, reader.last_s)
         if trimaps is not None and next(trimaps, None) is not None:
             notices.append(
                 f"{request.trimap} has more frames than {request.source}: the first ones were used"
@@ -338,7 +341,8 @@ def _scene(request: Request, fmt: FrameFormat, stack: ExitStack) -> Scene | None
     return stack.enter_context(closing(open_scene(request.background, fmt, origin=Fraction(0))))
 
 
-def _reader(request: Request, batch_size: int) -> ClipReader:
+def open_reader(request: Request, batch_size: int) -> ClipReader:
+    """The frames of a clip's job. See `ClipReader` for errors."""
     return ClipReader(
         request.source,
         batch_size=batch_size,

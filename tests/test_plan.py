@@ -9,9 +9,9 @@ import pytest
 from clips import damage_packets, make_clip, picture
 from matters import HARD
 
-from autohair_video import InputError, Matter, OptionError, OutputError
+from autohair_video import InputError, Matter, OptionError, OutputError, SubjectOptions
 from autohair_video.plan import plan_job
-from autohair_video.request import make_request
+from autohair_video.request import Request, make_request
 from autohair_video.stream import run_request
 
 
@@ -57,6 +57,20 @@ def test_what_could_not_be_done_is_refused(tmp_path: Path, matter: Matter) -> No
     plan = plan_job(make_request(tmp_path / "p.png"), matter)
     assert [(output.path.name, output.format) for output in plan.outputs] == [("p_cutout.png", "png")]
     assert _files(tmp_path) == ["a.mp4", "p.png"]
+
+
+def test_a_subject_that_is_named_late_is_planned_and_one_past_the_end_is_refused(
+    tmp_path: Path, matter: Matter
+) -> None:
+    clip = make_clip(tmp_path / "a.mp4", pts=range(48))
+
+    def asked(at_s: float) -> Request:
+        subject = SubjectOptions(choice="point", place=(30, 20), at_s=at_s)
+        return make_request(clip, background="red", subject=subject)
+
+    assert plan_job(asked(1.8), matter).frames == 48
+    with pytest.raises(OptionError, match=r"time 1\.92 s lies past the clip's end at 1\.92 s"):
+        plan_job(asked(1.92), matter)
 
 
 def test_damage_is_told_without_files_that_are_gone(tmp_path: Path, matter: Matter) -> None:

@@ -734,3 +734,18 @@ def test_the_one_pointed_at_is_kept_and_what_is_dropped_is_gone(
     assert not alpha["right"][:, :, :160].any()
     assert not alpha["right"][:, 71:].any()
     assert torch.equal(alpha["right"][:, :69, 160:], alpha["all"][:, :69, 160:])
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_subjects_time_past_the_last_frame_is_told_where_the_length_is_not_known(
+    tmp_path: Path, matter: Matter, resume: bool
+) -> None:
+    clip = make_clip(tmp_path / "a.mkv", pts=range(5), container={"live": "1"})
+    subject = SubjectOptions(choice="point", place=(30, 20), at_s=0.2)
+    report = process(clip, background="red", subject=subject, resume=resume, matter=matter)
+    assert report.frames == 5
+    (line,) = [line for line in report.notices if "time" in line]
+    assert line.startswith("the subject's time 0.2 s lies past the last frame at 0.16 s")
+    in_time = replace(subject, at_s=0.16)
+    report = process(clip, background="red", subject=in_time, matter=matter, overwrite=True)
+    assert not [line for line in report.notices if "time" in line]

@@ -136,6 +136,17 @@ class ClipReader:
         """Seconds at which the clip's own clock begins, from which all that users name is counted."""
         return Fraction(self._container.start_time or 0, av.time_base)
 
+    @property
+    def length_s(self) -> float | None:
+        """Seconds from the clip's beginning to the end of its pictures; None where it does not tell."""
+        late_s = float((self._stream.start_time or 0) * self.time_base - self.begin_s)
+        return self.info.duration_s and self.info.duration_s + max(0, late_s)
+
+    @property
+    def last_s(self) -> float | None:
+        """When the last frame handed out begins, in seconds from the clip's beginning; None before it."""
+        return None if self._last is None else float(self._last.pts * self.time_base - self.begin_s)
+
     def _to_end(self, frames: Iterator[_TimedFrame]) -> Iterator[_TimedFrame]:
         if self.until is None:
             return frames
