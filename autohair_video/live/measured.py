@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, quantiles
+from statistics import quantiles
 from typing import Any, Final
 
 from rich.table import Table
@@ -53,19 +53,14 @@ class Measured:
         return cuts[9], cuts[18]
 
     @property
-    def memory(self) -> tuple[int, int, int] | None:
-        """Bytes: mean of the second fifth of the time, mean of the last fifth, and the most.
+    def memory_by_tenths(self) -> tuple[int, ...]:
+        """Bytes at the beginning and after each tenth of the time, 11 figures; none where it is not known.
 
-        In the first fifth libraries still warm up. None where memory is not known.
-
-        >>> Measured(1.0, 9, 0, (), 5, 5, (1, 7, 7, 7, 9)).memory
-        (7, 9, 9)
+        >>> Measured(1.0, 9, 0, (), 5, 5, tuple(range(101))).memory_by_tenths
+        (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
         """
-        fifth = len(self.memory_bytes) // 5
-        if fifth == 0:
-            return None
-        early, late = self.memory_bytes[fifth : 2 * fifth], self.memory_bytes[-fifth:]
-        return round(mean(early)), round(mean(late)), max(self.memory_bytes)
+        last = len(self.memory_bytes) - 1
+        return tuple(self.memory_bytes[round(last * tenth / 10)] for tenth in range(11) if last >= 0)
 
 
 def resident_bytes() -> int | None:
@@ -86,15 +81,16 @@ def as_table(measured: Measured) -> Table:
         table.add_row("camera to display", latency)
     table.add_row("dropped", str(measured.dropped))
     table.add_row("quality", f"{measured.quality} of {measured.qualities}")
-    if measured.memory is not None:
-        early, late, most = (f"{size / 1e6:.0f} MB" for size in measured.memory)
-        table.add_row("memory", f"{early} early, {late} at the end, {most} at most")
+    if measured.memory_bytes:
+        sizes = " ".join(f"{size / 1e6:.0f}" for size in measured.memory_by_tenths)
+        table.add_row("memory", f"{max(measured.memory_bytes) / 1e6:.0f} MB at most")
+        table.add_row("by tenths of the time", f"{sizes} MB")
     return table
 
 
 def as_figures(measured: Measured) -> dict[str, Any]:
     """All figures, for JSON; the keys name the units."""
-    latency, memory = measured.latency_s or (None, None), measured.memory or (None, None, None)
+    latency = measured.latency_s or (None, None)
     return {
         "seconds": measured.seconds,
         "pictures": measured.pictures,
@@ -104,7 +100,6 @@ def as_figures(measured: Measured) -> dict[str, Any]:
         "dropped": measured.dropped,
         "quality": measured.quality,
         "qualities": measured.qualities,
-        "memory_early_bytes": memory[0],
-        "memory_late_bytes": memory[1],
-        "memory_most_bytes": memory[2],
+        "memory_by_tenths_bytes": measured.memory_by_tenths,
+        "memory_most_bytes": max(measured.memory_bytes, default=None),
     }

@@ -30,7 +30,10 @@ def test_rate_latency_and_memory_are_printed_and_left_as_json(
     assert live["pictures"] > 1
     assert live["fps"] == pytest.approx((live["pictures"] - 1) / live["seconds"])
     if Path("/proc/self/statm").exists():
-        assert 0 < live["memory_late_bytes"] <= live["memory_most_bytes"]
+        assert len(live["memory_by_tenths_bytes"]) == 11
+        assert min(live["memory_by_tenths_bytes"]) > 0
+        assert max(live["memory_by_tenths_bytes"]) <= live["memory_most_bytes"]
+        assert "by tenths of the time" in out
 
 
 def test_no_time_at_all_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
