@@ -202,6 +202,7 @@ class Live:
         """
         matted = self._matted
         if matted is None:
+            self.notify("there is no picture yet")
             return None
         with self._keeping:
             path = write_snapshot(self.options.folder, matted)

@@ -119,6 +119,13 @@ def test_what_is_kept_gets_names_of_its_own_however_fast_it_comes(matter: Matter
     assert len(list(tmp_path.iterdir())) == 4
 
 
+def test_a_snapshot_before_the_first_picture_is_told(matter: Matter) -> None:
+    camera = Camera(str(SAMPLE), width=160, height=90, rate=30)
+    live = Live(camera, lambda _: matter, LiveOptions(160, 90, trimap=FIXED))
+    assert live.snapshot() is None
+    assert live.figures().notice == "there is no picture yet"
+
+
 def test_a_virtual_camera_that_is_missing_is_explained(matter: Matter) -> None:
     camera = Camera(str(SAMPLE), width=160, height=90, rate=30)
     live = Live(camera, lambda _: matter, LiveOptions(160, 90, trimap=FIXED))

@@ -2,24 +2,12 @@
 
 const at = (id) => document.getElementById(id);
 let largestUpload = 0;
-let saidUntil = 0;
-let told = "";
+let begun = 0;
+let done = 0;
 
-function show(text) {
+function show(id, text) {
   // a screen reader reads whatever is set anew, even to the same
-  if (at("message").textContent !== text) at("message").textContent = text;
-}
-
-function say(text) {
-  saidUntil = Date.now() + 6000;
-  show(text);
-}
-
-// What the program tells stands as long as it tells it; what the page says goes before it, until there is news.
-function tell(text) {
-  if (text && text !== told) saidUntil = 0;
-  told = text;
-  if (Date.now() > saidUntil) show(text);
+  if (at(id).textContent !== text) at(id).textContent = text;
 }
 
 async function call(path, options = {}) {
@@ -28,10 +16,28 @@ async function call(path, options = {}) {
   return answer;
 }
 
+async function post(path, body, kind) {
+  const headers = kind ? { "Content-Type": kind } : {};
+  return (await call(path, { method: "POST", headers, body })).json();
+}
+
+// What came of a wish stands until the next wish, whatever the program tells meanwhile.
+async function wish(doing) {
+  const number = ++begun;
+  show("message", "");
+  try {
+    const state = await doing();
+    drawNews(state);
+    if (number === begun) drawChoices(state);
+  } catch (error) {
+    show("message", error.message);
+  } finally {
+    done += 1;
+  }
+}
+
 function change(settings) {
-  const headers = { "Content-Type": "application/json" };
-  return call("settings", { method: "POST", headers, body: JSON.stringify(settings) })
-    .then((answer) => answer.json()).then(draw).catch((error) => say(error.message));
+  return wish(() => post("settings", JSON.stringify(settings), "application/json"));
 }
 
 function drawBackgrounds(state) {
@@ -74,31 +80,34 @@ function drawFiles(names) {
   }));
 }
 
-function draw(state) {
+function drawChoices(state) {
   largestUpload = state.largest_upload;
   drawBackgrounds(state);
   drawViews(state);
   drawTiers(state);
-  drawFiles(state.files);
   if (document.activeElement !== at("band")) at("band").value = state.band;
   at("band-value").textContent = `${Number(state.band).toFixed(2)}`;
   at("smoothing").checked = state.smoothing;
   at("frozen").checked = state.frozen;
+  at("choices").disabled = false;
+}
+
+function drawNews(state) {
+  drawFiles(state.files);
   const recording = state.recorded_s !== null;
   at("record").setAttribute("aria-pressed", recording);
   at("record").textContent = recording ? `Stop (${state.recorded_s} s)` : "Record";
   at("figures").textContent = state.line;
-  tell(state.trouble || state.notice || "");
+  show("news", state.trouble || state.notice || "");
 }
 
 async function upload(file) {
   if (file.size > largestUpload) {
     throw new Error(`${file.name} is ${Math.round(file.size / 1e6)} MB: ${largestUpload / 1e6} MB is the most`);
   }
-  const headers = { "Content-Type": file.type || "application/octet-stream" };
-  const answer = await call("background", { method: "POST", headers, body: file });
-  say(`${file.name} is the background`);
-  draw(await answer.json());
+  const state = await post("background", file, file.type || "application/octet-stream");
+  show("message", `${file.name} is the background`);
+  return state;
 }
 
 async function showPictures() {
@@ -113,7 +122,7 @@ async function showPictures() {
       await at("picture").decode();
       URL.revokeObjectURL(before);
     } catch (error) {
-      say(error.message);
+      show("news", error.message);
       await new Promise((resume) => setTimeout(resume, 1000));
     }
   }
@@ -121,7 +130,15 @@ async function showPictures() {
 
 async function showState() {
   for (;;) {
-    await call("state").then((answer) => answer.json()).then(draw).catch((error) => say(error.message));
+    const [before, settled] = [begun, done === begun];
+    try {
+      const state = await (await call("state")).json();
+      drawNews(state);
+      // asked before a wish was fulfilled, it would show what was chosen before
+      if (settled && begun === before) drawChoices(state);
+    } catch (error) {
+      show("news", error.message);
+    }
     await new Promise((resume) => setTimeout(resume, 500));
   }
 }
@@ -134,11 +151,8 @@ at("smoothing").addEventListener("change", (event) => change({ smoothing: event.
 at("frozen").addEventListener("change", (event) => change({ frozen: event.target.checked }));
 at("upload").addEventListener("change", (event) => {
   const [file] = event.target.files;
-  if (file) upload(file).catch((error) => say(error.message)).finally(() => { event.target.value = ""; });
+  if (file) wish(() => upload(file)).finally(() => { event.target.value = ""; });
 });
-for (const wish of ["snapshot", "record"]) {
-  at(wish).addEventListener("click", () => call(wish, { method: "POST" })
-    .then((answer) => answer.json()).then(draw).catch((error) => say(error.message)));
-}
+for (const id of ["snapshot", "record"]) at(id).addEventListener("click", () => wish(() => post(id)));
 showPictures();
 showState();
