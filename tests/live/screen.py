@@ -9,20 +9,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 PATIENCE_S = 60
+T = TypeVar("T")
 
 
-def until(condition: Callable[[], object], what: str) -> None:
-    """Wait for something that another thread or program does."""
+def until(condition: Callable[[], T], what: str) -> T:
+    """Wait for something that another thread or program does; what the condition gave when it came true."""
     end_s = time.monotonic() + PATIENCE_S
     pause = threading.Event()
-    while not condition():
+    while not (given := condition()):
         assert time.monotonic() < end_s, f"in vain: {what}"
         pause.wait(0.02)
+    return given
 
 
 class Screen:
@@ -36,14 +39,14 @@ class Screen:
         found = self._xdotool("search", "--onlyvisible", "--name", f"^{title}$").split()
         return found[0] if found else None
 
-    def press(self, window: str, *keys: str) -> None:
-        """Press keys in a window."""
-        self._xdotool("windowfocus", window, "key", *keys)
+    def press(self, window: str, key: str) -> None:
+        """Press a key in a window."""
+        self._xdotool("windowfocus", window, "key", key)
 
     def is_painted(self, window: str, *, width: int, height: int) -> bool:
-        """Whether a window has that size and shows anything."""
+        """Whether a window has that size and shows anything; before its first picture it is black or grey."""
         picture = self.picture(window)
-        return picture.shape == (height, width, 3) and bool(picture.any())
+        return picture.shape == (height, width, 3) and bool(picture.min() < picture.max())
 
     def picture(self, window: str) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB: what can be seen of a window."""
