@@ -14,6 +14,7 @@ import torch
 from clips import picture
 from matters import CLOSER, HARD, QUICK
 from torch import Tensor
+from torch.nn import functional as F
 
 from autohair_video import (
     DeviceError,
@@ -291,6 +292,23 @@ def test_shifting_the_clip_shifts_the_matte(portrait: np.ndarray) -> None:
     still, moved = (_alpha(matter, [_frames(clip)]) for clip in clips)
     inner = slice(100, 280)
     assert (moved.roll(-16, dims=3) - still)[..., inner].abs().mean() < 1 / 255
+
+
+def test_tiles_elsewhere_give_nearly_the_same_matte() -> None:
+    """What the shipped weights hold: below 1/255 in the band's mean; single undecided pixels differ more."""
+    with ClipReader(SAMPLE, batch_size=1) as reader:
+        rgb = to_rgb(next(iter(reader)))
+    matter = Matter(device="cpu")
+    solved = matter.still(rgb)
+    assert solved.trimap is not None
+    # rows and columns beside the frame's own move the tiles, by the network's stride
+    down, right = 32, 64
+    wide, known = (F.pad(x, (right, 0, down, 0), mode="replicate") for x in (rgb, solved.trimap.float()))
+    known[..., :down, :][known[..., :down, :] == 128] = 0
+    moved = matter.solve(wide, known.to(torch.uint8))[..., down:, right:]
+    change = 255 * (moved - solved.alpha).abs()[solved.trimap == 128]
+    assert 0 < change.mean() < 1
+    assert (change < 8).float().mean() > 0.97
 
 
 def test_a_band_that_has_grown_stays_as_it_is_up_to_a_cut(portrait: np.ndarray) -> None:

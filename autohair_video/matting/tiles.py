@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-# Tiles start at multiples of this many pixels, or at the end of the frame.
+# Tiles start at multiples of this many pixels, the matter's stride, or end with the frame: all that overlap
+# so sample the picture at the same places, and agree the better.
 _STEP_PX: Final = 16
 
 _Columns = NDArray[np.intp]
@@ -113,12 +114,13 @@ class _Line:
 
 
 def _starts(side_px: int, tile_px: int, overlap_px: int) -> list[int]:
-    """Where rows of tiles start: evenly spread, the last one ends with the frame."""
+    """Where rows of tiles start: evenly spread on multiples of the step, the last one ends with the frame."""
     room = side_px - tile_px
     if room <= 0:
         return [0]
-    steps = -(-room // (tile_px - overlap_px))
-    return [room * i // steps for i in range(steps + 1)]
+    farthest = max(1, (tile_px - overlap_px) // _STEP_PX) * _STEP_PX
+    rows = -(-room // farthest)
+    return [*(-(-room * i // (rows * _STEP_PX)) * _STEP_PX for i in range(rows)), room]
 
 
 def cut_tiles(frames: Tensor, tiles: tuple[Tile, ...], *, tile_px: int) -> Tensor:

@@ -37,6 +37,14 @@ def test_every_unknown_pixel_lies_well_inside_a_tile_of_its_frame(size: tuple[in
     assert (trimap == 128).any()
 
 
+@pytest.mark.parametrize("size", [(65, 64), (70, 333), (360, 640), (1080, 300)])
+def test_tiles_start_on_the_networks_stride_or_end_with_the_frame(size: tuple[int, int]) -> None:
+    everything = torch.full((1, 1, *size), 128, dtype=torch.uint8)
+    for tile in plan_tiles(everything, tile_px=64, overlap_px=24):
+        for start, side in zip(tile.place, size, strict=True):
+            assert start % 16 == 0 or start + 64 == side
+
+
 def test_only_tiles_with_something_to_solve_are_taken() -> None:
     trimap = torch.zeros(3, 1, 400, 400, dtype=torch.uint8)
     trimap[1, 0, 10, 10] = 128
