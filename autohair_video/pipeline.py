@@ -35,6 +35,7 @@ from autohair_video.matting.subject import (
 )
 from autohair_video.matting.temporal import Solved, smooth_alpha, smooth_probability, with_later
 from autohair_video.matting.trimap import draw_trimap
+from autohair_video.models.fused import can_fuse, fuse
 from autohair_video.options import MatterOptions, Tier
 from autohair_video.prepare import Prepared, prepare, prepare_all
 from autohair_video.queues import ahead
@@ -83,6 +84,8 @@ class Matter:
     def _network(self, role: Role, own: str | Path | None) -> nn.Module:
         network = load_network(own or f"{role}-{self.tier}", role=role)
         network = network.to(self.device, working_dtype(self.device)).to(memory_format=torch.channels_last)
+        if self.device.type == "cpu" and can_fuse():
+            fuse(network)
         self._networks.append(network)
         return network
 

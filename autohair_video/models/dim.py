@@ -7,6 +7,7 @@ the same task on a CPU: a MobileNetV2 encoder, skip connections, and no layer at
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Literal, cast
 
 import torch
@@ -127,8 +128,9 @@ class MobileDIM(nn.Module):
     def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
         """Alpha of each pixel; arguments and result as in `DeepImageMatting.forward`."""
         known = one_hot_trimap(trimap)
-        x = torch.cat([image, known, colour_hints(image, known)], dim=1)
-        x = x.to(self.alpha.weight.dtype, memory_format=torch.channels_last)
+        dtype = self.alpha.weight.dtype
+        x = torch.cat([part.to(dtype) for part in (image, known, colour_hints(image, known))], dim=1)
+        x = x.contiguous(memory_format=torch.channels_last)
         s2 = self.encoder[:2](x)
         s4 = self.encoder[2:4](s2)
         s8 = self.encoder[4:7](s4)
@@ -138,22 +140,25 @@ class MobileDIM(nn.Module):
         if self.training or image.device.type != "cpu":
             fine = [_framed(_grow(y, s2)), _framed(s2), F.pixel_unshuffle(_framed(x, 2 * _HALO), 2)]
             return self._sharpened(torch.cat(fine, dim=1))
-        side = 2 * _BLOCK
-        unknown = F.max_pool2d(known[:, 1:2], side)[:, 0] > 0
-        if not unknown.any():
-            return known[:, 2:].to(x.dtype)
-        coarse = F.interpolate(_blocks(y, unknown, _BLOCK // 2), scale_factor=2.0, mode="bilinear")
-        coarse = coarse[..., _HALO:-_HALO, _HALO:-_HALO]
-        folded = F.pixel_unshuffle(_blocks(x, unknown, side, halo=2 * _HALO), 2)
-        solved = self._sharpened(torch.cat([coarse, _blocks(s2, unknown, _BLOCK), folded], dim=1))
+        wanted = _blocks_with(known[:, 1], 2 * _BLOCK)
         result = known[:, 2:].to(x.dtype, copy=True)
-        result.unfold(2, side, side).unfold(3, side, side)[:, 0][unknown] = solved[:, 0]
+        if not wanted:
+            return result
+        coarse = F.interpolate(_blocks(y, wanted, _BLOCK // 2), scale_factor=2.0, mode="bilinear")
+        coarse = coarse[..., _HALO:-_HALO, _HALO:-_HALO]
+        folded = _folded(_blocks(x, wanted, 2 * _BLOCK, halo=2 * _HALO))
+        solved = self._sharpened(torch.cat([coarse, _blocks(s2, wanted, _BLOCK), folded], dim=1))
+        for (n, rows, columns), alpha in zip(_places(wanted, 2 * _BLOCK), solved, strict=True):
+            result[n, :, rows, columns] = alpha
         return result
 
     def _sharpened(self, fine: Tensor) -> Tensor:
         fine = fine.contiguous(memory_format=torch.channels_last)
         return torch.sigmoid(F.pixel_shuffle(self.alpha(self.up2(fine)), 2))
 
+
+# A block's frame, row and column.
+_Block = tuple[int, int, int]
 
 # Picture, one-hot trimap, hints.
 _INPUTS = 3 + 3 + 4
@@ -181,22 +186,46 @@ def colour_hints(image: Tensor, known: Tensor) -> Tensor:
         (N, 4, H, W): the trimap carried on over the band in 0..1, the first alpha in 0..1, how far the two
         colours are apart, and how far the pixel lies off the line between them, in the image's unit.
     """
-    sides = known[:, 2:], known[:, :1]
-    pooled = F.avg_pool2d(torch.cat([image * sides[0], image * sides[1], *sides], dim=1), _HINT_SHRINK)
-    small = torch.cat([_filled(pooled[:, :3], pooled[:, 6:7]), _filled(pooled[:, 3:6], pooled[:, 7:])], dim=1)
-    carried = _filled(pooled[:, 6:7], pooled[:, 6:7] + pooled[:, 7:])
-    far = F.interpolate(
-        torch.cat([small, carried], dim=1),
-        scale_factor=float(_HINT_SHRINK),
-        mode="bilinear",
-        align_corners=False,
-    )
-    background = far[:, 3:6]
-    apart, own = far[:, :3] - background, image - background
-    square = apart.square().sum(dim=1, keepdim=True)
-    alpha = ((apart * own).sum(dim=1, keepdim=True) / (square + _FAR)).clamp(0, 1)
-    off = (own - alpha * apart).square().sum(dim=1, keepdim=True)
-    return torch.cat([far[:, 6:], alpha, (square + _FAR).sqrt(), (off + _FAR).sqrt()], dim=1)
+    foreground, background = known[:, 2:], known[:, :1]
+    sums = _cell_means(torch.cat([image * foreground, image * background, foreground, background], dim=1))
+    inside, outside = sums[:, 6:7], sums[:, 7:]
+    weights = [*[inside] * 3, *[outside] * 3, inside + outside]
+    far = _quadrupled(_filled(sums[:, :7], torch.cat(weights, dim=1)))
+    behind = far[:, 3:6]
+    apart, own = far[:, :3] - behind, image - behind
+    square = _dot(apart, apart)
+    alpha = (_dot(apart, own) / (square + _FAR)).clamp(0, 1)
+    off = torch.addcmul(own, alpha, apart, value=-1)
+    return torch.cat([far[:, 6:], alpha, (square + _FAR).sqrt(), (_dot(off, off) + _FAR).sqrt()], dim=1)
+
+
+def _cell_means(x: Tensor) -> Tensor:
+    """Means of cells of 4x4; on a CPU a third of what pooling takes."""
+    n, c, h, w = x.shape
+    rows = x.view(n, c, h // _HINT_SHRINK, _HINT_SHRINK, w).sum(dim=3)
+    columns = rows[..., ::_HINT_SHRINK] + rows[..., 1::_HINT_SHRINK]
+    for k in range(2, _HINT_SHRINK):
+        columns = columns + rows[..., k::_HINT_SHRINK]
+    return columns / _HINT_SHRINK**2
+
+
+def _quadrupled(x: Tensor) -> Tensor:
+    """(N, C, h, w) at four times the size, bilinear; on a CPU less than half of what interpolating takes."""
+    for dim in (2, 3):
+        side = x.shape[dim]
+        around = F.pad(x, (0, 0, 1, 1) if dim == 2 else (1, 1, 0, 0), mode="replicate")
+        fine = x.new_empty((*x.shape[: dim + 1], 4, *x.shape[dim + 1 :]))
+        # a new sample lies so far from the old one on its way to the one before or after that
+        for place, (begin, share) in enumerate(((0, 0.375), (0, 0.125), (2, 0.125), (2, 0.375))):
+            torch.lerp(x, around.narrow(dim, begin, side), share, out=fine.select(dim + 1, place))
+        x = fine.flatten(dim, dim + 1)
+    return x
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """(N, 3, H, W) twice -> (N, 1, H, W): their products' sum over the channels."""
+    red = a[:, :1] * b[:, :1]
+    return torch.addcmul(torch.addcmul(red, a[:, 1:2], b[:, 1:2]), a[:, 2:], b[:, 2:])
 
 
 def _filled(sums: Tensor, weight: Tensor) -> Tensor:
@@ -210,12 +239,35 @@ def _filled(sums: Tensor, weight: Tensor) -> Tensor:
     return (sums + _FAR * behind) / (weight + _FAR)
 
 
-def _blocks(x: Tensor, wanted: Tensor, block: int, *, halo: int = _HALO) -> Tensor:
+def _blocks_with(mask: Tensor, block: int) -> list[_Block]:
+    """The blocks of (N, H, W) in which something is above zero, ``block`` px wide."""
+    n, height, width = mask.shape
+    rows = mask.reshape(n, height // block, block, width).amax(dim=2)
+    held = rows.view(n, height // block, width // block, block).amax(dim=3) > 0
+    return [(frame, row, column) for frame, row, column in held.nonzero().tolist()]
+
+
+def _places(blocks: Sequence[_Block], block: int, more: int = 0) -> Iterator[tuple[int, slice, slice]]:
+    """The frame, the rows and the columns of each block, ``more`` px wider."""
+    for frame, *corner in blocks:
+        top, left = (block * place for place in corner)
+        yield frame, slice(top, top + block + more), slice(left, left + block + more)
+
+
+def _blocks(x: Tensor, wanted: Sequence[_Block], block: int, *, halo: int = _HALO) -> Tensor:
     """The wanted blocks of (N, C, h, w), ``block`` px wide, and what lies around them: (K, C, side, side)."""
-    side = block + 2 * halo
-    padded = _framed(x, halo).permute(0, 2, 3, 1).contiguous()
-    views = padded.unfold(1, side, block).unfold(2, side, block).permute(0, 1, 2, 4, 5, 3)
-    return views[wanted].permute(0, 3, 1, 2)
+    padded = _framed(x, halo).permute(0, 2, 3, 1)
+    # On a CPU this takes a fifth of what an index of blocks takes.
+    parts = [padded[frame, rows, columns] for frame, rows, columns in _places(wanted, block, 2 * halo)]
+    return torch.stack(parts).permute(0, 3, 1, 2)
+
+
+def _folded(x: Tensor) -> Tensor:
+    """`F.pixel_unshuffle` by 2 as the convolution that it is: the same bits in a quarter of a CPU's time."""
+    channels = x.shape[1]
+    # of each 2x2 pixels of a channel each becomes a channel
+    picks = torch.eye(4 * channels, dtype=x.dtype).view(4 * channels, channels, 2, 2)
+    return F.conv2d(x, picks.contiguous(memory_format=torch.channels_last), stride=2)
 
 
 def _framed(x: Tensor, halo: int = _HALO) -> Tensor:
