@@ -25,6 +25,7 @@ from autohair_video.cli.choices import (
     parse_input_alpha,
     parse_trimap,
 )
+from autohair_video.cli.config import take_config
 from autohair_video.cli.jobs import plan_jobs, run_jobs
 from autohair_video.options import BlendOptions, EdgeOptions, Screen, TemporalOptions, Tier
 
@@ -164,6 +165,16 @@ def matte_command(
         bool, typer.Option("--deinterlace/--no-deinterlace", help="What becomes of interlaced frames.")
     ] = True,
     overwrite: OverwriteOption = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            is_eager=True,
+            callback=take_config,
+            help='Options as TOML (bg = "blur"); those of the command line win.',
+        ),
+    ] = None,
     quiet: QuietOption = False,
     # taken out of every command's arguments before they are parsed; here for the help
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
