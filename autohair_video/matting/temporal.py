@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -152,7 +153,7 @@ def _averaged(
 
     Only the band's pixels are looked up, so that this costs as much as there is of it.
     """
-    band = (here.trimap.view(-1) == UNKNOWN).nonzero()[:, 0]
+    band = _places_of(here.trimap == UNKNOWN)
     if not len(band):
         return own
     places = some_places(band, (here.alpha.shape[2], here.alpha.shape[3]))
@@ -169,6 +170,13 @@ def _averaged(
     merged.value.view(-1).index_copy_(0, band, torch.lerp(own_value, value, share / total))
     merged.weight.view(-1).index_copy_(0, band, total)
     return merged
+
+
+def _places_of(mask: Tensor) -> Tensor:
+    """(K,) where a mask is true, counted row by row; on a CPU NumPy takes a third of torch's time."""
+    if mask.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return mask.view(-1).nonzero()[:, 0]
 
 
 def _likeness(residual: Tensor, alpha: Tensor, carried: Tensor) -> Tensor:
