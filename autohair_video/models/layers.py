@@ -7,11 +7,10 @@ pretrained weights whose statistics can be folded; the other layers are few and 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import cast
+from typing import Final, cast
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.models import mobilenet_v2
 
 
 def conv_relu(
@@ -39,9 +38,57 @@ def separable_conv(inputs: int, outputs: int, *, dilation: int = 1) -> nn.Sequen
     )
 
 
+# Expansion, channels, blocks and first stride of MobileNetV2's stages (Sandler et al., "MobileNetV2: Inverted
+# Residuals and Linear Bottlenecks", CVPR 2018, table 2).
+_STAGES: Final = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+
+
 def mobilenet_features() -> nn.Sequential:
-    """Torchvision's MobileNetV2 up to its last bottleneck, 320 channels, with its batch norms."""
-    return cast(nn.Sequential, mobilenet_v2().features[:18])
+    """MobileNetV2 up to its last bottleneck, 320 channels, with its batch norms, under torchvision's names.
+
+    Torchvision itself brings what takes a second and 160 MB to load.
+    """
+    blocks: list[nn.Module] = [_conv_norm(3, 32, 3, stride=2)]
+    inputs = 32
+    for expansion, outputs, count, stride in _STAGES:
+        for index in range(count):
+            blocks.append(InvertedResidual(inputs, outputs, expansion, stride=stride if index == 0 else 1))
+            inputs = outputs
+    return nn.Sequential(*blocks)
+
+
+class InvertedResidual(nn.Module):
+    """MobileNetV2's block: expanded by a pointwise layer, filtered depthwise, and projected without ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, expansion: int, *, stride: int) -> None:
+        super().__init__()
+        self.use_res_connect = stride == 1 and inputs == outputs
+        wide = inputs * expansion
+        self.conv = nn.Sequential(
+            *([_conv_norm(inputs, wide, 1)] if expansion > 1 else []),
+            _conv_norm(wide, wide, 3, stride=stride, groups=wide),
+            nn.Conv2d(wide, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, h, w) -> (N, outputs, h / stride, w / stride)."""
+        y = cast(Tensor, self.conv(x))
+        return x + y if self.use_res_connect else y
+
+
+def _conv_norm(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out")
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU6(inplace=True))
 
 
 def fold_batch_norms(network: nn.Module) -> None:

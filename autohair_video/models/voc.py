@@ -11,17 +11,16 @@ from typing import Any, Final, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import mobilenet_v2, resnet50, resnet101, segmentation
-from torchvision.models.segmentation.deeplabv3 import ASPP
 
 from autohair_video.models.deeplab import PERSON
+from autohair_video.models.layers import mobilenet_features
 
 VOC_CLASSES: Final = 21
 _VOC_PERSON: Final = 15
 _NO_HAIR: Final = -20.0
 _MEAN: Final = (0.485, 0.456, 0.406)
 _DEVIATION: Final = (0.229, 0.224, 0.225)
-_RESNETS: Final = {"resnet50": resnet50, "resnet101": resnet101}
+_RESNETS: Final = ("resnet50", "resnet101")
 
 
 class VocSegmenter(nn.Module):
@@ -49,6 +48,9 @@ class VocSegmenter(nn.Module):
 
 def deeplab_v3(backbone: str) -> VocSegmenter:
     """DeepLab v3 as in torchvision, on ``resnet50``, ``resnet101`` or ``mobilenet_v3_large``."""
+    # here and below: torchvision takes a second and 160 MB to load, and few need these networks
+    from torchvision.models import segmentation
+
     make = getattr(segmentation, f"deeplabv3_{backbone}")
     return VocSegmenter(make(weights=None, weights_backbone=None, num_classes=VOC_CLASSES))
 
@@ -77,6 +79,8 @@ class _DeepLabV3Plus(nn.Module):
 
 class _Head(nn.Module):
     def __init__(self, channels: int, low_level_channels: int) -> None:
+        from torchvision.models.segmentation.deeplabv3 import ASPP
+
         super().__init__()
         self.project = _conv_bn(low_level_channels, 48, 1)
         self.aspp = ASPP(channels, (6, 12, 18))
@@ -95,8 +99,10 @@ def _conv_bn(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 
 class _ResNet(nn.Module):
     def __init__(self, name: str) -> None:
+        from torchvision.models import get_model
+
         super().__init__()
-        resnet = _RESNETS[name](weights=None, replace_stride_with_dilation=[False, False, True])
+        resnet = get_model(name, weights=None, replace_stride_with_dilation=[False, False, True])
         for child, module in list(resnet.named_children())[:-2]:
             self.add_module(child, module)
 
@@ -113,7 +119,7 @@ class _ResNet(nn.Module):
 class _MobileNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        features = mobilenet_v2().features[:18]
+        features: Any = mobilenet_features()
         features[0][0].padding = (0, 0)
         for index in range(1, 18):
             stride = (1, 1) if index == 14 else None

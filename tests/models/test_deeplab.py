@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import torch
 from torch import nn
 from torchvision.models import mobilenet_v2
 
 from autohair_video.models.deeplab import ASPP, DeepLabV3Plus, MobileNetV2Encoder
-from autohair_video.models.layers import fold_batch_norms
+from autohair_video.models.layers import fold_batch_norms, mobilenet_features
 
 
 def test_logits_have_the_pictures_size_and_two_classes() -> None:
@@ -50,3 +53,20 @@ def test_folding_batch_norms_keeps_the_function() -> None:
         fold_batch_norms(features)
         assert not any(isinstance(layer, nn.BatchNorm2d) for layer in features.modules())
         torch.testing.assert_close(features(picture), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_encoder_is_torchvisions_mobilenet_v2() -> None:
+    """Pretrained files go by its names, and the pretrained function is the one that they were trained for."""
+    torch.manual_seed(0)
+    theirs, ours = mobilenet_v2().features[:18].eval(), mobilenet_features().eval()
+    ours.load_state_dict(theirs.state_dict())
+    picture = torch.randn(2, 3, 64, 96)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(picture), theirs(picture), rtol=1e-4, atol=1e-4)
+
+
+def test_loading_the_networks_loads_no_torchvision() -> None:
+    """It takes a second and 160 MB, which count in every job."""
+    code = "import sys, autohair_video.pipeline; print('torchvision' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
