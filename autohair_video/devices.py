@@ -1,10 +1,19 @@
-"""Where the networks run, and in which precision."""
+"""Where the networks run, in which precision, and how many things at once."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from threading import Barrier
+from typing import TypeVar
 
 import torch
 
 from autohair_video.errors import DeviceError, OptionError
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -59,3 +68,31 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     # not public, and not in all versions of torch
     asked = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(asked and asked())
+
+
+def cores(device: torch.device) -> int:
+    """How many pieces of work go on there at once: on a CPU as many as torch has threads."""
+    return torch.get_num_threads() if device.type == "cpu" else 1
+
+
+def on_each_core(work: Callable[[T], R], items: Sequence[T], device: torch.device) -> list[R]:
+    """What ``work`` makes of each item, in their order; on a CPU some at once, on one core each."""
+    count = cores(device)
+    if count == 1 or len(items) == 1:
+        return [work(item) for item in items]
+    return list(_workers(count).map(work, items))
+
+
+@cache
+def _workers(count: int) -> ThreadPoolExecutor:
+    """Threads that reckon on one core each: what they do is too small to be shared by several."""
+    pool, all_there = ThreadPoolExecutor(count), Barrier(count)
+
+    def settle(_: int) -> None:
+        torch.set_num_threads(1)
+        all_there.wait()
+
+    list(pool.map(settle, range(count)))
+    # torch gives the last number that was set to threads that begin later
+    torch.set_num_threads(count)
+    return pool

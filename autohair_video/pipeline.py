@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from autohair_video.arrays import as_rgb, as_trimap
-from autohair_video.devices import choose_device, too_little_memory, working_dtype
+from autohair_video.devices import choose_device, on_each_core, too_little_memory, working_dtype
 from autohair_video.errors import InputError, OptionError
 from autohair_video.frames import FrameBatch, Matte, join_frames
 from autohair_video.matting.edges import adjust_edges
@@ -209,7 +210,8 @@ class Matter:
         with self.watch("temporal"):
             solved = [frame.solved for frame in state.waiting]
             window = options.frames_ahead + 1
-            alpha = torch.cat([with_later(solved[i : i + window], options) for i in range(count)])
+            windows = [solved[i : i + window] for i in range(count)]
+            alpha = torch.cat(on_each_core(partial(with_later, options=options), windows, self.device))
         with self.watch("edges"):
             others = [frame.others for frame in frames if frame.others is not None]
             alpha, mixture = self._finish(alpha, guide, torch.cat(others) if others else None)

@@ -7,17 +7,15 @@ than noise since then, keeps its alpha: still regions cost nothing and do not fl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
 from math import ceil
-from threading import Barrier
 from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from autohair_video.devices import cores, on_each_core
 from autohair_video.matting.tiles import Tile, blend_tiles, cut_tiles, plan_tiles
 from autohair_video.matting.trimap import UNKNOWN, keep_known
 from autohair_video.options import TileOptions
@@ -133,12 +131,10 @@ class BandSolver:
 
     def _solve_all(self, tiles: Sequence[SolvedTile]) -> list[Tensor]:
         """(1, S, S) alpha of each tile, solved some at a time; on a CPU some on each core."""
-        threads = torch.get_num_threads() if next(self._network.parameters()).device.type == "cpu" else 1
-        count = max(1, min(self._batch, ceil(len(tiles) / threads)))
+        device = next(self._network.parameters()).device
+        count = max(1, min(self._batch, ceil(len(tiles) / cores(device))))
         parts = [tiles[begin : begin + count] for begin in range(0, len(tiles), count)]
-        solved = (
-            map(self._solve_some, parts) if threads == 1 else _workers(threads).map(self._solve_some, parts)
-        )
+        solved = on_each_core(self._solve_some, parts, device)
         return [alpha for part in solved for alpha in part]
 
     def _solve_some(self, tiles: Sequence[SolvedTile]) -> Tensor:
@@ -152,21 +148,6 @@ class BandSolver:
         mean, deviation = (scaled.new_tensor(v).view(1, 3, 1, 1) for v in (_MEAN, _DEVIATION))
         alpha: Tensor = self._network((scaled - mean) / deviation, trimap.float() / 255)
         return alpha.float()
-
-
-@cache
-def _workers(count: int) -> ThreadPoolExecutor:
-    """Threads that reckon on one core each: the network's layers are too small to be shared by several."""
-    pool, all_there = ThreadPoolExecutor(count), Barrier(count)
-
-    def settle(_: int) -> None:
-        torch.set_num_threads(1)
-        all_there.wait()
-
-    list(pool.map(settle, range(count)))
-    # torch gives the last number that was set to threads that begin later
-    torch.set_num_threads(count)
-    return pool
 
 
 def _same(then: SolvedTile, picture: Tensor, trimap: Tensor) -> bool:
