@@ -35,7 +35,7 @@ from autohair_video.matting.subject import (
     upper_limit,
 )
 from autohair_video.matting.temporal import Solved, smooth_alpha, smooth_probability, with_later
-from autohair_video.matting.trimap import draw_trimap
+from autohair_video.matting.trimap import draw_trimap, guess_levels
 from autohair_video.models.fused import can_fuse, fuse
 from autohair_video.options import MatterOptions, Tier
 from autohair_video.prepare import Prepared, prepare, prepare_all
@@ -81,6 +81,7 @@ class Matter:
         if self.options.temporal.mode == "off":
             tiles = replace(tiles, reuse=False)
         self.solve = BandSolver(self._network("matter", matter), tiles)
+        self.solve_still = self.solve.at(self.options.still_tiles)
 
     def _network(self, role: Role, own: str | Path | None) -> nn.Module:
         network = load_network(own or f"{role}-{self.tier}", role=role)
@@ -258,12 +259,12 @@ class Matter:
         _check_choice(guide, trimap)
         if trimap is not None:
             known = trimap.to(self.device)
-            alpha, _ = self._solve(pictures, known, ())
+            alpha = self.solve_still.follow(pictures, known)[0]
             alpha, mixture = self._finish(alpha, guide, None)
             return Matte(alpha, trimap=known, mixture=mixture)
         kept = self._kept(self.segment(rgb), pictures, (Fraction(guide.subject.at_s),), guide, None)
         drawn = self._draw(kept.seen, (None,), pictures, None)
-        alpha, known, _ = self._close(pictures, drawn, drawn, ())
+        alpha, known, _ = self._close(self.solve_still, pictures, drawn, drawn, (), kept.seen)
         alpha, mixture = self._finish(alpha, guide, kept.others)
         return Matte(alpha, trimap=known, mixture=mixture, notices=kept.notices)
 
@@ -279,11 +280,12 @@ class Matter:
             with watch("trimap"):
                 drawn = self._draw(kept.seen, motions, pictures, state.drawn)
                 trimap = self._grown(drawn, motions, last)
-            alpha, trimap, tiles = self._close(pictures, drawn, trimap, state.tiles)
+            alpha, trimap, tiles = self._close(self.solve, pictures, drawn, trimap, state.tiles, kept.seen)
             state = replace(state, drawn=drawn[-1:])
         else:
             trimap = given.to(self.device)
-            alpha, tiles = self._solve(pictures, trimap, state.tiles)
+            with watch("matte"):
+                alpha, tiles = self.solve.follow(pictures, trimap, state.tiles)
         waiting = []
         with watch("temporal"):
             for n, motion in enumerate(motions):
@@ -343,23 +345,26 @@ class Matter:
         return torch.cat([*shot, drawn[cut:]])
 
     def _close(
-        self, pictures: Tensor, drawn: Tensor, trimap: Tensor, tiles: tuple[SolvedTile, ...]
+        self,
+        solver: BandSolver,
+        pictures: Tensor,
+        drawn: Tensor,
+        trimap: Tensor,
+        tiles: tuple[SolvedTile, ...],
+        seen: Tensor,
     ) -> tuple[Tensor, Tensor, tuple[SolvedTile, ...]]:
         """The closed loop: alpha, the trimap grown until alpha is settled at its rim, and the tiles."""
-        alpha, tiles = self._solve(pictures, trimap, tiles)
+        guess = guess_levels(seen[:, :1], (pictures.shape[2], pictures.shape[3]))
+        with self.watch("matte"):
+            alpha, tiles = solver.follow(pictures, trimap, tiles, guess)
         for _ in range(self.options.trimap.rounds):
             grown = grow_band(alpha, trimap, drawn)
             if torch.equal(grown, trimap):
                 break
             trimap = grown
-            alpha, tiles = self._solve(pictures, trimap, tiles)
+            with self.watch("matte"):
+                alpha, tiles = solver.follow(pictures, trimap, tiles, guess)
         return alpha, trimap, tiles
-
-    def _solve(
-        self, pictures: Tensor, trimap: Tensor, tiles: tuple[SolvedTile, ...]
-    ) -> tuple[Tensor, tuple[SolvedTile, ...]]:
-        with self.watch("matte"):
-            return self.solve.follow(pictures, trimap, tiles)
 
     def _kept(
         self,

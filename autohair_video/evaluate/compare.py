@@ -137,7 +137,7 @@ def run_compare(
     frames = _source_frames(source, options.frames)
     first = next(frames)
     loaded = matter() if callable(matter) else matter
-    engines = {name: loaded.solve if name == "dim" else _classical(name) for name in options.engines}
+    engines = {name: loaded.solve_still if name == "dim" else _classical(name) for name in options.engines}
     seeing = {name: load() for name, load in (segmenters or {}).items()}
     study = _Study(seeing or {"DeepLab": loaded.segment}, engines, options, progress)
     compared = (study.frame(label, rgb.to(loaded.device)) for label, rgb in chain([first], frames))

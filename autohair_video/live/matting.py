@@ -23,7 +23,7 @@ from autohair_video.live.settings import LiveOptions, Settings
 from autohair_video.matting.matte import SolvedTile
 from autohair_video.matting.motion import Motion, estimate_motions
 from autohair_video.matting.temporal import Mean, Solved, smooth_alpha, smooth_probability
-from autohair_video.matting.trimap import draw_trimap
+from autohair_video.matting.trimap import draw_trimap, guess_levels
 from autohair_video.media.camera import Picture, Shot
 from autohair_video.options import SegmentOptions, TemporalOptions, TileOptions, TrimapOptions
 from autohair_video.pipeline import Matter
@@ -111,7 +111,8 @@ class LiveMatter:
             trimap = draw_trimap(seen.value, size=size, options=form, before=before)
         with watch("matte"):
             solver = self._matter.solve.at(tiles_for(size[0]))
-            alpha, tiles = solver.follow(samples, trimap, past.tiles if steadied and past else ())
+            guess = guess_levels(seen.value[:, :1], size)
+            alpha, tiles = solver.follow(samples, trimap, past.tiles if steadied and past else (), guess)
         with watch("temporal"):
             last = past.solved if past else None
             solved = smooth_alpha(last, motion, samples, alpha, trimap, steady)
@@ -156,7 +157,7 @@ def tiles_for(height_px: int) -> TileOptions:
     [160, 192, 128]
     """
     tile_px = next((px for px in _ROW_TILES_PX if px >= height_px), _TILE_PX)
-    return TileOptions(tile_px=tile_px, overlap_px=_OVERLAP_PX)
+    return TileOptions(tile_px=tile_px, overlap_px=_OVERLAP_PX, double_below_px=0)
 
 
 def as_frames(picture: Picture, time_ms: int, *, duration_ms: int) -> FrameBatch:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from autohair_video.devices import cores, on_each_core
 from autohair_video.matting.tiles import Tile, blend_tiles, cut_tiles, plan_tiles
-from autohair_video.matting.trimap import UNKNOWN, keep_known
+from autohair_video.matting.trimap import UNKNOWN, is_unknown, keep_known
 from autohair_video.options import TileOptions
 
 # ImageNet's mean and standard deviation, which both networks were trained under
@@ -41,7 +41,8 @@ _AROUND: Final = 2
 class SolvedTile:
     """A tile as it was when it was last solved.
 
-    ``picture`` (3, S, S) uint8 RGB, ``trimap`` (1, S, S) uint8, ``alpha`` (1, S, S) float32.
+    ``picture`` (3, S, S) uint8 RGB, ``trimap`` (1, S, S) uint8, with the guess in it if there was one,
+    ``alpha`` (1, S, S) float32.
     """
 
     tile: Tile
@@ -82,7 +83,11 @@ class BandSolver:
 
     @torch.inference_mode()
     def follow(
-        self, pictures: Tensor, trimap: Tensor, before: Sequence[SolvedTile] = ()
+        self,
+        pictures: Tensor,
+        trimap: Tensor,
+        before: Sequence[SolvedTile] = (),
+        guess: Tensor | None = None,
     ) -> tuple[Tensor, tuple[SolvedTile, ...]]:
         """Alpha of consecutive frames; tiles that did not change since they were solved keep theirs.
 
@@ -91,26 +96,60 @@ class BandSolver:
             trimap: as for a call.
             before: the tiles of the frame before, whose ``frame`` is -1, or of these very frames, solved
                 with another trimap.
+            guess: (N, 1, H, W) uint8 from `trimap.guess_levels`: what the unknown pixels probably are. A
+                network that takes no guess does not see it.
 
         Returns:
             Alpha as for a call, and all tiles that it was made of.
         """
+        told = trimap
+        if guess is not None and getattr(self._network, "takes_guess", False):
+            told = torch.where(trimap == UNKNOWN, guess, trimap)
+        long_side = max(pictures.shape[2:])
+        if long_side < self._options.double_below_px:
+            alpha, solved = self._follow_doubled(pictures, told, before)
+        elif long_side < self._options.both_below_px:
+            doubled, solved = self._follow_doubled(pictures, told, before)
+            alpha = (doubled + self._follow(pictures, told, ())[0]) / 2
+        else:
+            alpha, solved = self._follow(pictures, told, before)
+        return keep_known(alpha, trimap), solved
+
+    def _follow_doubled(
+        self, pictures: Tensor, trimap: Tensor, before: Sequence[SolvedTile]
+    ) -> tuple[Tensor, tuple[SolvedTile, ...]]:
+        larger = F.interpolate(pictures.float(), scale_factor=2.0, mode="bicubic").round().clamp(0, 255)
+        known = F.interpolate(trimap, scale_factor=2.0, mode="nearest")
+        alpha, solved = self._follow(larger.to(torch.uint8), known, before, block_px=2 * _BLOCK_PX)
+        return F.avg_pool2d(alpha, 2), solved
+
+    def _follow(
+        self,
+        pictures: Tensor,
+        trimap: Tensor,
+        before: Sequence[SolvedTile],
+        block_px: int = _BLOCK_PX,
+    ) -> tuple[Tensor, tuple[SolvedTile, ...]]:
         o = self._options
         places = [solved.tile for solved in before]
         tiles = plan_tiles(trimap, tile_px=o.tile_px, overlap_px=o.overlap_px, before=places)
-        if not tiles:
-            return (trimap > 0).float(), ()
-        cut, known = (cut_tiles(x, tiles, tile_px=o.tile_px) for x in (pictures, trimap))
-        solved = self._solve_changed(tiles, cut, known, before)
         n, _, height, width = pictures.shape
+        if not tiles:
+            return pictures.new_zeros((n, 1, height, width), dtype=torch.float32), ()
+        cut, known = (cut_tiles(x, tiles, tile_px=o.tile_px) for x in (pictures, trimap))
+        solved = self._solve_changed(tiles, cut, known, before, block_px)
         alphas = torch.stack([tile.alpha for tile in solved])
-        alpha = blend_tiles(alphas, tiles, frames=n, size=(height, width), overlap_px=o.overlap_px)
-        return keep_known(alpha, trimap), solved
+        return blend_tiles(alphas, tiles, frames=n, size=(height, width), overlap_px=o.overlap_px), solved
 
     def _solve_changed(
-        self, tiles: tuple[Tile, ...], pictures: Tensor, trimaps: Tensor, before: Sequence[SolvedTile]
+        self,
+        tiles: tuple[Tile, ...],
+        pictures: Tensor,
+        trimaps: Tensor,
+        before: Sequence[SolvedTile],
+        block_px: int,
     ) -> tuple[SolvedTile, ...]:
-        """Solves what changed, all of a batch together."""
+        """Solves what changed, all of a batch together; ``block_px`` are `_BLOCK_PX` of the frame."""
         # Looking is as dear as solving where each look waits for an accelerator.
         follows = self._options.reuse and pictures.device.type == "cpu"
         pool = [*before]
@@ -119,7 +158,7 @@ class BandSolver:
         sources = []
         for i, tile in enumerate(tiles):
             known = own.get(tile, latest.get(tile.place) if follows else None)
-            if known is None or not _same(pool[known], pictures[i], trimaps[i]):
+            if known is None or not _same(pool[known], pictures[i], trimaps[i], block_px):
                 known = len(pool)
                 pool.append(SolvedTile(tile, pictures[i], trimaps[i], trimaps[i].float()))
             latest[tile.place] = known
@@ -150,14 +189,14 @@ class BandSolver:
         return alpha.float()
 
 
-def _same(then: SolvedTile, picture: Tensor, trimap: Tensor) -> bool:
+def _same(then: SolvedTile, picture: Tensor, trimap: Tensor, block_px: int) -> bool:
     """Whether what was solved then is still right: the band hardly wider, the pixels at it the same."""
-    if int(((trimap != then.trimap) & (then.trimap != UNKNOWN)).sum()) > _FEW:
+    if int(((trimap != then.trimap) & ~is_unknown(then.trimap)).sum()) > _FEW * (block_px / _BLOCK_PX) ** 2:
         return False
-    band = F.max_pool2d((trimap == UNKNOWN).float(), _BLOCK_PX)
+    band = F.max_pool2d(is_unknown(trimap).float(), block_px)
     near = F.max_pool2d(band, 2 * _AROUND + 1, stride=1, padding=_AROUND)
     difference = picture.float() - then.picture.float()
-    mean = F.avg_pool2d(difference, _BLOCK_PX).abs()
-    square = F.avg_pool2d(difference.square(), _BLOCK_PX)
+    mean = F.avg_pool2d(difference, block_px).abs()
+    square = F.avg_pool2d(difference.square(), block_px)
     changed = (mean > _MEAN_NOISE) | (square > _PIXEL_NOISE**2)
     return not bool((changed & (near > 0)).any())

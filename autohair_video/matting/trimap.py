@@ -177,6 +177,25 @@ def _distance_to(mask: _Mask) -> _Map:
     return np.asarray(far, np.float32)
 
 
+def guess_levels(person: Tensor, size: tuple[int, int]) -> Tensor:
+    """What unknown pixels probably are, in the values that a matting network reads in a trimap.
+
+    Args:
+        person: (N, 1, h, w) float in 0..1, probability of the person in whole frames.
+        size: height and width of the frames in pixels.
+
+    Returns:
+        (N, 1, H, W) uint8 from 64 (background) to 191 (foreground).
+    """
+    grown = F.interpolate(person, size, mode="bilinear", align_corners=False)
+    return (64.5 + 127 * grown).to(torch.uint8)
+
+
+def is_unknown(trimap: Tensor) -> Tensor:
+    """Where a uint8 trimap, with or without a guess in it, is neither 0 nor 255."""
+    return (trimap != BACKGROUND) & (trimap != FOREGROUND)
+
+
 def quantise_trimap(trimap: Tensor) -> Tensor:
     """A uint8 trimap of any shape with only 0, 128 and 255.
 

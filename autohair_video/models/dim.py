@@ -104,13 +104,16 @@ class MobileDIM(nn.Module):
     Layers at the full size are what costs on a CPU, so there are none: the encoder begins with a
     stride, the picture itself reaches the last decoder stage folded into channels (pixel-unshuffle),
     and the result is unfolded again (pixel-shuffle). The trimap goes in one-hot, beside what the known
-    pixels tell of the unknown ones (`colour_hints`). Sides must be multiples of 32.
+    pixels tell of the unknown ones (`colour_hints`) and what the segmenter guesses of them (guidance as in
+    Yu et al., "Mask Guided Matting via Progressive Refinement Network", CVPR 2021). Sides must be multiples
+    of 32.
 
     The last decoder stage sees no further than two of its pixels, and on a CPU in use it is run only in
     blocks that hold unknown pixels: of a tile most is known, and costs nothing there.
     """
 
     stride = 32
+    takes_guess = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,10 +129,15 @@ class MobileDIM(nn.Module):
         self.alpha = nn.Conv2d(32, 4, 1)
 
     def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
-        """Alpha of each pixel; arguments and result as in `DeepImageMatting.forward`."""
-        known = one_hot_trimap(trimap)
+        """Alpha of each pixel; arguments and result as in `DeepImageMatting.forward`.
+
+        But here unknown is all of ``trimap`` from 0.25 to 0.75, and the value is a guess: 0.25 where it is
+        likely background, 0.75 where it is likely foreground, 0.5 where nothing is known.
+        """
+        known, guess = one_hot_trimap(trimap), (2 * trimap - 0.5).clamp(0, 1)
         dtype = self.alpha.weight.dtype
-        x = torch.cat([part.to(dtype) for part in (image, known, colour_hints(image, known))], dim=1)
+        parts = image, known, colour_hints(image, known), guess
+        x = torch.cat([part.to(dtype) for part in parts], dim=1)
         x = x.contiguous(memory_format=torch.channels_last)
         s2 = self.encoder[:2](x)
         s4 = self.encoder[2:4](s2)
@@ -160,8 +168,8 @@ class MobileDIM(nn.Module):
 # A block's frame, row and column.
 _Block = tuple[int, int, int]
 
-# Picture, one-hot trimap, hints.
-_INPUTS = 3 + 3 + 4
+# Picture, one-hot trimap, hints, guess.
+_INPUTS = 3 + 3 + 4 + 1
 # Side of a block, and what the last decoder stage needs around it, in its own pixels.
 _BLOCK, _HALO = 16, 2
 # The hints are made on a picture this much smaller.

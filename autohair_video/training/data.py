@@ -25,7 +25,7 @@ from autohair_video.training.degrade import degrade, jitter
 from autohair_video.training.layer import Floats, disc_kernel, motion_kernel
 from autohair_video.training.layers import PATTERN, read_layer
 from autohair_video.training.shapes import between
-from autohair_video.training.trimaps import random_trimap
+from autohair_video.training.trimaps import random_trimap, with_guess
 
 _PACKED_PHOTO_PX = 480
 
@@ -34,7 +34,8 @@ _PACKED_PHOTO_PX = 480
 class MatteSample:
     """One crop, or with a leading batch dimension several; all float32.
 
-    ``image`` (3, S, S) is the degraded composite in 0..1, ``trimap`` (1, S, S) holds 0, 0.5 and 1,
+    ``image`` (3, S, S) is the degraded composite in 0..1, ``trimap`` (1, S, S) holds 0, 1, and between
+    0.25 and 0.75 what is unknown (see `trimaps.with_guess`),
     ``alpha`` (1, S, S) is exact. ``foreground`` and ``background`` (3, S, S) are undegraded:
     alpha * foreground + (1 - alpha) * background is the composite before its degradation.
     """
@@ -100,7 +101,7 @@ def sample(source: MatteSource, rng: np.random.Generator, *, size: int = 256) ->
     if rng.random() < 0.15:
         foreground = _spill(foreground, background, alpha, rng)
     image = degrade(alpha * foreground + (1 - alpha) * background, rng)
-    trimap = random_trimap(alpha[..., 0], rng)
+    trimap = with_guess(random_trimap(alpha[..., 0], rng), alpha[..., 0], rng)
     return MatteSample(
         _planes(image),
         _planes(trimap[..., None]),
@@ -141,11 +142,11 @@ def _foreground(source: MatteSource, rng: np.random.Generator, size: int) -> Flo
         below = _cut(_read(source, rng), rng, size)
         rgba = rgba + below * (1 - rgba[..., 3:])
     draw = rng.random()
-    if draw < 0.55:  # no lens is perfectly sharp
+    if draw < 0.4:  # not every lens is perfectly sharp; small video is
         rgba = cv2.GaussianBlur(rgba, (0, 0), float(rng.uniform(0.3, 0.8)))
-    elif draw < 0.63:
+    elif draw < 0.48:
         rgba = cv2.filter2D(rgba, -1, disc_kernel(between(rng, 1, 7)))
-    elif draw < 0.69:
+    elif draw < 0.54:
         rgba = cv2.filter2D(rgba, -1, motion_kernel(rng.uniform(3, 25), rng.uniform(0, np.pi)))
     return np.clip(rgba, 0, 1)
 
@@ -181,7 +182,9 @@ def _about_mixed(
     alpha: NDArray[np.uint8], rng: np.random.Generator, size: int
 ) -> tuple[float, NDArray[np.floating[Any]]]:
     # Side and centre (x, y), in the layer's pixels, of a crop about a mixed pixel.
-    side = min(between(rng, 0.75 * size, 2 * size), *alpha.shape)
+    # small video shows large things: there edges are sharp, and a strand is thinner than a pixel
+    near, far = (1.6, 2.5) if rng.random() < 0.35 else (0.75, 2.0)
+    side = min(between(rng, near * size, far * size), *alpha.shape)
     mixed = np.flatnonzero((alpha > 5) & (alpha < 250))
     pixel = mixed[rng.integers(len(mixed))] if len(mixed) else rng.integers(alpha.size)
     y, x = np.unravel_index(pixel, alpha.shape)

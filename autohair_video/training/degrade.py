@@ -8,6 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from autohair_video.media.recode import through_h264
 from autohair_video.training.layer import Floats
 
 
@@ -26,8 +27,10 @@ def degrade(image: Floats, rng: np.random.Generator, *, clean: float = 0.3) -> F
         image = sharpen(image, rng.uniform(0.3, 1.5))
     if u() < 0.5:
         image = average_chroma(image)
-    if u() < 0.65:
+    if u() < 0.35:
         image = compress(image, int(rng.integers(30, 96)))
+    elif u() < 0.45:
+        image = compress_as_video(image, int(rng.integers(12, 38)))
     return np.clip(image, 0, 1).astype(np.float32)
 
 
@@ -62,11 +65,17 @@ def average_chroma(image: Floats) -> Floats:
 
 
 def compress(image: Floats, quality: int) -> Floats:
-    """Artefacts of a JPEG of this quality (1..100), which stand for those of video as well."""
+    """Artefacts of a JPEG of this quality (1..100)."""
     bgr = (np.clip(image[..., ::-1], 0, 1) * 255 + 0.5).astype(np.uint8)
     _, packed = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.float32)
     return np.asarray(decoded[..., ::-1] / np.float32(255))
+
+
+def compress_as_video(image: Floats, crf: int) -> Floats:
+    """Artefacts of an H.264 key frame at this rate factor (0..51); sides are even."""
+    levels = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return np.asarray(through_h264(levels, crf=crf) / np.float32(255), np.float32)
 
 
 def rescale(image: Floats, factor: float) -> Floats:

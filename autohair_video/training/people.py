@@ -19,6 +19,7 @@ from autohair_video.training.backdrops import Photo, backdrop
 from autohair_video.training.degrade import degrade
 from autohair_video.training.labels import CROWD, Labelled, load
 from autohair_video.training.loop import Batch
+from autohair_video.training.shapes import between, blob, polygon, random_colour
 
 Floats = NDArray[np.float32]
 
@@ -86,6 +87,8 @@ class PeopleSamples:
 
     def _moved(self, size: int) -> tuple[Floats, Floats, Floats]:
         scene = backdrop(self._scenes, self._rng, size)
+        if self._rng.random() < 0.4:
+            scene = _cluttered(scene, self._scenes, self._rng)
         truth = np.zeros((size, size, 2), np.float32)
         weight = np.ones_like(truth)
         gain = _light(self._rng)
@@ -93,6 +96,8 @@ class PeopleSamples:
             item, knows_hair = self._pick(whole=False)
             view = self._view(item, size)
             alpha = np.clip((view[..., 3:4] - 0.35) / 0.5, 0, 1)
+            if self._rng.random() < 0.35:
+                alpha = _pierced(alpha, self._rng)
             person = _dressed(view[..., :3], self._rng) if self._rng.random() < 0.45 else view[..., :3]
             scene = alpha * np.clip(person * gain, 0, 1) + (1 - alpha) * scene
             hair = np.clip(view[..., 4:5], 0, 1)
@@ -231,6 +236,51 @@ def _dressed(picture: Floats, rng: np.random.Generator) -> Floats:
         cloth = rng.random(3).astype(np.float32) ** np.float32(1.5) * grain
         picture = picture * (1 - share) + cloth * share
     return picture.astype(np.float32)
+
+
+def _cluttered(scene: Floats, scenes: Sequence[Photo], rng: np.random.Generator) -> Floats:
+    """The scene with a few things in it, many of them in the colours of skin, hair and wood."""
+    size = len(scene)
+    for _ in range(int(rng.integers(1, 6))):
+        centre, radius = rng.uniform(0, size, 2), size * between(rng, 0.04, 0.35)
+        outline = polygon(rng, centre, radius) if rng.random() < 0.6 else blob(rng, centre, radius)
+        thing = backdrop(scenes, rng, size)
+        if rng.random() < 0.6:
+            grain = 0.5 + thing.mean(-1, keepdims=True)
+            thing = np.clip(random_colour(rng, hue=(0.0, 0.14)) * grain, 0, 1)
+        share = _drawn(outline, size)
+        scene = share * thing + (1 - share) * scene
+    return np.asarray(scene, np.float32)
+
+
+def _pierced(alpha: Floats, rng: np.random.Generator) -> Floats:
+    """A body (S, S, 1) with gaps below its head, where the scene is seen through it as past a bent arm.
+
+    The drawn labels and the teachers have filled most of those that the photos show.
+    """
+    body = np.asarray(alpha[..., 0] > 0.5)
+    rows = np.flatnonzero(body.any(axis=1))
+    depth = cv2.distanceTransform(body.astype(np.uint8), cv2.DIST_L2, 5)
+    reach = float(depth.max())
+    if not 6 < reach < 0.3 * len(alpha):  # a close-up shows no gaps
+        return alpha
+    rim = (depth > 0.12 * reach) & (depth < 0.45 * reach)
+    rim[: rows[0] + np.ptp(rows) // 3] = False
+    ys, xs = np.nonzero(rim)
+    for pixel in rng.integers(len(ys), size=int(rng.integers(1, 4))) if len(ys) else ():
+        centre, radius = np.array([xs[pixel], ys[pixel]]), reach * between(rng, 0.07, 0.3)
+        outline = polygon(rng, centre, radius) if rng.random() < 0.5 else blob(rng, centre, radius, rough=0.2)
+        outline = centre + (outline - centre) * [rng.uniform(0.4, 1), rng.uniform(1, 1.6)]
+        alpha = alpha * (1 - _drawn(outline, len(alpha)))
+    return alpha
+
+
+def _drawn(outline: NDArray[np.floating], size: int) -> Floats:
+    """The inside of an outline (K, 2), with a soft edge: (size, size, 1)."""
+    inside = np.zeros((size, size), np.uint8)
+    cv2.fillPoly(inside, [np.rint(outline).astype(np.int32)], 255)
+    soft = cv2.GaussianBlur(inside, (0, 0), 0.7)[..., None]
+    return np.asarray(soft / np.float32(255), np.float32)
 
 
 def _tensor(array: NDArray[np.float32]) -> torch.Tensor:

@@ -10,11 +10,12 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from autohair_video.errors import InputError
 from autohair_video.models.deeplab import DeepLabV3Plus
-from autohair_video.models.dim import DeepImageMatting, MobileDIM
+from autohair_video.models.dim import DeepImageMatting, MobileDIM, one_hot_trimap
 from autohair_video.training.backdrops import load_photos
 from autohair_video.training.data import MatteCrops, MatteSource, collate
 from autohair_video.training.init import start_matter, start_segmenter
@@ -142,7 +143,7 @@ def segmenter_loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
 
 def matter_loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
     """DIM's two losses over the unknown band, a Laplacian pyramid and gradients."""
-    truth, unknown = batch["alpha"], (batch["trimap"] == 0.5).float()
+    truth, unknown = batch["alpha"], one_hot_trimap(batch["trimap"])[:, 1:2]
     mean, deviation = _MEAN.to(truth.device), _DEVIATION.to(truth.device)
     solved = model((batch["image"] - mean) / deviation, batch["trimap"]).float()
     alpha = torch.where(unknown > 0, solved, truth)
@@ -156,10 +157,18 @@ def matter_loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
 
 
 def _load_start(model: nn.Module, start: Path) -> None:
-    """Take what fits from a weights file: a layer of another shape, or not in it, keeps its random start."""
-    own = model.state_dict()
-    given = read_state(start)
-    model.load_state_dict(own | {n: t for n, t in given.items() if n in own and t.shape == own[n].shape})
+    """Take what fits from a weights file: a layer of another shape, or not in it, keeps its random start.
+
+    A convolution that has more inputs than in the file does not heed the last ones at first.
+    """
+    own, fitting = model.state_dict(), dict[str, Tensor]()
+    for name, given in read_state(start).items():
+        wanted = own[name].shape if name in own else None
+        if wanted and given.dim() == 4 and given.shape[1] < wanted[1]:
+            given = F.pad(given, (0, 0, 0, 0, 0, wanted[1] - given.shape[1]))
+        if given.shape == wanted:
+            fitting[name] = given
+    model.load_state_dict(own | fitting)
 
 
 def _seed(seed: int) -> None:

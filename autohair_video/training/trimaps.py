@@ -15,6 +15,7 @@ import torch
 from autohair_video.matting import trimap as product
 from autohair_video.training.backdrops import noise
 from autohair_video.training.layer import Floats
+from autohair_video.training.shapes import between
 
 _WRONG: Final = 0.1  # a known pixel that is further than this from alpha is wrong
 
@@ -44,6 +45,27 @@ def with_islands(trimap: Floats, rng: np.random.Generator) -> Floats:
         far = ((rows - y) / radii[0]) ** 2 + ((columns - x) / radii[1]) ** 2
         made[far < 2 * waver] = 0.5
     return np.asarray(made, np.float32)
+
+
+def with_guess(trimap: Floats, alpha: Floats, rng: np.random.Generator) -> Floats:
+    """The trimap with a segmenter's guess in its unknown pixels, or in three of ten none.
+
+    The guess is about alpha without what is thin, blurred, more or less sure, and wavering in large patches,
+    so that it can be wrong there. It is told by values from 0.25 (background) to 0.75 (foreground).
+    """
+    if rng.random() < 0.3:
+        return trimap
+    height, width = alpha.shape
+    seen = alpha
+    if rng.random() < 0.6:
+        side = 2 * int(np.exp(rng.uniform(0, np.log(12)))) + 1
+        kind = cv2.MORPH_OPEN if rng.random() < 0.6 else cv2.MORPH_CLOSE
+        seen = cv2.morphologyEx(seen, kind, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    seen = cv2.GaussianBlur(seen, (0, 0), float(np.exp(rng.uniform(np.log(0.7), np.log(8)))))
+    waver = noise(rng, max(height, width), cells=int(rng.integers(2, 24)))[:height, :width, 0] - 0.5
+    sure, unsteady = between(rng, 0.8, 10), rng.uniform(0, 10)
+    guess = 1 / (1 + np.exp(-(sure * (2 * seen - 1) + unsteady * waver)))
+    return np.where(trimap == 0.5, 0.25 + 0.5 * guess, trimap).astype(np.float32)
 
 
 def _without_islands(alpha: Floats, rng: np.random.Generator) -> Floats:

@@ -36,7 +36,7 @@ class HandMadeMatter:
     """The stages of a Matter, without weights files."""
 
     segment: Segmenter
-    solve: BandSolver
+    solve_still: BandSolver
     device: torch.device
 
 

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from autohair_video.matting.matte import BandSolver, SolvedTile
+from autohair_video.matting.trimap import UNKNOWN, guess_levels
 from autohair_video.models.dim import MobileDIM
 from autohair_video.options import TileOptions
 
-TILES = TileOptions(tile_px=64, overlap_px=16, batch=3)
+TILES = TileOptions(tile_px=64, overlap_px=16, batch=3, double_below_px=0)
 
 
 class GreenIsAlpha(nn.Module):
@@ -29,6 +30,18 @@ class GreenIsAlpha(nn.Module):
         assert image.shape[2:] == trimap.shape[2:] == (64, 64)
         self._solved.append(len(image))
         return image[:, 1:2] * self.scale + 0.456
+
+
+class WhatItIsTold(nn.Module):
+    """Alpha is the value of the trimap."""
+
+    def __init__(self, *, takes_guess: bool) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.takes_guess = takes_guess
+
+    def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
+        return trimap * self.scale
 
 
 def pictures(n: int, height: int, width: int) -> Tensor:
@@ -58,6 +71,29 @@ def test_alpha_is_the_networks_in_the_band_and_the_trimaps_elsewhere() -> None:
     assert torch.equal(alpha[trimap == 0], torch.zeros_like(alpha[trimap == 0]))
 
 
+def test_the_guess_reaches_networks_that_take_one_and_no_others() -> None:
+    trimap, person = band(150, 200)[:1], torch.linspace(0, 1, 50).expand(1, 1, 30, 50)
+    guess, unknown = guess_levels(person, (150, 200)), trimap == UNKNOWN
+    picture = pictures(1, 150, 200)
+    told, _ = BandSolver(WhatItIsTold(takes_guess=True), TILES).follow(picture, trimap, guess=guess)
+    torch.testing.assert_close(told[unknown] * 255, guess[unknown].float())
+    assert torch.equal(told[~unknown], (trimap[~unknown] > 0).float())
+    plain, _ = BandSolver(WhatItIsTold(takes_guess=False), TILES).follow(picture, trimap, guess=guess)
+    torch.testing.assert_close(plain[unknown], torch.full_like(plain[unknown], 128 / 255))
+
+
+def test_tiles_keep_their_alpha_while_only_the_guess_trembles() -> None:
+    network, trimap, picture = GreenIsAlpha(), band(64, 64)[:1], pictures(1, 64, 64)
+    network.takes_guess = True
+    solver = BandSolver(network, TILES)
+    sure, less_sure = (torch.full((1, 1, 64, 64), level, dtype=torch.uint8) for level in (180, 170))
+    first, solved = solver.follow(picture, trimap, guess=sure)
+    before = [tile.for_next() for tile in solved]
+    then, _ = solver.follow(noisy(picture, 1), trimap, before, guess=less_sure)
+    assert torch.equal(first, then)
+    assert network.tiles == 1
+
+
 def test_cost_follows_the_band_and_not_the_frame() -> None:
     small, large, nothing = GreenIsAlpha(), GreenIsAlpha(), GreenIsAlpha()
     BandSolver(small, TILES)(torch.rand(2, 3, 150, 200), band(150, 200))
@@ -65,6 +101,47 @@ def test_cost_follows_the_band_and_not_the_frame() -> None:
     BandSolver(nothing, TILES)(torch.rand(2, 3, 150, 200), torch.zeros(2, 1, 150, 200, dtype=torch.uint8))
     assert 0 < large.tiles <= small.tiles + 3
     assert nothing.tiles == 0
+
+
+def test_small_frames_are_solved_at_twice_their_size() -> None:
+    """As many tiles as twice the frame needs, and the same alpha: here it is the picture's green."""
+    small, large = GreenIsAlpha(), GreenIsAlpha()
+    y, x = torch.meshgrid(torch.arange(150), torch.arange(200), indexing="ij")
+    picture = (x + y / 2).to(torch.uint8).expand(1, 3, 150, 200)
+    trimap = band(150, 200)[:1]
+    options = replace(TILES, double_below_px=201)
+    alpha, tiles = BandSolver(small, options).follow(picture, trimap)
+    unknown = trimap == 128
+    assert alpha.shape == trimap.shape
+    torch.testing.assert_close(alpha[unknown], picture[:, 1:2][unknown] / 255, rtol=0, atol=0.006)
+    assert torch.equal(alpha[~unknown], (trimap[~unknown] > 0).float())
+    BandSolver(large, TILES).follow(
+        *(x.repeat_interleave(2, 2).repeat_interleave(2, 3) for x in (picture, trimap))
+    )
+    assert small.tiles == large.tiles
+    _, again = BandSolver(small, options).follow(picture, trimap, [tile.for_next() for tile in tiles])
+    assert len(again) == len(tiles) == small.tiles, "and they are kept for the next frame"
+
+
+def test_alpha_of_both_sizes_is_their_mean() -> None:
+    class SideIsAlpha(GreenIsAlpha):
+        """Alpha tells the slope of the picture, which halves at twice its size."""
+
+        def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
+            slope = image[:, 1:2].diff(dim=3, append=2 * image[:, 1:2, :, -1:] - image[:, 1:2, :, -2:-1])
+            return slope * self.scale * 10
+
+    picture = torch.arange(0, 200, 2).to(torch.uint8).expand(1, 3, 100, 100)
+    trimap = torch.full((1, 1, 100, 100), 128, dtype=torch.uint8)
+    alone, twice, both = (
+        BandSolver(SideIsAlpha(), replace(TILES, double_below_px=double, both_below_px=mean)).follow(
+            picture, trimap
+        )[0]
+        for double, mean in ((0, 0), (101, 0), (0, 101))
+    )
+    middle = (0, 0, slice(20, 80), slice(20, 80))
+    assert alone[middle].mean() > 1.8 * twice[middle].mean() > 0
+    torch.testing.assert_close(both, (alone + twice) / 2)
 
 
 def test_frames_smaller_than_a_tile_are_solved() -> None:

@@ -17,6 +17,8 @@ from autohair_video.matting.trimap import (
     UNKNOWN,
     adaptive_trimap,
     fixed_trimap,
+    guess_levels,
+    is_unknown,
     keep_known,
     quantise_trimap,
 )
@@ -186,3 +188,13 @@ def test_known_pixels_get_the_trimaps_alpha() -> None:
     trimap = torch.tensor([0, 128, 255], dtype=torch.uint8).view(1, 1, 1, 3)
     alpha = torch.full((1, 1, 1, 3), 0.3)
     assert keep_known(alpha, trimap).flatten().tolist() == pytest.approx([0, 0.3, 1])
+
+
+def test_a_guess_says_unknown_for_every_probability_and_more_for_a_higher_one() -> None:
+    person = torch.tensor([[[[0.0, 0.25, 0.5, 0.75, 1.0]]]])
+    guess = guess_levels(person, (1, 5))
+    assert guess.flatten().tolist() == [64, 96, 128, 159, 191]
+    assert is_unknown(guess).all()
+    assert 0.25 <= 64 / 255 < 191 / 255 <= 0.75, "what a matting network reads as unknown"
+    known = torch.tensor([BACKGROUND, UNKNOWN, FOREGROUND], dtype=torch.uint8)
+    assert is_unknown(known).tolist() == [False, True, False]

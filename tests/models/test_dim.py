@@ -95,6 +95,20 @@ def test_the_mobile_network_solves_some_blocks_as_it_solves_the_whole() -> None:
     assert torch.equal(some[1, 0, :32, 96:], torch.ones(32, 64)), "what is far from the band is as known"
 
 
+def test_a_guess_is_heeded_where_the_trimap_is_unknown_and_leaves_the_known_alone() -> None:
+    torch.manual_seed(0)
+    network = MobileDIM().eval()
+    picture, trimap = torch.rand(1, 3, 64, 96), torch.full((1, 1, 64, 96), 0.5)
+    trimap[..., :32], trimap[..., 64:] = 0, 1
+    unknown = trimap == 0.5
+    likely, unlikely = (trimap.masked_fill(unknown, level) for level in (0.75, 0.25))
+    assert torch.equal(one_hot_trimap(likely), one_hot_trimap(trimap))
+    assert torch.equal(one_hot_trimap(unlikely), one_hot_trimap(trimap))
+    with torch.inference_mode():
+        difference = (network(picture, likely) - network(picture, unlikely)).abs()
+    assert difference[unknown].mean() > 1e-4
+
+
 def test_hints_solve_what_two_plain_colours_mix() -> None:
     """Between a red person and a blue wall the place of a colour between the two is alpha."""
     truth = torch.linspace(0, 1, 64).view(1, 1, 1, 64).expand(1, 1, 64, 64)

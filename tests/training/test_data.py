@@ -75,7 +75,8 @@ def test_a_sample_has_the_shapes_and_ranges_that_the_trainer_expects(source: Mat
         assert tensor.dtype == torch.float32
         assert tensor.min() >= 0
         assert tensor.max() <= 1
-    assert set(batch.trimap.unique().tolist()) <= {0.0, 0.5, 1.0}
+    unknown = (batch.trimap >= 0.25) & (batch.trimap <= 0.75)
+    assert set(batch.trimap[~unknown].unique().tolist()) <= {0.0, 1.0}
     mixed = (batch.alpha > 0.02) & (batch.alpha < 0.98)
     assert mixed.float().mean() > 0.02
 
@@ -160,6 +161,19 @@ def test_training_starts_from_whatever_fits(source: MatteSource, tmp_path: Path)
     assert trained["up4.0.bias"].shape == state["up4.0.bias"].shape
 
 
+def test_inputs_that_the_start_does_not_know_are_not_heeded_at_first(
+    source: MatteSource, tmp_path: Path
+) -> None:
+    state = {name: tensor.clone() for name, tensor in MobileDIM().state_dict().items()}
+    state["encoder.0.0.weight"] = state["encoder.0.0.weight"][:, :-1].contiguous()
+    save_file(state, tmp_path / "start.safetensors")
+    options = TrainOptions(steps=1, batch=1, crop_px=64, learning_rate=1e-9)
+    trained = load_file(train_matter(tmp_path, source, options, start=tmp_path / "start.safetensors"))
+    first = trained["encoder.0.0.weight"].float()
+    torch.testing.assert_close(first[:, :-1], state["encoder.0.0.weight"], atol=1e-3, rtol=0)
+    assert first[:, -1].abs().max() < 1e-6
+
+
 def test_a_folder_that_is_no_packed_set_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no packed training set"):
         MatteSource.unpack(tmp_path)
@@ -240,6 +254,7 @@ def test_a_guessed_trimap_is_sure_of_a_plain_body_and_unsure_at_its_edge() -> No
     [
         degrade.average_chroma,
         lambda p: degrade.compress(p, 95),
+        lambda p: degrade.compress_as_video(p, 20),
         lambda p: degrade.rescale(p, 0.5),
         lambda p: degrade.add_noise(p, np.random.default_rng(0), level=0.01),
         lambda p: degrade.sharpen(p, 1.0),
@@ -248,6 +263,15 @@ def test_a_guessed_trimap_is_sure_of_a_plain_body_and_unsure_at_its_edge() -> No
 def test_a_degraded_plain_picture_keeps_its_colour(change) -> None:
     plain = np.broadcast_to(np.float32([0.6, 0.4, 0.3]), (64, 64, 3))
     assert change(np.ascontiguousarray(plain)).mean((0, 1)) == pytest.approx([0.6, 0.4, 0.3], abs=0.01)
+
+
+def test_h264_loses_more_at_a_higher_rate_factor_and_keeps_the_picture() -> None:
+    y, x = np.mgrid[:64, :64]
+    grain = np.random.default_rng(0).normal(0, 0.05, (64, 64, 1))
+    picture = np.repeat((0.5 + 0.3 * np.sin(x / 9 + y / 5))[..., None] + grain, 3, -1).astype(np.float32)
+    errors = [np.abs(degrade.compress_as_video(picture, crf) - picture).mean() for crf in (0, 20, 40)]
+    assert errors[0] < errors[1] < errors[2] < 0.1
+    assert errors[0] < 0.01
 
 
 def test_averaged_chroma_keeps_luma() -> None:

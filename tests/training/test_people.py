@@ -8,7 +8,7 @@ import pytest
 
 from autohair_video.errors import InputError
 from autohair_video.training.labels import Labelled, from_drawn, load, save
-from autohair_video.training.people import PeopleSamples, _dressed, _squeezed
+from autohair_video.training.people import PeopleSamples, _cluttered, _dressed, _pierced, _squeezed
 
 
 def drawn() -> Labelled:
@@ -89,6 +89,31 @@ def test_other_clothes_change_colours_and_nothing_else(samples: PeopleSamples) -
     assert all(d.shape == plain.shape and d.min() >= 0 and d.max() <= 1.001 for d in dressed)
     spread = np.stack([d[-1, 0] for d in dressed]).std(axis=0)
     assert spread.min() > 0.05
+
+
+def test_gaps_lie_in_the_body_below_the_head_and_near_its_outline() -> None:
+    body = np.zeros((128, 128, 1), np.float32)
+    body[10:, 40:90] = 1
+    opened = []
+    for seed in range(30):
+        pierced = _pierced(body, np.random.default_rng(seed))
+        assert (pierced <= body).all()
+        opened.append(1 - pierced[..., 0][body[..., 0] > 0].mean())
+        assert pierced[10:30, 40:90].min() == 1
+    assert min(opened) > 0
+    assert max(opened) < 0.3
+    close_up = np.ones((128, 128, 1), np.float32)
+    assert np.array_equal(_pierced(close_up, np.random.default_rng(0)), close_up)
+
+
+def test_clutter_covers_a_part_of_the_scene() -> None:
+    scene, photos = np.full((64, 64, 3), 0.5, np.float32), [np.zeros((80, 80, 3), np.uint8)]
+    for seed in range(12):
+        made = _cluttered(scene, photos, np.random.default_rng(seed))
+        changed = (np.abs(made - scene) > 0.02).any(-1).mean()
+        assert (made.shape, made.dtype) == (scene.shape, scene.dtype)
+        assert 0 <= made.min() <= made.max() <= 1
+        assert 0 < changed < 1
 
 
 @pytest.mark.parametrize("size", [(60, 200), (200, 60), (60, 60), (60, 90)])

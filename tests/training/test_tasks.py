@@ -73,7 +73,7 @@ def test_a_matter_begins_as_imagenet_left_it_and_blind_to_the_trimap(shared: Pat
     path, network = shared / "init" / "mobilenet_v2_imagenet.safetensors", MobileDIM()
     start_matter(network, path)
     picture = torch.randn(1, 3, 64, 64)
-    extra = torch.randn(2, 1, 7, 64, 64)
+    extra = torch.randn(2, 1, 8, 64, 64)
     with torch.inference_mode():
         one, other = (network.encoder(torch.cat([picture, more], dim=1)) for more in extra)
     assert torch.equal(one, other)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autohair_video.training.trimaps import band_trimap, random_trimap, with_islands
+from autohair_video.training.trimaps import band_trimap, random_trimap, with_guess, with_islands
 
 
 def disc(side: int = 160, radius: float = 50) -> np.ndarray:
@@ -42,3 +42,23 @@ def test_some_trimaps_are_unsure_far_from_any_edge() -> None:
     made = [random_trimap(alpha, np.random.default_rng(seed)) == 0.5 for seed in range(60)]
     assert 0.1 < np.mean([unknown[inside].any() for unknown in made]) < 0.6
     assert 0.1 < np.mean([unknown[outside].any() for unknown in made]) < 0.6
+
+
+def test_a_guess_tells_of_alpha_in_the_unknown_only_and_can_be_wrong() -> None:
+    alpha = disc()
+    given = band_trimap(alpha, inward_px=15, outward_px=15)
+    unknown = given == 0.5
+    sides, wrong, told = [], [], 0
+    for seed in range(80):
+        made = with_guess(given, alpha, np.random.default_rng(seed))
+        assert np.array_equal(made[~unknown], given[~unknown])
+        guess = made[unknown]
+        assert guess.min() >= 0.25
+        assert guess.max() <= 0.75
+        if np.ptp(guess) > 0:
+            told += 1
+            sides.append(guess[alpha[unknown] > 0.9].mean() - guess[alpha[unknown] < 0.1].mean())
+            wrong.append(np.mean((guess > 0.5) != (alpha[unknown] > 0.5)))
+    assert 0.5 < told / 80 < 0.9
+    assert np.mean(np.array(sides) > 0) > 0.9
+    assert np.mean(np.array(wrong) > 0.1) > 0.1
