@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from autohair_video.devices import too_little_memory
+from autohair_video.devices import on_each_core, too_little_memory
 from autohair_video.frames import FrameBatch, FrameFormat, Matte
 from autohair_video.matting.composite import (
     Planes,
@@ -214,8 +214,8 @@ def _changed(planes: Planes, before: Tensor, after: Tensor, fmt: FrameFormat) ->
 
 
 def _coded_subject(source: Planes, alpha: Tensor, fmt: FrameFormat, foreground: Foreground) -> Planes:
-    luma = foreground(source[0], alpha)
-    chroma = foreground(torch.cat(source[1:], dim=1), chroma_alpha(alpha, fmt.chroma_size))
+    pictures = [(source[0], alpha), (torch.cat(source[1:], dim=1), chroma_alpha(alpha, fmt.chroma_size))]
+    luma, chroma = on_each_core(lambda picture: foreground(*picture), pictures, alpha.device)
     return luma, chroma[:, :1], chroma[:, 1:]
 
 

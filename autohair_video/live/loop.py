@@ -1,6 +1,6 @@
-"""A session: one thread reads the camera, one mattes, and whoever shows takes the newest picture.
+"""A session: one thread reads the camera, one mattes, one draws, and whoever shows takes the newest picture.
 
-camera thread -> Newest -> matting thread -> each viewer
+camera thread -> Newest -> matting thread -> drawing thread, one picture at a time -> each viewer
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -76,7 +77,7 @@ class Figures:
 class Live:
     """A session, from ``with`` to its end; its public methods may be called from any thread.
 
-    ``viewers`` get every picture on the matting thread, and must not keep it waiting.
+    ``viewers`` get every picture on the drawing thread, and must not keep it waiting.
     ``needs_composite``: viewers want the composite whatever view is chosen.
 
     Args:
@@ -109,6 +110,8 @@ class Live:
         self._lock, self._keeping = threading.Lock(), threading.Lock()
         self._quit = threading.Event()
         self._error: BaseException | None = None
+        self._drawing, self._drawn = ThreadPoolExecutor(1, "drawing"), Future[None]()
+        self._drawn.set_result(None)
         self._thread = threading.Thread(target=self._run, name="matting", daemon=True)
 
     def __enter__(self) -> Live:
@@ -123,6 +126,7 @@ class Live:
     ) -> None:
         self.quit()
         self._thread.join()
+        self._drawing.shutdown()
         self._scene.close()
         with self._keeping:
             recording = self._end_recording()
@@ -252,7 +256,7 @@ class Live:
         """`has_ended`, for whoever waits for it.
 
         Raises:
-            BaseException: whatever the matting thread has failed with.
+            BaseException: whatever matting or drawing has failed with.
         """
         if self._error is not None:
             raise self._error
@@ -273,8 +277,10 @@ class Live:
                 elif settings != rendered and self._matted is not None:
                     self._render_anew(self._matted, settings, rendered)
                 else:
+                    self._drawn.result()
                     continue
                 rendered = settings
+            self._drawn.result()
         except BaseException as exc:  # raised again by is_over
             self._error = exc
 
@@ -282,7 +288,8 @@ class Live:
         began_s = time.monotonic()
         picture = fitted(shot.picture, self.options.width, self.options.height)
         matted = self._matte(replace(shot, picture=picture), settings)
-        self._show(matted, settings, new=True)
+        self._drawn.result()
+        self._drawn = self._drawing.submit(self._show, matted, settings, new=True)
         ended_s = time.monotonic()
         self._pace.add(shot.number, ended_s)
         if self.options.adapt:
@@ -292,6 +299,7 @@ class Live:
         if _matte_of(settings) != _matte_of(before):
             self._live_matter.forget()
             matted = self._matte(matted.shot, settings)
+        self._drawn.result()
         self._show(matted, settings, new=False)
 
     def _matte(self, shot: Shot, settings: Settings) -> Matted:

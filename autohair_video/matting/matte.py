@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import ceil
 from typing import Final
 
@@ -23,8 +24,8 @@ from autohair_video.options import TileOptions
 # ImageNet's mean and standard deviation, which both networks were trained under
 _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
-# Tiles at once. On a CPU more than fit its caches take longer each; a GPU is idle with few.
-_BATCH = {"cpu": 2, "mps": 16, "cuda": 64}
+# Pixels at once. On a CPU more than fit its caches take longer each; a GPU is idle with few.
+_BATCH_PX: Final = {"cpu": 2 * 256**2, "mps": 16 * 256**2, "cuda": 64 * 256**2}
 
 # What the pixels of a block of 8x8 may differ by, of 255, and still be the same picture with other noise: in
 # the mean, and in the root of the mean square, which a strand raises that moves within its block.
@@ -62,7 +63,8 @@ class BandSolver:
     def __init__(self, network: nn.Module, options: TileOptions) -> None:
         self._network = network
         self._options = options
-        self._batch = options.batch or _BATCH[next(network.parameters()).device.type]
+        most_px = _BATCH_PX[next(network.parameters()).device.type]
+        self._batch = options.batch or max(1, most_px // options.tile_px**2)
 
     def at(self, options: TileOptions) -> BandSolver:
         """The same network with other options."""
@@ -171,8 +173,11 @@ class BandSolver:
     def _solve_all(self, tiles: Sequence[SolvedTile]) -> list[Tensor]:
         """(1, S, S) alpha of each tile, solved some at a time; on a CPU some on each core."""
         device = next(self._network.parameters()).device
-        count = max(1, min(self._batch, ceil(len(tiles) / cores(device))))
-        parts = [tiles[begin : begin + count] for begin in range(0, len(tiles), count)]
+        workers = cores(device)
+        # as many for each core, or some would wait for the others
+        count = min(len(tiles), workers * ceil(len(tiles) / (workers * self._batch)))
+        ends = [len(tiles) * i // count for i in range(count + 1)] if count else []
+        parts = [tiles[begin:end] for begin, end in pairwise(ends)]
         solved = on_each_core(self._solve_some, parts, device)
         return [alpha for part in solved for alpha in part]
 
