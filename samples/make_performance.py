@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     asked = parser.parse_args()
     if asked.sizes:
-        text = table([_bench(size, asked.frames, asked.device) for size in asked.sizes], asked.frames)
+        text = table({size: _bench(size, asked.frames, asked.device) for size in asked.sizes}, asked.frames)
         README.write_text(MARKS.sub(rf"\g<1>{text}\g<2>", README.read_text("utf-8")), "utf-8")
     matter = Matter(device=asked.device)
     by_band = [cost(matter, (1280, 720), sitter_px) for sitter_px in SITTERS_PX]
@@ -73,18 +73,18 @@ def _bench(size: str, frames: int, device: str) -> Bench:
     )
 
 
-def table(benches: Sequence[Bench], frames: int) -> str:
+def table(benches: Mapping[str, Bench], frames: int) -> str:
     """A Markdown table, a row for each size, and where it was measured."""
-    m = benches[0].machine
+    m = next(iter(benches.values())).machine
     lines = [
         "| `--size` | whole job | processor time | decode and encode alone | peak memory |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for bench in benches:
+    for size, bench in benches.items():
         job, floor = bench.job, bench.floor
         memory = "" if job.peak_rss is None else f"{job.peak_rss / 1e6:.0f} MB"
         lines.append(
-            f"| {bench.clip.width}x{bench.clip.height} | {job.fps:.2f} fps "
+            f"| {size} ({bench.clip.width}x{bench.clip.height}) | {job.fps:.2f} fps "
             f"| {1000 * job.cpu_s / job.frames:.0f} ms/frame | {floor.fps:.1f} fps | {memory} |"
         )
     where = f"{m['device_name']} ({m['device']}, {m['precision']}), {m['cpus']} cores, torch {m['torch']}"
