@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from autohair_video.errors import InputError
-from autohair_video.training.backdrops import Photo, backdrop
+from autohair_video.training.backdrops import Photo, backdrop, noise
 from autohair_video.training.degrade import degrade
 from autohair_video.training.labels import CROWD, Labelled, load
+from autohair_video.training.layer import motion_kernel
 from autohair_video.training.loop import Batch
 from autohair_video.training.shapes import between, blob, polygon, random_colour
 
@@ -99,7 +100,11 @@ class PeopleSamples:
             if self._rng.random() < 0.35:
                 alpha = _pierced(alpha, self._rng)
             person = _dressed(view[..., :3], self._rng) if self._rng.random() < 0.45 else view[..., :3]
-            scene = alpha * np.clip(person * gain, 0, 1) + (1 - alpha) * scene
+            layer = np.dstack([alpha * np.clip(person * gain, 0, 1), alpha])
+            if self._rng.random() < 0.25:
+                layer = _waving(layer, self._rng)
+            alpha = layer[..., 3:]
+            scene = layer[..., :3] + (1 - alpha) * scene
             hair = np.clip(view[..., 4:5], 0, 1)
             truth = alpha * np.concatenate([np.ones_like(hair), hair], -1) + (1 - alpha) * truth
             # the person is where alpha says; only which part is hair can be unknown
@@ -273,6 +278,15 @@ def _pierced(alpha: Floats, rng: np.random.Generator) -> Floats:
         outline = centre + (outline - centre) * [rng.uniform(0.4, 1), rng.uniform(1, 1.6)]
         alpha = alpha * (1 - _drawn(outline, len(alpha)))
     return alpha
+
+
+def _waving(layer: Floats, rng: np.random.Generator) -> Floats:
+    """A premultiplied person (S, S, 4) of whom parts move while the shutter is open, as no photo shows it."""
+    size = len(layer)
+    trace = motion_kernel(size * between(rng, 0.02, 0.15), rng.uniform(0, np.pi))
+    moving = noise(rng, size, cells=int(rng.integers(1, 5)))
+    share = np.clip(8 * (moving - rng.uniform(0.3, 0.6)), 0, 1)
+    return np.asarray(layer + share * (cv2.filter2D(layer, -1, trace) - layer), np.float32)
 
 
 def _drawn(outline: NDArray[np.floating], size: int) -> Floats:

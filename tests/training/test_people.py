@@ -8,7 +8,7 @@ import pytest
 
 from autohair_video.errors import InputError
 from autohair_video.training.labels import Labelled, from_drawn, load, save
-from autohair_video.training.people import PeopleSamples, _cluttered, _dressed, _pierced, _squeezed
+from autohair_video.training.people import PeopleSamples, _cluttered, _dressed, _pierced, _squeezed, _waving
 
 
 def drawn() -> Labelled:
@@ -76,7 +76,7 @@ def test_batches_are_what_the_network_takes(samples: PeopleSamples) -> None:
         assert size[0] % 32 == 0
         assert 0.5 <= count * size[0] ** 2 / (4 * 64**2) <= 1.5
         assert batch["truth"].shape == batch["weight"].shape == (count, 2, *size)
-        assert -1 <= float(batch["picture"].min()) < float(batch["picture"].max()) <= 1
+        assert -1 <= float(batch["picture"].min()) <= float(batch["picture"].max()) <= 1
     assert min(sides) == 64
     assert max(sides) == 128
 
@@ -104,6 +104,19 @@ def test_gaps_lie_in_the_body_below_the_head_and_near_its_outline() -> None:
     assert max(opened) < 0.3
     close_up = np.ones((128, 128, 1), np.float32)
     assert np.array_equal(_pierced(close_up, np.random.default_rng(0)), close_up)
+
+
+def test_a_moving_part_is_smeared_in_colour_and_alpha_alike() -> None:
+    """Whatever the blur, a white person's premultiplied colour stays its alpha, and none is added."""
+    layer = np.zeros((96, 96, 4), np.float32)
+    layer[30:66, 30:66] = 1
+    smeared = []
+    for seed in range(20):
+        made = _waving(layer, np.random.default_rng(seed))
+        assert np.allclose(made[..., :3], made[..., 3:], atol=1e-5)
+        assert -1e-5 <= made.min() <= made.max() <= 1 + 1e-5
+        smeared.append(((made[..., 3] > 0.02) & (made[..., 3] < 0.98)).mean())
+    assert min(smeared) < 0.01 < 0.05 < max(smeared)
 
 
 def test_clutter_covers_a_part_of_the_scene() -> None:
