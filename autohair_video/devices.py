@@ -76,9 +76,12 @@ def cores(device: torch.device) -> int:
 
 
 def on_each_core(work: Callable[[T], R], items: Sequence[T], device: torch.device) -> list[R]:
-    """What ``work`` makes of each item, in their order; on a CPU some at once, on one core each."""
+    """What ``work`` makes of each item, in their order; on a CPU some at once, on one core each.
+
+    Items too few for a fourth of the cores come one by one, on all of them.
+    """
     count = cores(device)
-    if count == 1 or len(items) == 1:
+    if count == 1 or len(items) <= max(1, count // 4):
         return [work(item) for item in items]
     return list(_workers(count).map(work, items))
 

@@ -194,6 +194,9 @@ class Matte:
             raise ValueError(f"alpha of shape {tuple(self.alpha.shape)} for {len(self.pts)} frames")
         if self.alpha.dtype != torch.float32:
             raise ValueError(f"alpha of {self.alpha.dtype} where torch.float32 is due")
+        if self.mixture is not None and self.mixture.shape != self.alpha.shape:
+            shapes = tuple(self.mixture.shape), tuple(self.alpha.shape)
+            raise ValueError(f"a mixture of shape {shapes[0]} for alpha of {shapes[1]}")
 
     def __len__(self) -> int:
         return len(self.pts)

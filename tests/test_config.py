@@ -48,7 +48,10 @@ def test_a_file_says_what_the_command_line_does_not(clip: Path, capfd: pytest.Ca
     ("text", "code", "line"),
     [
         ('bgg = "red"', 2, "c.toml: 'bgg' is no option that can be set in a file"),
+        ("lookahead = 1.7", 2, "Invalid value for '--lookahead'"),
         ("help = true", 2, "'help' is no option"),
+        ('puts = "x"', 2, "'puts' is no option"),
+        ('"" = "x"', 2, "'' is no option"),
         ("[blend]\nlinear = true", 2, "'blend' is no option"),
         ("choke = true", 2, "c.toml: choke is a text or a number, not True"),
         ('choke = "much"', 2, "Invalid value for '--choke'"),

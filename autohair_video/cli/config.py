@@ -29,14 +29,26 @@ def take_config(context: typer.Context, path: Path | None) -> Path | None:
         OptionError: a key is no option, or its value is of another kind than the option's.
     """
     if path is not None:
-        options = {name[2:]: option for option in context.command.params for name in option.opts}
+        options = {
+            name[2:]: option
+            for option in context.command.params
+            for name in option.opts
+            if name.startswith("--")
+        }
         said = _read(path)
         for key, value in said.items():
             if key not in options or key in _NOT_HERE:
                 raise OptionError(f"{path}: {key!r} is no option that can be set in a file: see --help")
             _check(path, key, value, options[key])
-        context.default_map = {str(options[key].name): value for key, value in said.items()}
+        context.default_map = {str(options[key].name): _as_typed(value) for key, value in said.items()}
     return path
+
+
+def _as_typed(value: Any) -> Any:
+    """A value as the command line would have it: numbers are read from text."""
+    if isinstance(value, list):
+        return [str(one) for one in value]
+    return value if isinstance(value, bool) else str(value)
 
 
 def _read(path: Path) -> dict[str, Any]:

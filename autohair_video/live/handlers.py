@@ -61,7 +61,7 @@ HEADERS: Final = {
 
 
 class Feed:
-    """The newest picture, from the matting thread to any number of browsers."""
+    """The newest picture, from the drawing thread to any number of browsers."""
 
     def __init__(self, live: Live) -> None:
         self._live = live

@@ -288,8 +288,7 @@ class Live:
         began_s = time.monotonic()
         picture = fitted(shot.picture, self.options.width, self.options.height)
         matted = self._matte(replace(shot, picture=picture), settings)
-        self._drawn.result()
-        self._drawn = self._drawing.submit(self._show, matted, settings, new=True)
+        self._draw(matted, settings, new=True)
         ended_s = time.monotonic()
         self._pace.add(shot.number, ended_s)
         if self.options.adapt:
@@ -299,8 +298,12 @@ class Live:
         if _matte_of(settings) != _matte_of(before):
             self._live_matter.forget()
             matted = self._matte(matted.shot, settings)
+        self._draw(matted, settings, new=False)
+
+    def _draw(self, matted: Matted, settings: Settings, *, new: bool) -> None:
+        """Hand a picture to the drawing thread, once that is done with the one before."""
         self._drawn.result()
-        self._show(matted, settings, new=False)
+        self._drawn = self._drawing.submit(self._show, matted, settings, new=new)
 
     def _matte(self, shot: Shot, settings: Settings) -> Matted:
         matte = self._live_matter(shot.picture, settings, self._ladder.level)
@@ -354,7 +357,8 @@ class Live:
             scene = self._open(background)
         except AutohairError as exc:
             self.notify(str(exc))
-            self.change(lambda s: replace(s, background=self._behind))
+            # what was chosen meanwhile stays
+            self.change(lambda s: replace(s, background=self._behind) if s.background == background else s)
             return
         self._scene.close()
         self._scene, self._behind = scene, background

@@ -84,6 +84,7 @@ def run_live(
         span = _Span(seconds)
         with suppress(KeyboardInterrupt):
             _wait(live, window, say, span)
+    live.is_over()  # raises what the last picture failed with
     return live.measured(span.memory_bytes)
 
 

@@ -10,7 +10,6 @@ Germer et al., "Fast Multi-Level Foreground Estimation", ICPR 2020.
 
 from __future__ import annotations
 
-import itertools
 from typing import Final, Literal
 
 import cv2
@@ -51,15 +50,15 @@ def _mixed_part(image: Tensor, alpha: Tensor) -> Tensor:
     foreground, background = _enlarge(_smooth_colours(image, alpha), _SHRINK, image).chunk(2)
     low, high = image.aminmax()
     found = image.clone()
-    for n, c in itertools.product(*map(range, image.shape[:2])):
-        share = alpha[n, 0].view(-1)
-        mixed = ((share > 0) & (share < 1)).nonzero()[:, 0]
-        share, own, front, behind = (
-            plane.reshape(-1).index_select(0, mixed)
-            for plane in (share, image[n, c], foreground[n, c], background[n, c])
-        )
-        missing = torch.lerp(behind, front, share).sub_(own)
-        found[n, c].view(-1)[mixed] = front.addcmul_(share, missing, value=-1).clamp_(low, high)
+    for n, plane in enumerate(alpha[:, 0]):
+        mixed = ((plane > 0) & (plane < 1)).view(-1).nonzero()[:, 0]
+        share = plane.view(-1).index_select(0, mixed)
+        for c in range(image.shape[1]):
+            own, front, behind = (
+                x[n, c].reshape(-1).index_select(0, mixed) for x in (image, foreground, background)
+            )
+            missing = torch.lerp(behind, front, share).sub_(own)
+            found[n, c].view(-1)[mixed] = front.addcmul_(share, missing, value=-1).clamp_(low, high)
     return found
 
 
@@ -69,8 +68,8 @@ def estimate_foreground(image: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
     Channels do not mix, so it serves luma planes with alpha and chroma planes with chroma's alpha.
 
     Args:
-        image: (N, C, H, W) float samples in any unit.
-        alpha: (N, 1, H, W) float in 0..1.
+        image: (N, C, H, W) float32 samples in any unit.
+        alpha: (N, 1, H, W) float32 in 0..1.
 
     Returns:
         Foreground and background, each (N, C, H, W), within the image's range. Where alpha is 1 the

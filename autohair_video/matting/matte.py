@@ -34,6 +34,8 @@ _MEAN_NOISE: Final = 2.0
 _PIXEL_NOISE: Final = 5.0
 # Of a tile's pixels so many may have become unknown by the segmenter's tremor: they stay what they were.
 _FEW: Final = 64
+# In a block, so far may the mean guess move, in a trimap's levels, and still be the same.
+_GUESS_TREMOR: Final = 32.0
 # How far around the band pixels count, in blocks.
 _AROUND: Final = 2
 
@@ -43,18 +45,24 @@ class SolvedTile:
     """A tile as it was when it was last solved.
 
     ``picture`` (3, S, S) uint8 RGB, ``trimap`` (1, S, S) uint8, with the guess in it if there was one,
-    ``alpha`` (1, S, S) float32.
+    ``alpha`` (1, S, S) float32. ``doubled``: it is a part of the frame at twice its size.
     """
 
     tile: Tile
     picture: Tensor
     trimap: Tensor
     alpha: Tensor
+    doubled: bool = False
 
     def for_next(self) -> SolvedTile:
         """The same as a tile of the frame before, without a hold on the batch that it was cut from."""
-        tile = replace(self.tile, frame=-1)
-        return SolvedTile(tile, self.picture.clone(), self.trimap.clone(), self.alpha.clone())
+        return replace(
+            self,
+            tile=replace(self.tile, frame=-1),
+            picture=self.picture.clone(),
+            trimap=self.trimap.clone(),
+            alpha=self.alpha.clone(),
+        )
 
 
 class BandSolver:
@@ -108,13 +116,15 @@ class BandSolver:
         if guess is not None and getattr(self._network, "takes_guess", False):
             told = torch.where(trimap == UNKNOWN, guess, trimap)
         long_side = max(pictures.shape[2:])
+        large, own = ([tile for tile in before if tile.doubled is doubled] for doubled in (True, False))
         if long_side < self._options.double_below_px:
-            alpha, solved = self._follow_doubled(pictures, told, before)
+            alpha, solved = self._follow_doubled(pictures, told, large)
         elif long_side < self._options.both_below_px:
-            doubled, solved = self._follow_doubled(pictures, told, before)
-            alpha = (doubled + self._follow(pictures, told, ())[0]) / 2
+            first, large_solved = self._follow_doubled(pictures, told, large)
+            second, own_solved = self._follow(pictures, told, own)
+            alpha, solved = (first + second) / 2, (*large_solved, *own_solved)
         else:
-            alpha, solved = self._follow(pictures, told, before)
+            alpha, solved = self._follow(pictures, told, own)
         return keep_known(alpha, trimap), solved
 
     def _follow_doubled(
@@ -123,7 +133,7 @@ class BandSolver:
         larger = F.interpolate(pictures.float(), scale_factor=2.0, mode="bicubic").round().clamp(0, 255)
         known = F.interpolate(trimap, scale_factor=2.0, mode="nearest")
         alpha, solved = self._follow(larger.to(torch.uint8), known, before, block_px=2 * _BLOCK_PX)
-        return F.avg_pool2d(alpha, 2), solved
+        return F.avg_pool2d(alpha, 2), tuple(replace(tile, doubled=True) for tile in solved)
 
     def _follow(
         self,
@@ -195,11 +205,14 @@ class BandSolver:
 
 
 def _same(then: SolvedTile, picture: Tensor, trimap: Tensor, block_px: int) -> bool:
-    """Whether what was solved then is still right: the band hardly wider, the pixels at it the same."""
+    """Whether what was solved then is still right: band and guess hardly other, the pixels there the same."""
     if int(((trimap != then.trimap) & ~is_unknown(then.trimap)).sum()) > _FEW * (block_px / _BLOCK_PX) ** 2:
         return False
     band = F.max_pool2d(is_unknown(trimap).float(), block_px)
     near = F.max_pool2d(band, 2 * _AROUND + 1, stride=1, padding=_AROUND)
+    turned = (trimap.float() - then.trimap.float()) * (is_unknown(trimap) & is_unknown(then.trimap))
+    if bool((F.avg_pool2d(turned, block_px).abs() > _GUESS_TREMOR).any()):
+        return False
     difference = picture.float() - then.picture.float()
     mean = F.avg_pool2d(difference, block_px).abs()
     square = F.avg_pool2d(difference.square(), block_px)

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-# Tiles start at multiples of this many pixels, the matter's stride, or end with the frame: all that overlap
-# so sample the picture at the same places, and agree the better.
+# Tiles start at multiples of this many pixels, the output stride of the mobile matter's encoder, or end with
+# the frame: all that overlap so sample the picture at the same places, and agree the better.
 _STEP_PX: Final = 16
 
 _Columns = NDArray[np.intp]
@@ -48,7 +48,7 @@ def plan_tiles(
     there. A side shorter than a tile has one tile, which reaches beyond the frame.
 
     Args:
-        trimap: (N, 1, H, W) uint8 of 0, 128 and 255, consecutive frames.
+        trimap: (N, 1, H, W) uint8, 0, 255, and between them unknown; consecutive frames.
         tile_px: side of a tile.
         overlap_px: least overlap of neighbours in the band, at most half a tile.
         before: tiles to keep if they will do: those of the frame before the first, whose ``frame`` is

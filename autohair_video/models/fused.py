@@ -51,6 +51,10 @@ class FusedConv(nn.Conv2d):
         # leave nothing behind
         self._ordered: tuple[torch.Size, Tensor] | None = None
 
+    def __getstate__(self) -> dict[str, object]:
+        """The ordered weight cannot be copied or pickled, and is soon made anew."""
+        return {**self.__dict__, "_ordered": None}
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C', H', W')."""
         where = [list(v) for v in (self.padding, self.stride, self.dilation)]
@@ -66,7 +70,8 @@ class FusedConv(nn.Conv2d):
 def fuse(network: nn.Module) -> None:
     """Let every convolution of ``network`` take the ReLU after it along, in place.
 
-    Results are the same bits; keys and weights stay. The network must not change its device or type any more.
+    Results are the same up to the last bit of float32; keys and weights stay. The network must not change
+    its device or type any more.
     """
     for parent in list(network.modules()):
         for name, conv, last, activation in _pairs(parent):

@@ -90,7 +90,7 @@ class MatteSource:
 
 
 def sample(source: MatteSource, rng: np.random.Generator, *, size: int = 256) -> MatteSample:
-    """Draw one crop of ``size`` px; the same state of ``rng`` gives the same crop."""
+    """Draw one crop of ``size`` px, an even number; the same state of ``rng`` gives the same crop."""
     rgba = _foreground(source, rng, size)
     alpha = rgba[..., 3:]
     foreground = jitter(_straight(rgba), rng)

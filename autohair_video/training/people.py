@@ -100,13 +100,13 @@ class PeopleSamples:
             if self._rng.random() < 0.35:
                 alpha = _pierced(alpha, self._rng)
             person = _dressed(view[..., :3], self._rng) if self._rng.random() < 0.45 else view[..., :3]
-            layer = np.dstack([alpha * np.clip(person * gain, 0, 1), alpha])
+            hair = np.clip(view[..., 4:5], 0, 1)
+            layer = np.dstack([alpha * np.clip(person * gain, 0, 1), alpha, alpha * hair])
             if self._rng.random() < 0.25:
                 layer = _waving(layer, self._rng)
-            alpha = layer[..., 3:]
+            alpha = layer[..., 3:4]
             scene = layer[..., :3] + (1 - alpha) * scene
-            hair = np.clip(view[..., 4:5], 0, 1)
-            truth = alpha * np.concatenate([np.ones_like(hair), hair], -1) + (1 - alpha) * truth
+            truth = layer[..., 3:] + (1 - alpha) * truth
             # the person is where alpha says; only which part is hair can be unknown
             known = np.concatenate([np.ones_like(alpha), view[..., 5:6] * knows_hair], -1)
             weight = np.where(alpha > 0.05, known, weight)
@@ -281,7 +281,7 @@ def _pierced(alpha: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _waving(layer: Floats, rng: np.random.Generator) -> Floats:
-    """A premultiplied person (S, S, 4) of whom parts move while the shutter is open, as no photo shows it."""
+    """A premultiplied person (S, S, C) of whom parts move while the shutter is open, as no photo shows it."""
     size = len(layer)
     trace = motion_kernel(size * between(rng, 0.02, 0.15), rng.uniform(0, np.pi))
     moving = noise(rng, size, cells=int(rng.integers(1, 5)))

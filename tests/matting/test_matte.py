@@ -94,6 +94,17 @@ def test_tiles_keep_their_alpha_while_only_the_guess_trembles() -> None:
     assert network.tiles == 1
 
 
+def test_tiles_whose_guess_turns_over_are_solved_again() -> None:
+    """Else a first guess that was wrong would stay for as long as nothing moves."""
+    network, trimap, picture = WhatItIsTold(takes_guess=True), band(64, 64)[:1], pictures(1, 64, 64)
+    solver, unknown = BandSolver(network, TILES), trimap == UNKNOWN
+    background, foreground = (torch.full((1, 1, 64, 64), level, dtype=torch.uint8) for level in (64, 191))
+    foreground[..., :48, :] = 64
+    _, solved = solver.follow(picture, trimap, guess=background)
+    then, _ = solver.follow(picture, trimap, [tile.for_next() for tile in solved], guess=foreground)
+    torch.testing.assert_close(then[unknown] * 255, foreground[unknown].float())
+
+
 def test_cost_follows_the_band_and_not_the_frame() -> None:
     small, large, nothing = GreenIsAlpha(), GreenIsAlpha(), GreenIsAlpha()
     BandSolver(small, TILES)(torch.rand(2, 3, 150, 200), band(150, 200))
@@ -142,6 +153,16 @@ def test_alpha_of_both_sizes_is_their_mean() -> None:
     middle = (0, 0, slice(20, 80), slice(20, 80))
     assert alone[middle].mean() > 1.8 * twice[middle].mean() > 0
     torch.testing.assert_close(both, (alone + twice) / 2)
+
+
+def test_tiles_of_both_sizes_are_kept_for_the_next_frame() -> None:
+    network, trimap, picture = GreenIsAlpha(), band(150, 200)[:1], pictures(1, 150, 200)
+    solver = BandSolver(network, replace(TILES, double_below_px=0, both_below_px=201))
+    first, solved = solver.follow(picture, trimap)
+    once = network.tiles
+    then, _ = solver.follow(picture, trimap, [tile.for_next() for tile in solved])
+    assert torch.equal(first, then)
+    assert network.tiles == once > 0
 
 
 def test_frames_smaller_than_a_tile_are_solved() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from autohair_video.devices import has_fast_bfloat16
 from autohair_video.models.deeplab import DeepLabV3Plus
 from autohair_video.models.dim import DeepImageMatting, MobileDIM
 from autohair_video.models.fused import FusedConv, can_fuse, fuse
@@ -19,7 +20,16 @@ def known_and_unknown(n: int, height: int, width: int) -> Tensor:
     return trimap
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+# what has no instructions for it is not asked to: there networks run in float32
+BFLOAT16 = pytest.param(
+    torch.bfloat16,
+    marks=pytest.mark.skipif(
+        not has_fast_bfloat16(torch.device("cpu")), reason="this processor has no bfloat16"
+    ),
+)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, BFLOAT16])
 def test_a_fused_matter_gives_what_the_plain_one_gives(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     plain = MobileDIM().eval().to(dtype).to(memory_format=torch.channels_last)
