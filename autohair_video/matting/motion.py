@@ -250,6 +250,11 @@ def origins(flow: Flow, places: Tensor) -> tuple[Tensor, Tensor]:
     return way.add_(places), known[:, 2:]
 
 
-def carry(other: Tensor, places: Tensor) -> Tensor:
-    """A frame's (1, C, H, W) float values at places (1, h, w, 2), as (1, C, h, w)."""
-    return F.grid_sample(other, places, padding_mode="border", align_corners=False)
+def carry(other: Tensor, places: Tensor, *, sharp: bool = False) -> Tensor:
+    """A frame's (1, C, H, W) float values at places (1, h, w, 2), as (1, C, h, w).
+
+    ``sharp``: cubic, for what is carried on from frame to frame, as linear means would soften it each time
+    anew; values can go a little beyond those there are.
+    """
+    mode = "bicubic" if sharp else "bilinear"
+    return F.grid_sample(other, places, mode, padding_mode="border", align_corners=False)

@@ -36,6 +36,8 @@ _RESIDUAL: Final = 7.5
 _DISAGREEMENT: Final = 0.35
 # Of a pixel's colour residual at least this share counts however thin the subject is there.
 _LEAST_SUBJECT: Final = 0.2
+# What cubic sampling of a constant may be off.
+_ROUNDING: Final = 1e-6
 # Confidence below which nothing at all is carried, so that no trace is left behind.
 _LEAST_TRUST: Final = 0.1
 
@@ -158,7 +160,10 @@ def _averaged(
         return own
     places = some_places(band, (here.alpha.shape[2], here.alpha.shape[3]))
     there, confidence = origins(subject_flow(flow, here.alpha), places)
-    value, weight = carry(torch.cat([other.value, other.weight], dim=1), there)[0, :, 0]
+    # cubic weights add up to 1 but for rounding, which must not make mixed pixels of solid ones
+    value = carry(other.value, there, sharp=True).mul_(1 + 2 * _ROUNDING).sub_(_ROUNDING)
+    value = value.clamp_(0, 1)[0, 0, 0]
+    weight = carry(other.weight, there)[0, 0, 0]
     residual = carry(here.colours, places) - carry(other_colours, there)
     alpha, own_value, own_weight = (
         x.reshape(-1).index_select(0, band) for x in (here.alpha, own.value, own.weight)
