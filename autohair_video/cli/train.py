@@ -13,7 +13,10 @@ _SharedOrPacked = Annotated[Path | None, typer.Option("--shared", help="Folder w
 _Cache = Annotated[Path, typer.Option("--cache", help="Folder for labels and rendered layers.")]
 _Out = Annotated[Path, typer.Option("--out", help="Folder of the run.")]
 _Steps = Annotated[int, typer.Option("--steps", help="Length of the whole run.")]
-_Start = Annotated[Path | None, typer.Option("--start", help="Weights to start from.")]
+_Start = Annotated[
+    list[Path] | None,
+    typer.Option("--start", help="Weights to start from; given several times, the mean of them."),
+]
 _Layers = Annotated[int, typer.Option("--layers", help="Rendered foregrounds.")]
 _Seed = Annotated[int, typer.Option("--seed", help="Another seed draws other samples.")]
 _Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
@@ -46,7 +49,7 @@ def train_segmenter_command(
         seed=seed,
         device=device,
     )
-    print(train_segmenter(out, Materials(shared, cache), options, start=start))
+    print(train_segmenter(out, Materials(shared, cache), options, start=start or ()))
 
 
 @train.command("matter")
@@ -87,7 +90,7 @@ def train_matter_command(
     else:
         raise OptionError("name the training data: --shared FOLDER, or --packed FOLDER made by train pack")
     name = cast(MatterName, network)
-    print(train_matter(out, source, options, network=name, start=start, imagenet=imagenet))
+    print(train_matter(out, source, options, network=name, start=start or (), imagenet=imagenet))
 
 
 @train.command("pack")

@@ -88,7 +88,7 @@ class PeopleSamples:
 
     def _moved(self, size: int) -> tuple[Floats, Floats, Floats]:
         scene = backdrop(self._scenes, self._rng, size)
-        if self._rng.random() < 0.4:
+        if self._rng.random() < 0.25:
             scene = _cluttered(scene, self._scenes, self._rng)
         truth = np.zeros((size, size, 2), np.float32)
         weight = np.ones_like(truth)
@@ -244,13 +244,16 @@ def _dressed(picture: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _cluttered(scene: Floats, scenes: Sequence[Photo], rng: np.random.Generator) -> Floats:
-    """The scene with a few things in it, many of them in the colours of skin, hair and wood."""
+    """The scene with a few things in it, some of them in the colours of skin, hair and wood.
+
+    Were there many such, the network would come to doubt hands and bare arms.
+    """
     size = len(scene)
     for _ in range(int(rng.integers(1, 6))):
         centre, radius = rng.uniform(0, size, 2), size * between(rng, 0.04, 0.35)
         outline = polygon(rng, centre, radius) if rng.random() < 0.6 else blob(rng, centre, radius)
         thing = backdrop(scenes, rng, size)
-        if rng.random() < 0.6:
+        if rng.random() < 0.3:
             grain = 0.5 + thing.mean(-1, keepdims=True)
             thing = np.clip(random_colour(rng, hue=(0.0, 0.14)) * grain, 0, 1)
         share = _drawn(outline, size)
@@ -286,7 +289,8 @@ def _waving(layer: Floats, rng: np.random.Generator) -> Floats:
     trace = motion_kernel(size * between(rng, 0.02, 0.15), rng.uniform(0, np.pi))
     moving = noise(rng, size, cells=int(rng.integers(1, 5)))
     share = np.clip(8 * (moving - rng.uniform(0.3, 0.6)), 0, 1)
-    return np.asarray(layer + share * (cv2.filter2D(layer, -1, trace) - layer), np.float32)
+    smeared = layer + share * (cv2.filter2D(layer, -1, trace) - layer)
+    return np.asarray(np.clip(smeared, 0, 1), np.float32)
 
 
 def _drawn(outline: NDArray[np.floating], size: int) -> Floats:

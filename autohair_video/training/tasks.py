@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -67,7 +68,7 @@ class Materials:
 
 
 def train_segmenter(
-    folder: Path, materials: Materials, options: TrainOptions, *, start: Path | None = None
+    folder: Path, materials: Materials, options: TrainOptions, *, start: Sequence[Path] = ()
 ) -> Path:
     """Train DeepLab v3+; labels that are not in the cache yet are made first.
 
@@ -75,7 +76,8 @@ def train_segmenter(
         folder: the run's folder; a run that is in it already goes on.
         materials: where the data are.
         options: length and pace.
-        start: weights to start from; the VOC DeepLab v3 of the initial weights without it.
+        start: weights to start from, of several their mean; without any the VOC DeepLab v3 of the initial
+            weights.
 
     Returns:
         The path of the weights.
@@ -99,7 +101,7 @@ def train_matter(
     options: TrainOptions,
     *,
     network: MatterName = "mobile-dim",
-    start: Path | None = None,
+    start: Sequence[Path] = (),
     imagenet: Path | None = None,
 ) -> Path:
     """Train a matting network on crops of ``source``.
@@ -109,7 +111,7 @@ def train_matter(
         source: layers and photos, from `matte_source` or `MatteSource.unpack`.
         options: length and pace.
         network: ``mobile-dim``, or ``dim-vgg16``, the published network, on a GPU.
-        start: weights to start from; layers that do not fit begin anew.
+        start: weights to start from, of several their mean; layers that do not fit begin anew.
         imagenet: MobileNetV2 weights for the mobile network's deep stages, where ``start`` is None.
 
     Returns:
@@ -156,13 +158,25 @@ def matter_loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
     }
 
 
-def _load_start(model: nn.Module, start: Path) -> None:
-    """Take what fits from a weights file: a layer of another shape, or not in it, keeps its random start.
+def _load_start(model: nn.Module, starts: Sequence[Path]) -> None:
+    """Take what fits from weights files: a layer of another shape, or not in them, keeps its random start.
 
-    A convolution that has more inputs than in the file does not heed the last ones at first.
+    Of several files the mean counts, which often is better than each (Wortsman et al., "Model soups", ICML
+    2022). A convolution that has more inputs than in the file does not heed the
+    last ones at first.
+
+    Raises:
+        InputError: the files hold other layers than each other.
     """
-    own, fitting = model.state_dict(), dict[str, Tensor]()
-    for name, given in read_state(start).items():
+    own, fitting, states = model.state_dict(), dict[str, Tensor](), [read_state(path) for path in starts]
+    shapes = [{name: tensor.shape for name, tensor in state.items()} for state in states]
+    for path, others in zip(starts, shapes, strict=True):
+        if others != shapes[0]:
+            raise InputError(
+                f"{starts[0]} and {path} hold weights of different networks: no mean can be taken"
+            )
+    for name in states[0]:
+        given = torch.stack([state[name].float() for state in states]).mean(dim=0)
         wanted = own[name].shape if name in own else None
         if wanted and given.dim() == 4 and given.shape[1] < wanted[1]:
             given = F.pad(given, (0, 0, 0, 0, 0, wanted[1] - given.shape[1]))

@@ -155,10 +155,23 @@ def test_training_starts_from_whatever_fits(source: MatteSource, tmp_path: Path)
     given = {"alpha.bias": torch.full((4,), 3.0), "up4.0.bias": torch.zeros(7)}
     save_file({**state, **given}, tmp_path / "start.safetensors")
     options = TrainOptions(steps=1, batch=1, crop_px=64, learning_rate=1e-9)
-    weights = train_matter(tmp_path, source, options, start=tmp_path / "start.safetensors")
+    weights = train_matter(tmp_path, source, options, start=[tmp_path / "start.safetensors"])
     trained = load_file(weights)
     torch.testing.assert_close(trained["alpha.bias"].float(), given["alpha.bias"], atol=0.01, rtol=0)
     assert trained["up4.0.bias"].shape == state["up4.0.bias"].shape
+
+
+def test_training_starts_from_the_mean_of_several_weights(source: MatteSource, tmp_path: Path) -> None:
+    names, state = ["a.safetensors", "b.safetensors", "c.safetensors"], MobileDIM().state_dict()
+    for name, level in zip(names, (1.0, 4.0, 2.0), strict=True):
+        save_file({"alpha.bias": torch.full((4,), level)}, tmp_path / name)
+    save_file({"alpha.bias": state["alpha.bias"][:2].contiguous()}, tmp_path / "other.safetensors")
+    options = TrainOptions(steps=1, batch=1, crop_px=64, learning_rate=1e-9)
+    starts = [tmp_path / name for name in names]
+    trained = load_file(train_matter(tmp_path / "run", source, options, start=starts))
+    torch.testing.assert_close(trained["alpha.bias"].float(), torch.full((4,), 7 / 3), atol=0.01, rtol=0)
+    with pytest.raises(InputError, match="different networks"):
+        train_matter(tmp_path / "mixed", source, options, start=[*starts, tmp_path / "other.safetensors"])
 
 
 def test_inputs_that_the_start_does_not_know_are_not_heeded_at_first(
@@ -168,7 +181,7 @@ def test_inputs_that_the_start_does_not_know_are_not_heeded_at_first(
     state["encoder.0.0.weight"] = state["encoder.0.0.weight"][:, :-1].contiguous()
     save_file(state, tmp_path / "start.safetensors")
     options = TrainOptions(steps=1, batch=1, crop_px=64, learning_rate=1e-9)
-    trained = load_file(train_matter(tmp_path, source, options, start=tmp_path / "start.safetensors"))
+    trained = load_file(train_matter(tmp_path, source, options, start=[tmp_path / "start.safetensors"]))
     first = trained["encoder.0.0.weight"].float()
     torch.testing.assert_close(first[:, :-1], state["encoder.0.0.weight"], atol=1e-3, rtol=0)
     assert first[:, -1].abs().max() < 1e-6

@@ -57,11 +57,11 @@ def test_a_segmenter_is_trained_from_the_initial_weights_and_goes_on(
     materials, options = Materials(given, labels.parent), TrainOptions(steps=1, batch=1, crop_px=64)
     weights = train_segmenter(tmp_path / "run", materials, options)
     assert recognise(read_state(weights)).name == "deeplabv3plus"
-    again = train_segmenter(tmp_path / "other", materials, options, start=weights)
+    again = train_segmenter(tmp_path / "other", materials, options, start=[weights])
     for name, tensor in load_file(weights).items():
         torch.testing.assert_close(load_file(again)[name], tensor, atol=2e-3, rtol=2e-2, msg=name)
     with pytest.raises(WeightsError, match="no weights file"):
-        train_segmenter(tmp_path / "third", materials, options, start=tmp_path / "absent.safetensors")
+        train_segmenter(tmp_path / "third", materials, options, start=[tmp_path / "absent.safetensors"])
 
 
 def test_missing_initial_weights_are_named(tmp_path: Path) -> None:
