@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +29,11 @@ StrPath = str | os.PathLike[str]
 TRANSPARENT = "transparent"
 Content = Literal["result", "matte", "foreground", "trimap"]
 _DEFAULT_PRESETS: dict[Role, str] = {"alpha": "prores4444", "composite": "h264"}
+_MISMATCHES: dict[Role, str] = {
+    "composite": "needs a background",
+    "alpha": "is no composite format: leave out the background, or take another format",
+    "matte": "is a matte's: name its file as the matte, and leave out the format",
+}
 
 
 @dataclass(frozen=True)
@@ -167,8 +173,7 @@ class Request:
         role: Role = "alpha" if self.is_cutout else "composite"
         named = None if self.preset is None else preset_named(self.preset)
         if named is not None and named.role != role:
-            what = "needs a background" if named.role == "composite" else f"is no {role} format"
-            raise OptionError(f"format {named.name} {what}")
+            raise OptionError(f"format {named.name} {_MISMATCHES[named.role]}")
         default = named or self._default_preset(role)
         targets = []
         for path in self._result_paths(default.default_extension):
@@ -245,7 +250,13 @@ def make_request(
     segment_s: float = 10,
     keep_alpha: bool = True,
 ) -> Request:
-    """The request that the arguments of `stream.process` stand for."""
+    """The request that the arguments of `stream.process` stand for.
+
+    Raises:
+        OptionError: parts of ``segment_s`` seconds cannot be made.
+    """
+    if not 0 < segment_s < inf:
+        raise OptionError(f"parts of {segment_s} s cannot be made: give more than 0")
     source = Source.of(input, rate)
     folder = None if output_dir is None else Path(output_dir)
     return Request(

@@ -64,8 +64,8 @@ OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace outp
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 
 
-def parse_trimap(text: str) -> TrimapOptions:
-    """``adaptive`` or ``fixed:EROSION,SIZE``.
+def parse_trimap(text: str, *, or_file: bool = False) -> TrimapOptions:
+    """``adaptive`` or ``fixed:EROSION,SIZE``; with ``or_file`` the error names ``file:PATH`` too.
 
     >>> parse_trimap("fixed:5,25")
     TrimapOptions(mode='fixed', erosion=5, size=25, band=1.0, rounds=0)
@@ -79,7 +79,8 @@ def parse_trimap(text: str) -> TrimapOptions:
     numbers = [number.strip() for number in rest.split(",")]
     if kind == "fixed" and len(numbers) == 2 and all(number.isdecimal() for number in numbers):
         return TrimapOptions(mode="fixed", erosion=int(numbers[0]), size=int(numbers[1]))
-    raise OptionError(f"unknown trimap {text!r}: use adaptive or fixed:EROSION,SIZE")
+    known = "adaptive, fixed:EROSION,SIZE or file:PATH" if or_file else "adaptive or fixed:EROSION,SIZE"
+    raise OptionError(f"unknown trimap {text!r}: use {known}")
 
 
 def parse_input_alpha(text: str) -> bool:

@@ -37,7 +37,9 @@ def live_command(
     ] = None,
     size: Annotated[str, typer.Option(help="Width and height of what is shown, in pixels.")] = "640x360",
     fps: Annotated[float, typer.Option(help="Rate to ask of the camera and to aim at.")] = 30,
-    preset: Annotated[str, typer.Option("--format", help="What r records: as in the bare call.")] = "h264",
+    preset: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="What r records: as in the bare call.")
+    ] = "h264",
     folder: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where snapshots and clips go.")
     ] = Path(),

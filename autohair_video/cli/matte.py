@@ -43,7 +43,7 @@ def matte_command(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...",
+            metavar="INPUT",
             help="Clips, pictures, folders, globs, numbered stills (shot.####.exr), URLs, - for a pipe.",
         ),
     ],
@@ -66,6 +66,7 @@ def matte_command(
         bool,
         typer.Option("--resume", help="Work in parts that outlive a crash; the same call then goes on."),
     ] = False,
+    segment: Annotated[float, typer.Option("--segment-s", help="Length of these parts, in seconds.")] = 10,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Tell what would be done, and about what it takes; write nothing."),
@@ -77,7 +78,6 @@ def matte_command(
             help="Of a clip with alpha: keep (nothing gets more opaque than it was) or replace.",
         ),
     ] = "keep",
-    segment: Annotated[float, typer.Option("--segment-s", help="Length of such parts.")] = 10,
     rate: Annotated[
         str | None, typer.Option("--rate", help="Frames per second of numbered stills (24 without it).")
     ] = None,
@@ -144,6 +144,7 @@ def matte_command(
         float, typer.Option("--gamma-matte", help="Above 1 makes what is half covered denser.")
     ] = 1.0,
     black_point: Annotated[float, typer.Option(help="Alpha up to this becomes 0.")] = 0.0,
+    white_point: Annotated[float, typer.Option(help="Alpha from this on becomes 1.")] = 1.0,
     despill: Annotated[
         str, typer.Option(help="Take a screen's light off the subject: green, blue or off.")
     ] = "off",
@@ -151,7 +152,6 @@ def matte_command(
     light_wrap: Annotated[
         float, typer.Option(help="How much of the background's light the edge takes on, 0 to 1.")
     ] = 0.0,
-    white_point: Annotated[float, typer.Option(help="Alpha from this on becomes 1.")] = 1.0,
     tier: TierOption = "fast",
     device: DeviceOption = "auto",
     segmenter: SegmenterOption = None,
@@ -190,7 +190,7 @@ def matte_command(
     load = matter_loader(
         tier=tier,
         device=device,
-        trimap=None if given else parse_trimap(trimap),
+        trimap=None if given else parse_trimap(trimap, or_file=True),
         temporal=temporal,
         edges=EdgeOptions(choke, feather, black_point, white_point, gamma),
         lookahead=lookahead,

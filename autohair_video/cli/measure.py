@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
 
 def evaluate_command(
-    folder: Annotated[Path, typer.Argument(help="Clips or pictures beside NAME_alpha files.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Clips or pictures beside NAME_alpha files.")
+    ],
     region: Annotated[
         str | None, typer.Option(help="unknown or whole; unknown where trimaps are given.")
     ] = None,
@@ -149,7 +151,7 @@ def _segmenter(load: Callable[[], Matter]) -> Segment:
 
 def bench_command(
     clip: Annotated[
-        Path | None, typer.Argument(help="A clip; without it, a talking head is generated.")
+        Path | None, typer.Argument(metavar="CLIP", help="A clip; without it, a talking head is generated.")
     ] = None,
     size: Annotated[
         str | None, typer.Option(help="360p, 720p, 1080p or 4k; without it, as the clip is, or 720p.")

@@ -83,9 +83,9 @@ def run_evaluation(
     for path in (json_path, sheet_path):
         if path is not None:
             check_output(path, overwrite=True)
-    layout = "nobody" if nobody else find_layout(folder)
     if region not in (None, "unknown", "whole"):
         raise OptionError(f"unknown region {region!r}: use unknown or whole")
+    layout = "nobody" if nobody else find_layout(folder)
     if layout != "trimap" and region == "unknown":
         raise OptionError(f"{folder} has no trimaps: only --region whole can be measured there")
     if layout == "trimap":

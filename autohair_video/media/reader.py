@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, dropwhile, islice, takewhile
-from math import ceil
+from math import ceil, isfinite
 from types import TracebackType
 from typing import Final, NamedTuple
 
@@ -360,6 +360,9 @@ def _timed(
 def _check_options(batch_size: int, start_s: float, end_s: float | None) -> None:
     if batch_size < 1:
         raise OptionError(f"a batch of {batch_size} frames is too small: use 1 or more")
+    for name, time_s in (("start", start_s), ("end", end_s)):
+        if time_s is not None and not isfinite(time_s):
+            raise OptionError(f"{name} {time_s} s is no time in a clip: give seconds")
     if start_s < 0:
         raise OptionError(f"start {start_s} s is negative")
     if end_s is not None and end_s <= start_s:
