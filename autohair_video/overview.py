@@ -43,6 +43,7 @@ def overview(path: SourceLike) -> Overview:
     """
     info = probe(path)
     steps = _steps(path)
+    rate = info.rate if steps else None  # the reader makes up one for a picture
     fmt = info.format
     properties: dict[str, Any] = {
         "file": str(path),
@@ -53,10 +54,10 @@ def overview(path: SourceLike) -> Overview:
         "pixel_shape": str(fmt.sample_aspect_ratio),
         "rotation": info.rotation,
         "bit_depth": fmt.bit_depth,
-        "rate": None if info.rate is None else str(info.rate),
+        "rate": None if rate is None else str(rate),
         "variable_rate": _varies(steps),
         "frames": info.expected_frames,
-        "duration_s": info.duration_s,
+        "duration_s": info.duration_s if steps else None,
         "interlaced": info.is_interlaced,
         "alpha": info.has_alpha,
         "matrix": _name("matrix", fmt.matrix),
@@ -119,6 +120,6 @@ def _warnings(info: ClipInfo, fmt: FrameFormat, steps: list[Fraction]) -> list[s
         lines.append("has alpha of its own: nothing gets more opaque (--input-alpha replace)")
     if fmt.width % 2 or fmt.height % 2:
         lines.append("odd size: H.264 and H.265 become 4:4:4, which some players do not show")
-    if not info.audio:
+    if steps and not info.audio:
         lines.append("no sound")
     return lines

@@ -161,6 +161,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
         ("weights add missing.pth", 1, "missing.pth"),
         ("weights add https://example.com/w.pth", 2, "--sha256"),
         ("train matter", 2, "--"),
+        ("prob a.mp4", 2, "there is no clip prob: for the command write probe"),
     ],
 )
 def test_a_bad_call_says_one_line_and_leaves_nothing(

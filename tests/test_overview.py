@@ -6,6 +6,8 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from clips import NTSC_FILM, make_clip, rotate_clip
 
@@ -43,6 +45,13 @@ def test_all_that_matters_is_warned_of(tmp_path: Path) -> None:
     assert found.properties["variable_rate"] is True
     plain = overview(make_clip(tmp_path / "b.mkv", size=(17, 33), codec="ffv1", pixel_format="yuv420p"))
     assert {"no colour matrix told", "odd size"} <= {line.split(":")[0] for line in plain.warnings}
+
+
+def test_a_picture_has_neither_rate_nor_sound(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "p.png"), np.zeros((48, 64, 3), np.uint8))
+    found = overview(tmp_path / "p.png")
+    assert found.properties["rate"] is found.properties["duration_s"] is None
+    assert "no sound" not in found.warnings
 
 
 def test_the_command_prints_a_table_or_json(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

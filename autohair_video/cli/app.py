@@ -7,8 +7,10 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, cast
 
 import typer
@@ -95,6 +97,8 @@ def run(arguments: Sequence[str]) -> int:
     # a copy, as parsing empties it
     named = [*arguments] or [_HELP[0]]
     if named[0] not in {*commands.commands, *_HELP}:
+        if (meant := _misspelt(named[0], commands.commands)) is not None:
+            return _failed(f"there is no clip {named[0]}: for the command write {meant}", 2)
         named = [_BARE, *named]
     try:
         with commands.make_context(PROGRAM, named) as context:
@@ -111,6 +115,12 @@ def run(arguments: Sequence[str]) -> int:
         text = f"{type(exc).__name__}: {exc} (a fault of this program; {_DEBUG} shows where)"
         return _failed(text, 1, debug=debug)
     return 0
+
+
+def _misspelt(word: str, commands: Iterable[str]) -> str | None:
+    """The command that a call's first word was probably meant to be, if there is no such file."""
+    close = get_close_matches(word, commands, 1, cutoff=0.8)
+    return close[0] if close and not Path(word).exists() else None
 
 
 def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:

@@ -75,7 +75,9 @@ def add(
     if url is None:
         _copy(given, part)
     elif bool(os.environ.get("AUTOHAIR_OFFLINE")) if offline is None else offline:
-        raise WeightsError(f"offline: {url} is not in {part.parent} and must not be fetched")
+        raise WeightsError(
+            f"offline: {url} must not be fetched: leave out --offline and AUTOHAIR_OFFLINE, or give its file"
+        )
     else:
         download(url, part, progress=progress)
     try:
@@ -142,6 +144,8 @@ def _new_part(file: str) -> Path:
 
 
 def _digest_of(given: Path) -> str:
+    if given.is_dir():
+        raise WeightsError(f"{given} is a folder: name the weights file in it")
     if not given.is_file():
         raise WeightsError(f"there is no weights file {given}")
     return sha256_of(given)

@@ -156,6 +156,12 @@ def test_offline_by_option_and_by_variable(
     assert server.ranges == []
 
 
+def test_a_folder_is_no_weights_file(weights: Path, cache: Path) -> None:
+    with pytest.raises(WeightsError, match="is a folder: name the weights file in it"):
+        add(weights.parent, name="w")
+    assert not cache.exists() or list(cache.iterdir()) == []
+
+
 def test_a_url_needs_its_hash(server: Server) -> None:
     with pytest.raises(OptionError, match="--sha256"):
         add(server.url)
