@@ -2,7 +2,8 @@
 
 Figure 2 of the paper, on a MobileNetV2 encoder: atrous convolutions keep the deep features at 1/16 of
 the picture's size, ASPP looks at them at several rates, and the decoder sharpens the result with
-low-level features of 1/4 size. Two outputs instead of classes: person (hair included) and hair.
+low-level features of 1/4 size. Two outputs instead of classes: person (hair included) and hair. A last
+stage that is not in the paper corrects them at half size, where gaps at an arm and fingers can be seen.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 from autohair_video.models.layers import (
     conv_relu,
     fold_batch_norms,
+    folded,
     mobilenet_features,
     separable_conv,
 )
@@ -29,6 +31,7 @@ class MobileNetV2Encoder(nn.Module):
     The last stage (``features.14`` to ``features.17``) keeps its resolution and is dilated by 2 instead.
     """
 
+    fine_channels = 16
     low_level_channels = 24
     channels = 320
 
@@ -41,10 +44,11 @@ class MobileNetV2Encoder(nn.Module):
                 if isinstance(layer, nn.Conv2d) and layer.groups > 1:
                     _atrous(layer, dilation=1 if block is self.features[14] else 2)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, H, W) -> low-level features (N, 24, H/4, W/4), deep features (N, 320, H/16, W/16)."""
-        low = self.features[:4](x)
-        return low, self.features[4:](low)
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, 3, H, W) -> features (N, 16, H/2, W/2), (N, 24, H/4, W/4) and (N, 320, H/16, W/16)."""
+        fine = self.features[:2](x)
+        low = self.features[2:4](fine)
+        return fine, low, self.features[4:](low)
 
 
 def _atrous(depthwise: nn.Conv2d, *, dilation: int) -> None:
@@ -77,7 +81,8 @@ class ASPP(nn.Module):
 class DeepLabV3Plus(nn.Module):
     """Person and hair logits of a picture.
 
-    The picture's sides must be multiples of 16; it is RGB scaled to -1..1.
+    The picture's sides must be multiples of 16; it is RGB scaled to -1..1. Weights from before there was a
+    last stage have 0 ``detail_channels``.
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class DeepLabV3Plus(nn.Module):
         aspp_channels: int = 256,
         decoder_channels: int = 128,
         low_level_channels: int = 48,
+        detail_channels: int = 16,
         rates: tuple[int, ...] = (6, 12, 18),
     ) -> None:
         super().__init__()
@@ -97,11 +103,42 @@ class DeepLabV3Plus(nn.Module):
             separable_conv(decoder_channels, decoder_channels),
         )
         self.logits = nn.Conv2d(decoder_channels, 2, 1)
+        self.detail = (
+            _Detail(decoder_channels, self.encoder.fine_channels, detail_channels)
+            if detail_channels
+            else None
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) in -1..1 -> logits (N, 2, H, W): person, hair."""
-        low, deep = self.encoder(x)
+        fine, low, deep = self.encoder(x)
         low = self.low_level(low)
         context = F.interpolate(self.aspp(deep), low.shape[2:], mode="bilinear", align_corners=False)
-        logits = self.logits(self.decoder(torch.cat([context, low], dim=1)))
-        return F.interpolate(logits, x.shape[2:], mode="bilinear", align_corners=False)
+        decoded = self.decoder(torch.cat([context, low], dim=1))
+        logits = self.logits(decoded)
+        grown = F.interpolate(logits, x.shape[2:], mode="bilinear", align_corners=False)
+        return grown if self.detail is None else grown + self.detail(x, fine, decoded, logits)
+
+
+class _Detail(nn.Module):
+    """What is added to the logits of 1/4 size: nothing before training.
+
+    Layers at the full size are dear: the picture comes in and the correction goes out folded into channels.
+    """
+
+    def __init__(self, decoded_channels: int, fine_channels: int, channels: int) -> None:
+        super().__init__()
+        self.reduce = conv_relu(decoded_channels, channels, 1)
+        self.mix = nn.Sequential(
+            conv_relu(4 * 3 + fine_channels + channels + 2, channels, 3), conv_relu(channels, channels, 3)
+        )
+        self.correction = nn.Conv2d(channels, 4 * 2, 1)
+        nn.init.zeros_(self.correction.weight)
+        nn.init.zeros_(cast(nn.Parameter, self.correction.bias))
+
+    def forward(self, x: Tensor, fine: Tensor, decoded: Tensor, logits: Tensor) -> Tensor:
+        """The picture, its features of half size, the decoder's result and the logits -> (N, 2, H, W)."""
+        coarse = torch.cat([self.reduce(decoded), logits], dim=1)
+        grown = F.interpolate(coarse, fine.shape[2:], mode="bilinear", align_corners=False)
+        mixed = self.mix(torch.cat([folded(x), fine, grown], dim=1))
+        return F.pixel_shuffle(self.correction(mixed), 2)

@@ -111,7 +111,7 @@ class _VocPerson:
         square = np.full((513, 513, 3), 127.5, np.float32)
         square[: small.shape[0], : small.shape[1]] = small
         x = torch.from_numpy(square / 127.5 - 1).permute(2, 0, 1)[None]
-        logits = F.conv2d(self._net.aspp(self._net.encoder(x)[1]), self._weight, self._bias)
+        logits = F.conv2d(self._net.aspp(self._net.encoder(x)[-1]), self._weight, self._bias)
         person = logits.softmax(1)[:, _VOC_PERSON : _VOC_PERSON + 1]
         person = F.interpolate(person, (513, 513), mode="bilinear", align_corners=True)
         person = person[..., : small.shape[0], : small.shape[1]]

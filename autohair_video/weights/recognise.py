@@ -80,11 +80,15 @@ def recognise(state: State) -> Architecture:
     raise WeightsError(f"unknown network (keys {first} ...): known are {', '.join(_KINDS)}")
 
 
+_DETAIL: Final = "detail.correction.weight"
+
+
 def _deeplab_details(state: State) -> dict[str, Any]:
     return {
         "aspp_channels": state["aspp.point.0.weight"].shape[0],
         "decoder_channels": state["logits.weight"].shape[1],
         "low_level_channels": state["low_level.0.weight"].shape[0],
+        "detail_channels": state[_DETAIL].shape[1] if _DETAIL in state else 0,
     }
 
 

@@ -17,11 +17,22 @@ def test_logits_have_the_pictures_size_and_two_classes() -> None:
     assert logits.shape == (2, 2, 96, 160)
 
 
-def test_the_encoder_has_output_stride_16_and_low_level_stride_4() -> None:
+def test_the_encoder_has_output_stride_16_and_finer_features_of_strides_2_and_4() -> None:
     with torch.inference_mode():
-        low, deep = MobileNetV2Encoder()(torch.zeros(1, 3, 128, 192))
+        fine, low, deep = MobileNetV2Encoder()(torch.zeros(1, 3, 128, 192))
+    assert fine.shape == (1, 16, 64, 96)
     assert low.shape == (1, 24, 32, 48)
     assert deep.shape == (1, 320, 8, 12)
+
+
+def test_before_training_the_last_stage_changes_nothing() -> None:
+    """So a run may start from weights that are older than the stage."""
+    torch.manual_seed(0)
+    old, new = DeepLabV3Plus(detail_channels=0).eval(), DeepLabV3Plus().eval()
+    new.load_state_dict(old.state_dict(), strict=False)
+    picture = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        torch.testing.assert_close(new(picture), old(picture))
 
 
 def test_aspp_sees_as_far_as_its_largest_rate() -> None:

@@ -34,7 +34,13 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("network", "name", "role", "details"),
     [
-        (DeepLabV3Plus, "deeplabv3plus", "segmenter", {"aspp_channels": 256}),
+        (DeepLabV3Plus, "deeplabv3plus", "segmenter", {"aspp_channels": 256, "detail_channels": 16}),
+        (
+            lambda: DeepLabV3Plus(detail_channels=0),
+            "deeplabv3plus",
+            "segmenter",
+            {"aspp_channels": 256, "detail_channels": 0},
+        ),
         (MobileDIM, "mobile-dim", "matter", {}),
         (
             lambda: DeepImageMatting(refine=False, conv6_kernel=1),
