@@ -185,6 +185,26 @@ def _room(rng: np.random.Generator, size: int) -> Floats:
     return picture
 
 
+def _interior(rng: np.random.Generator, size: int) -> Floats:
+    """A wall with things on it over a floor of boards or tiles in perspective, most of them wooden."""
+    wall = _room(rng, size) if rng.random() < 0.6 else _plain(rng, size)
+    y, x = np.mgrid[:size, :size].astype(np.float32) / np.float32(size)
+    horizon = rng.uniform(0.1, 0.7)
+    depth = 1 / np.maximum(y - horizon + rng.uniform(0.02, 0.3), 0.02)
+    across, along = (x - rng.uniform(0, 1)) * depth, depth * rng.uniform(0.5, 3)
+    turn, width = rng.uniform(0, np.pi), float(np.exp(rng.uniform(np.log(0.05), np.log(0.6))))
+    u, v = ((a * np.cos(turn) + b * np.sin(turn)) / width for a, b in ((across, along), (along, -across)))
+    row = np.floor(u).astype(int)
+    board = np.floor(v / rng.uniform(1, 12) + 0.37 * row).astype(int)
+    light = rng.uniform(0.75, 1.05, 251)[(7 * row + 31 * board) % 251] * (1 - 0.3 * (u - row < 0.05))
+    light *= 1 + 0.06 * np.sin(40 * u + 5 * noise(rng, size, cells=12)[..., 0])
+    tone = rng.uniform(0.35, 0.95) * np.array([1, rng.uniform(0.5, 0.8), rng.uniform(0.2, 0.55)])
+    if rng.random() < 0.35:
+        tone = _colours(rng, 1)[0]
+    floor = tone * light[..., None] * (0.7 + 0.6 * noise(rng, size, cells=2))
+    return np.asarray(np.where((y > horizon)[..., None], floor, wall), np.float32)
+
+
 def _screen(rng: np.random.Generator, size: int) -> Floats:
     page = np.zeros((size, size), np.uint8)
     pitch = int(rng.integers(6, 24))
@@ -208,5 +228,5 @@ def _foliage(rng: np.random.Generator, size: int) -> Floats:
 
 # Green, blue, white, black, grey.
 _STUDIO = ((0.1, 0.75, 0.2), (0.1, 0.25, 0.8), (0.97,) * 3, (0.02,) * 3, (0.5,) * 3)
-_MADE = (_plain, _gradient, _clouds, _stripes, _room, _screen, _foliage)
-_SHARES = (0.24, 0.14, 0.18, 0.12, 0.14, 0.06, 0.12)
+_MADE = (_plain, _gradient, _clouds, _stripes, _room, _interior, _screen, _foliage)
+_SHARES = (0.22, 0.12, 0.14, 0.10, 0.08, 0.18, 0.05, 0.11)

@@ -2,8 +2,10 @@
 
 Every photo becomes ``NAME.jpg`` (long side at most 720 px) and ``NAME.png`` with three channels of the
 same size: person 0..255 (hair included), hair 0..255, and weight: 255 where the label is to be trusted.
-Street photos keep their drawn labels; portraits and clips are labelled by the teachers. Names that begin
-with ``crowd`` are street photos with passers-by who have no label: good for what is cut out of them only.
+Street photos have drawn labels; portraits and clips are labelled by the teachers. All of them are only about
+right at the edge, and who is cut out along them brings a rim of the old scene along, by which a network would
+come to know people: so the matter solves the edge (`refined`). Names that begin with ``crowd`` are street
+photos with passers-by who have no label: good for what is cut out of them only.
 """
 
 from __future__ import annotations
@@ -16,10 +18,17 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
 
+from autohair_video.matting.matte import BandSolver
+from autohair_video.matting.segment import working_size
+from autohair_video.matting.trimap import draw_trimap, guess_levels
 from autohair_video.media.colour import to_rgb
 from autohair_video.media.reader import ClipReader
+from autohair_video.options import SegmentOptions, TrimapOptions
 from autohair_video.training.backdrops import crowded, read_rgb
 from autohair_video.training.teachers import Picture, Teachers
 
@@ -44,21 +53,38 @@ class Labelled:
     label: Picture
 
 
-def prepare_labels(cache: Path, shared_data: Path, teach: Callable[[], Teachers]) -> int:
+@dataclass(frozen=True)
+class Labeller:
+    """Who labels pictures: the teachers say where people are, the solver what their edge is like."""
+
+    teachers: Teachers
+    solver: BandSolver
+
+    def __call__(self, picture: Picture, drawn: NDArray[np.uint8] | None) -> Labelled:
+        """The label of a picture (H, W, 3), uint8, for which there may be a drawn one (H, W)."""
+        if drawn is None:
+            return refined(from_teachers(picture, self.teachers), self.solver)
+        rough = refined(from_drawn(picture, drawn), self.solver)
+        # what was not trusted is the drawing's edge, which is solved now
+        label = rough.label.copy()
+        label[..., 2] = 255
+        return Labelled(picture, label)
+
+
+def prepare_labels(cache: Path, shared_data: Path, load_labeller: Callable[[], Labeller]) -> int:
     """Write the labels that are not in ``cache`` yet; returns how many were written.
 
-    ``teach`` loads the teachers. Where an earlier call came to its end, nothing is looked at again, and they
-    are not loaded. Clips of a kind that the training does not know are left out.
+    Where an earlier call came to its end, nothing is looked at again, and no labeller is loaded. Clips of a
+    kind that the training does not know are left out.
     """
     cache.mkdir(parents=True, exist_ok=True)
     done = cache / "whole"
     if done.exists():
         return 0
-    teachers, written = teach(), 0
+    labelled, written = load_labeller(), 0
     for name, picture, drawn in _sources(shared_data):
         if not (cache / f"{name}.png").exists():
-            item = from_teachers(picture, teachers) if drawn is None else from_drawn(picture, drawn)
-            save(cache / name, item)
+            save(cache / name, labelled(picture, drawn))
             written += 1
     done.touch()
     return written
@@ -88,6 +114,27 @@ def from_teachers(picture: Picture, teachers: Teachers) -> Labelled:
     differ = cv2.morphologyEx(differ, cv2.MORPH_OPEN, np.ones((reach, reach), np.uint8))
     differ = cv2.dilate(differ, np.ones((reach, reach), np.uint8))
     return Labelled(picture, _levels(person, hair * person, 1 - differ))
+
+
+def refined(item: Labelled, solver: BandSolver) -> Labelled:
+    """The label with alpha in the band about its edge, as the product solves it; hair is no more than that.
+
+    Where the label is soft the band is wide: a part of a body of which the teachers were in doubt is found.
+    """
+    height, width = item.picture.shape[:2]
+    maps, picture = (_planes(pixels) for pixels in (item.label[..., :2], item.picture))
+    small = working_size(height, width, SegmentOptions().long_side_px)
+    seen = F.interpolate(maps / 255, small, mode="bilinear", align_corners=False, antialias=True)
+    trimap = draw_trimap(seen, size=(height, width), options=TrimapOptions())
+    guess = guess_levels(maps[:, :1] / 255, (height, width))
+    alpha = solver.follow(picture.to(torch.uint8), trimap, guess=guess)[0][0, 0].numpy()
+    person = np.rint(alpha * 255).astype(np.uint8)
+    hair, weight = np.minimum(item.label[..., 1], person), item.label[..., 2]
+    return Labelled(item.picture, np.dstack([person, hair, weight]))
+
+
+def _planes(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None].float()
 
 
 def save(stem: Path, item: Labelled) -> None:

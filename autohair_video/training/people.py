@@ -29,9 +29,9 @@ class PeopleSamples:
     """Endless samples; `batches` yields picture (N, 3, S, S) in -1..1, truth and weight (N, 2, S, S).
 
     ``truth`` holds person and hair, 0..1; ``weight`` says where each of them is to be trusted. S changes from
-    batch to batch, from ``size_px`` to twice that, and N with it, so that all have about as many pixels: in
-    use a body fills several hundred pixels, and its middle is far from any edge. Labelled pictures stay in
-    memory once they were drawn.
+    batch to batch, from ``size_px`` to three times that, and N with it, so that all have about as many
+    pixels: in use a body fills several hundred pixels, and its middle is far from any edge. Labelled pictures
+    stay in memory once they were drawn.
 
     Raises:
         InputError: there are no labels in ``labels``.
@@ -84,11 +84,13 @@ class PeopleSamples:
         item, knows_hair = self._pick(whole=True)
         view = self._view(item, size)
         weight = view[..., 5:6] * np.array([1, knows_hair], np.float32)
+        # where a label is soft it is only unsure: the exact edges of composites teach how sharp they are
+        weight *= np.abs(view[..., 3:4] - 0.5) > _UNSURE
         return view[..., :3], view[..., 3:5], weight
 
     def _moved(self, size: int) -> tuple[Floats, Floats, Floats]:
         scene = backdrop(self._scenes, self._rng, size)
-        if self._rng.random() < 0.25:
+        if self._rng.random() < 0.2:
             scene = _cluttered(scene, self._scenes, self._rng)
         truth = np.zeros((size, size, 2), np.float32)
         weight = np.ones_like(truth)
@@ -96,10 +98,11 @@ class PeopleSamples:
         for _ in range(1 + int(self._rng.choice(len(_MORE_PEOPLE), p=_MORE_PEOPLE))):
             item, knows_hair = self._pick(whole=False)
             view = self._view(item, size)
-            alpha = np.clip((view[..., 3:4] - 0.35) / 0.5, 0, 1)
-            if self._rng.random() < 0.35:
+            alpha = np.clip(view[..., 3:4], 0, 1)
+            if self._rng.random() < 0.45:
                 alpha = _pierced(alpha, self._rng)
-            person = _dressed(view[..., :3], self._rng) if self._rng.random() < 0.45 else view[..., :3]
+            person = _own_colours(view[..., :3], alpha)
+            person = _dressed(person, self._rng) if self._rng.random() < 0.45 else person
             hair = np.clip(view[..., 4:5], 0, 1)
             layer = np.dstack([alpha * np.clip(person * gain, 0, 1), alpha, alpha * hair])
             if self._rng.random() < 0.25:
@@ -150,7 +153,11 @@ _GROUPS = {
     "one-by-one": 0.02,
 }
 # how many times larger than the smallest crop a batch's are
-_SCALES = (1.0, 1.0, 1.25, 1.5, 1.75, 2.0)
+_SCALES = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
+# a photo's label that is nearer to one half than this does not count
+_UNSURE = 0.35
+# alpha of what nothing shines through
+_SOLID = 0.95
 # chances of 0, 1, 2 and 3 more people in a composite
 _MORE_PEOPLE = (0.7, 0.17, 0.08, 0.05)
 # the hair teacher needs the head large in the picture, which clips do not give it
@@ -214,12 +221,22 @@ def _photographed(picture: Floats, rng: np.random.Generator) -> Floats:
         picture = np.repeat(picture.mean(-1, keepdims=True), 3, -1)
     if rng.random() < 0.2:
         picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 2.0)), np.float32)
-    return degrade(picture.astype(np.float32), rng)
+    return np.clip(degrade(picture.astype(np.float32), rng), 0, 1)
 
 
 def _light(rng: np.random.Generator) -> Floats:
     gain = np.exp(rng.normal(0, 0.25)) * np.exp(rng.normal(0, 0.08, 3))
     return np.asarray(gain, np.float32)
+
+
+def _own_colours(picture: Floats, alpha: Floats) -> Floats:
+    """A person (S, S, 3) without the old scene in mixed pixels: what is solid nearby tells their colours."""
+    side = max(3, round(0.03 * len(picture)))
+    solid = np.asarray(alpha > _SOLID, np.float32)
+    near = cv2.blur(np.dstack([picture * solid, solid]), (side, side))
+    held = near[..., 3:]
+    inner = near[..., :3] / np.maximum(held, 1e-4)
+    return np.asarray(picture + np.minimum(50 * held, 1) * (1 - alpha) * (inner - picture), np.float32)
 
 
 def _dressed(picture: Floats, rng: np.random.Generator) -> Floats:

@@ -15,12 +15,14 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from autohair_video.errors import InputError
+from autohair_video.matting.matte import BandSolver
 from autohair_video.models.deeplab import DeepLabV3Plus
 from autohair_video.models.dim import DeepImageMatting, MobileDIM, one_hot_trimap
+from autohair_video.options import MatterOptions
 from autohair_video.training.backdrops import load_photos
 from autohair_video.training.data import MatteCrops, MatteSource, collate
 from autohair_video.training.init import start_matter, start_segmenter
-from autohair_video.training.labels import prepare_labels
+from autohair_video.training.labels import Labeller, prepare_labels
 from autohair_video.training.layers import render_layers
 from autohair_video.training.loop import Batch, Run, TrainOptions
 from autohair_video.training.losses import (
@@ -32,7 +34,7 @@ from autohair_video.training.losses import (
 )
 from autohair_video.training.people import PeopleSamples
 from autohair_video.training.teachers import Teachers
-from autohair_video.weights import read_state
+from autohair_video.weights import load_network, read_state
 
 MatterName = Literal["mobile-dim", "dim-vgg16"]
 
@@ -70,7 +72,7 @@ class Materials:
 def train_segmenter(
     folder: Path, materials: Materials, options: TrainOptions, *, start: Sequence[Path] = ()
 ) -> Path:
-    """Train DeepLab v3+; labels that are not in the cache yet are made first.
+    """Train DeepLab v3+; labels that are not in the cache yet are made first, with the shipped matter's help.
 
     Args:
         folder: the run's folder; a run that is in it already goes on.
@@ -85,7 +87,7 @@ def train_segmenter(
     _seed(options.seed)
     voc = materials.initial("deeplabv3_mobilenetv2_voc.safetensors")
     labels = materials.cache / "labels"
-    prepare_labels(labels, materials.data, lambda: Teachers(materials.shared / "init" / "teachers", voc))
+    prepare_labels(labels, materials.data, lambda: _labeller(materials.shared / "init" / "teachers", voc))
     model = DeepLabV3Plus()
     _load_start(model, start) if start else start_segmenter(model, voc)
     run = Run(model, options, folder, "segmenter")
@@ -156,6 +158,11 @@ def matter_loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         "laplacian": 0.5 * laplacian_loss(alpha, truth),
         "gradient": 0.5 * gradient_loss(alpha, truth, unknown),
     }
+
+
+def _labeller(teachers: Path, voc: Path) -> Labeller:
+    solver = BandSolver(load_network("matter-fast", role="matter"), MatterOptions().still_tiles)
+    return Labeller(Teachers(teachers, voc), solver)
 
 
 def _load_start(model: nn.Module, starts: Sequence[Path]) -> None:

@@ -68,20 +68,20 @@ def test_some_samples_show_nobody_and_say_so(samples: PeopleSamples) -> None:
 
 def test_batches_are_what_the_network_takes(samples: PeopleSamples) -> None:
     sides, plain = set(), 0
-    for batch in islice(samples.batches(4), 12):
+    for batch in islice(samples.batches(8), 12):
         count, channels, *size = batch["picture"].shape
         sides.add(size[0])
         assert channels == 3
         assert size[0] == size[1]
         assert size[0] % 32 == 0
-        assert 0.5 <= count * size[0] ** 2 / (4 * 64**2) <= 1.5
+        assert 0.5 <= count * size[0] ** 2 / (8 * 64**2) <= 1.5
         assert batch["truth"].shape == batch["weight"].shape == (count, 2, *size)
         low, high = batch["picture"].aminmax()
         assert -1 <= low <= high <= 1
         plain += int(low == high)
     assert plain <= 2, "a batch of one plain backdrop is rare"
     assert min(sides) == 64
-    assert max(sides) == 128
+    assert max(sides) == 192
 
 
 def test_other_clothes_change_colours_and_nothing_else(samples: PeopleSamples) -> None:
