@@ -30,7 +30,7 @@ class SegmentOptions:
     and the others take the probabilities of the frame before along the flow, if the subject hardly moves.
     """
 
-    long_side_px: int = 512
+    long_side_px: int = 576
     every: int = 1
 
     def __post_init__(self) -> None:
@@ -80,8 +80,8 @@ class TileOptions:
     are solved at both sizes, and alpha is the mean: better at sharp edges, and as good in hair.
     """
 
-    tile_px: int = 256
-    overlap_px: int = 64
+    tile_px: int = 192
+    overlap_px: int = 32
     batch: int | None = None
     reuse: bool = True
     double_below_px: int = 640
