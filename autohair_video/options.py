@@ -106,7 +106,7 @@ class TemporalOptions:
 
     mode: TemporalMode = "lookahead"
     lookahead: int = 2
-    strength: float = 0.8
+    strength: float = 0.9
     flow_long_side_px: int = 320
 
     def __post_init__(self) -> None:
