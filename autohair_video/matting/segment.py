@@ -36,8 +36,8 @@ class Segmenter:
     def __call__(self, rgb: Tensor) -> Tensor:
         """Person and hair probabilities of frames.
 
-        Frames keep their aspect: they are scaled to the working size and padded at the right and the
-        bottom with mid-grey to multiples of 32.
+        Frames keep their aspect: they are scaled to the working size, and their last column and row are
+        repeated up to multiples of 32, so that who is cut off by the frame goes on there.
 
         Args:
             rgb: (N, 3, H, W) float in 0..1 on the network's device.
@@ -49,7 +49,7 @@ class Segmenter:
         height, width = working_size(rgb.shape[2], rgb.shape[3], self._options.long_side_px)
         small = scale_to(rgb, height, width) * 2 - 1
         padding = (0, -width % _MULTIPLE_PX, 0, -height % _MULTIPLE_PX)
-        padded = F.pad(small, padding).contiguous(memory_format=torch.channels_last)
+        padded = F.pad(small, padding, mode="replicate").contiguous(memory_format=torch.channels_last)
         parameter = next(self._network.parameters())
         logits = self._network(padded.to(parameter.dtype))
         return torch.sigmoid(logits[..., :height, :width].float())
