@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,7 @@ from autohair_video.matting.subject import (
     limit_alpha,
     upper_limit,
 )
-from autohair_video.matting.temporal import Solved, smooth_alpha, smooth_probability, with_later
+from autohair_video.matting.temporal import Solved, link_later, smooth_alpha, smooth_probability, with_later
 from autohair_video.matting.trimap import draw_trimap, guess_levels
 from autohair_video.models.fused import can_fuse, fuse
 from autohair_video.options import MatterOptions, Tier
@@ -207,12 +207,11 @@ class Matter:
         count = max(0, len(state.waiting) - ahead)
         if not count:
             return [], state
-        frames, options = state.waiting[:count], self.options.temporal
         with self.watch("temporal"):
-            solved = [frame.solved for frame in state.waiting]
-            window = options.frames_ahead + 1
-            windows = [solved[i : i + window] for i in range(count)]
-            alpha = torch.cat(on_each_core(partial(with_later, options=options), windows, self.device))
+            waiting = self._linked(state.waiting)
+            steadied = partial(self._steadied, waiting)
+            alpha = torch.cat(on_each_core(steadied, range(count), self.device))
+        frames = waiting[:count]
         with self.watch("edges"):
             others = [frame.others for frame in frames if frame.others is not None]
             alpha, mixture = self._finish(alpha, guide, torch.cat(others) if others else None)
@@ -226,7 +225,26 @@ class Matter:
             mixture=mixture,
             notices=tuple(line for frame in frames for line in frame.notices),
         )
-        return [(batch, matte)], replace(state, waiting=state.waiting[count:])
+        return [(batch, matte)], replace(state, waiting=waiting[count:])
+
+    def _linked(self, waiting: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
+        """The same, each linked with the one after it, where frames wait for later ones."""
+        if not self.options.temporal.frames_ahead:
+            return waiting
+        fresh = [n for n, (here, _) in enumerate(pairwise(waiting)) if here.later is None]
+
+        def link(n: int) -> Waiting:
+            here, later = waiting[n : n + 2]
+            return replace(here, later=link_later(here.solved, later.solved))
+
+        linked = dict(zip(fresh, on_each_core(link, fresh, self.device), strict=True))
+        return tuple(linked.get(n, frame) for n, frame in enumerate(waiting))
+
+    def _steadied(self, waiting: tuple[Waiting, ...], n: int) -> Tensor:
+        """Alpha of the ``n``-th of them, steadied by those that it looks ahead to."""
+        window = waiting[n : n + self.options.temporal.frames_ahead + 1]
+        solved, links = [frame.solved for frame in window], [frame.later for frame in window[:-1]]
+        return with_later(solved, links, self.options.temporal)
 
     def image(
         self, image: NDArray[np.uint8] | Tensor, trimap: NDArray[np.uint8] | Tensor | None = None

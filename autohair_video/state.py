@@ -9,20 +9,21 @@ from torch import Tensor
 from autohair_video.frames import FrameBatch
 from autohair_video.matting.matte import SolvedTile
 from autohair_video.matting.subject import SubjectState
-from autohair_video.matting.temporal import Mean, Solved
+from autohair_video.matting.temporal import Link, Mean, Solved
 
 
 @dataclass(frozen=True)
 class Waiting:
     """A frame that is solved, as a batch of one, and waits for later ones to be steadied by.
 
-    ``others`` and ``notices``: of `Kept`.
+    ``later``: its link with the frame after it, once there is one. ``others`` and ``notices``: of `Kept`.
     """
 
     batch: FrameBatch
     solved: Solved
     others: Tensor | None = None
     notices: tuple[str, ...] = ()
+    later: Link | None = None
 
 
 @dataclass(frozen=True)

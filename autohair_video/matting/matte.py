@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from math import ceil
 from typing import Final
 
@@ -167,14 +167,23 @@ class BandSolver:
         pool = [*before]
         own = {solved.tile: i for i, solved in enumerate(before) if solved.tile.frame >= 0}
         latest = {solved.tile.place: i for i, solved in enumerate(before) if solved.tile.frame < 0}
-        sources = []
-        for i, tile in enumerate(tiles):
-            known = own.get(tile, latest.get(tile.place) if follows else None)
+        sources: list[int] = []
+
+        def unchanged(i: int) -> int | None:
+            known = own.get(tiles[i], latest.get(tiles[i].place) if follows else None)
             if known is None or not _same(pool[known], pictures[i], trimaps[i], block_px):
-                known = len(pool)
-                pool.append(SolvedTile(tile, pictures[i], trimaps[i], trimaps[i].float()))
-            latest[tile.place] = known
-            sources.append(known)
+                return None
+            return known
+
+        # only tiles of other frames depend on each other
+        for _, group in groupby(range(len(tiles)), key=lambda i: tiles[i].frame):
+            numbers = tuple(group)
+            for i, known in zip(numbers, on_each_core(unchanged, numbers, pictures.device), strict=True):
+                if known is None:
+                    known = len(pool)
+                    pool.append(SolvedTile(tiles[i], pictures[i], trimaps[i], trimaps[i].float()))
+                latest[tiles[i].place] = known
+                sources.append(known)
         due = pool[len(before) :]
         alphas = self._solve_all(due)
         pool[len(before) :] = [replace(tile, alpha=alpha) for tile, alpha in zip(due, alphas, strict=True)]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -127,54 +126,81 @@ def smooth_alpha(
     solved = Solved.of(picture, alpha, trimap, Mean.of(alpha), motion)
     if previous is None or motion is None:
         return solved
-    mean = _averaged(solved, solved.mean, previous.colours, previous.mean, motion.back, options)
+    mean = Link.of(solved, previous.colours, motion.back).averaged(solved.mean, previous.mean, options)
     return replace(solved, mean=mean)
 
 
-def with_later(frames: Sequence[Solved], options: TemporalOptions) -> Tensor:
+def with_later(frames: Sequence[Solved], links: Sequence[Link | None], options: TemporalOptions) -> Tensor:
     """Alpha of the first of consecutive frames, steadied by those after it as by those before.
+
+    Args:
+        frames: one or more.
+        links: of each frame but the last with the one after it, from `link_later`.
+        options: as for `smooth_alpha`.
 
     Returns:
         (1, 1, H, W) float in 0..1.
     """
-    first, last = frames[0], frames[-1]
-    mean = Mean.of(last.alpha) if last is not first else first.mean
-    for here, later in reversed(tuple(pairwise(frames))):
-        own = first.mean if here is first else Mean.of(here.alpha)
-        if later.motion is None:
-            mean = own
-            continue
-        mean = _averaged(here, own, later.colours, mean, later.motion.forth, options)
+    mean = Mean.of(frames[-1].alpha) if links else frames[0].mean
+    for number in reversed(range(len(links))):
+        link = links[number]
+        own = Mean.of(frames[number].alpha) if number else frames[0].mean
+        mean = own if link is None else link.averaged(own, mean, options)
     return mean.value
 
 
-def _averaged(
-    here: Solved, own: Mean, other_colours: Tensor, other: Mean, flow: Flow, options: TemporalOptions
-) -> Mean:
-    """A frame's own mean and that of the frame that ``flow`` leads to, in the unknown band.
+def link_later(here: Solved, later: Solved) -> Link | None:
+    """A frame's link with the one after it; None where that begins a new scene."""
+    return None if later.motion is None else Link.of(here, later.colours, later.motion.forth)
 
-    Only the band's pixels are looked up, so that this costs as much as there is of it.
+
+@dataclass(frozen=True)
+class Link:
+    """The K unknown pixels of a frame, and where their surfaces are in another.
+
+    ``band`` (K,): the pixels, counted row by row; ``places`` (1, 1, K, 2) in the other frame, as
+    `motion.some_places` gives them; ``confidence`` (K,) in 0..1 and colour ``residual`` (K,), squared, of
+    255: how far the surface is the same; ``alpha`` (K,) of the frame itself.
     """
-    band = _places_of(here.trimap == UNKNOWN)
-    if not len(band):
-        return own
-    places = some_places(band, (here.alpha.shape[2], here.alpha.shape[3]))
-    there, confidence = origins(subject_flow(flow, here.alpha), places)
-    # cubic weights add up to 1 but for rounding, which must not make mixed pixels of solid ones
-    value = carry(other.value, there, sharp=True).mul_(1 + 2 * _ROUNDING).sub_(_ROUNDING)
-    value = value.clamp_(0, 1)[0, 0, 0]
-    weight = carry(other.weight, there)[0, 0, 0]
-    residual = carry(here.colours, places) - carry(other_colours, there)
-    alpha, own_value, own_weight = (
-        x.reshape(-1).index_select(0, band) for x in (here.alpha, own.value, own.weight)
-    )
-    trust = confidence[0, 0, 0] * _likeness(residual[0, :, 0].square().mean(dim=0), alpha, value)
-    share = weight * (trust - _LEAST_TRUST).clamp(min=0) * (options.strength / (1 - _LEAST_TRUST))
-    total = own_weight + share
-    merged = Mean(own.value.clone(), own.weight.clone())
-    merged.value.view(-1).index_copy_(0, band, torch.lerp(own_value, value, share / total))
-    merged.weight.view(-1).index_copy_(0, band, total)
-    return merged
+
+    band: Tensor
+    places: Tensor
+    confidence: Tensor
+    residual: Tensor
+    alpha: Tensor
+
+    @classmethod
+    def of(cls, here: Solved, other_colours: Tensor, flow: Flow) -> Link:
+        """Along ``flow``, which leads from the frame to one of ``other_colours``."""
+        band = _places_of(here.trimap == UNKNOWN)
+        if not len(band):
+            nothing = here.alpha.new_empty(0)
+            return cls(band, nothing.view(1, 1, 0, 2), nothing, nothing, nothing)
+        own = some_places(band, (here.trimap.shape[2], here.trimap.shape[3]))
+        places, confidence = origins(subject_flow(flow, here.alpha), own)
+        residual = carry(here.colours, own) - carry(other_colours, places)
+        alpha = here.alpha.reshape(-1).index_select(0, band)
+        return cls(band, places, confidence[0, 0, 0], residual[0, :, 0].square().mean(dim=0), alpha)
+
+    def averaged(self, own: Mean, other: Mean, options: TemporalOptions) -> Mean:
+        """A frame's own mean and that of the other, in the unknown band.
+
+        Only the band's pixels are looked up, so that this costs as much as there is of it.
+        """
+        if not len(self.band):
+            return own
+        # cubic weights add up to 1 but for rounding, which must not make mixed pixels of solid ones
+        value = carry(other.value, self.places, sharp=True).mul_(1 + 2 * _ROUNDING).sub_(_ROUNDING)
+        value = value.clamp_(0, 1)[0, 0, 0]
+        weight = carry(other.weight, self.places)[0, 0, 0]
+        own_value, own_weight = (x.reshape(-1).index_select(0, self.band) for x in (own.value, own.weight))
+        trust = self.confidence * _likeness(self.residual, self.alpha, value)
+        share = weight * (trust - _LEAST_TRUST).clamp(min=0) * (options.strength / (1 - _LEAST_TRUST))
+        total = own_weight + share
+        merged = Mean(own.value.clone(), own.weight.clone())
+        merged.value.view(-1).index_copy_(0, self.band, torch.lerp(own_value, value, share / total))
+        merged.weight.view(-1).index_copy_(0, self.band, total)
+        return merged
 
 
 def _places_of(mask: Tensor) -> Tensor:

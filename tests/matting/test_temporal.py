@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch.nn import functional as F
 
 from autohair_video.matting.motion import Motion, estimate_motions, is_calm
-from autohair_video.matting.temporal import Mean, Solved, smooth_alpha, smooth_probability, with_later
+from autohair_video.matting.temporal import (
+    Mean,
+    Solved,
+    link_later,
+    smooth_alpha,
+    smooth_probability,
+    with_later,
+)
 from autohair_video.options import TemporalOptions
 
 OPTIONS = TemporalOptions()
@@ -65,7 +74,10 @@ def _solved(
 
 def _smooth(luma: torch.Tensor, alpha: torch.Tensor, *, ahead: int = 0) -> torch.Tensor:
     frames = _solved(luma, alpha)
-    return torch.cat([with_later(frames[n : n + ahead + 1], OPTIONS) for n in range(len(frames))])
+    links = [link_later(here, later) for here, later in pairwise(frames)]
+    return torch.cat(
+        [with_later(frames[n : n + ahead + 1], links[n : n + ahead], OPTIONS) for n in range(len(frames))]
+    )
 
 
 def _steady_probability(
