@@ -18,9 +18,9 @@ from autohair_video.errors import InputError
 from autohair_video.training.backdrops import Photo, backdrop, noise
 from autohair_video.training.degrade import degrade
 from autohair_video.training.labels import CROWD, Labelled, load
-from autohair_video.training.layer import motion_kernel
+from autohair_video.training.layer import Canvas, motion_kernel
 from autohair_video.training.loop import Batch
-from autohair_video.training.shapes import between, blob, polygon, random_colour
+from autohair_video.training.shapes import between, blob, paint_fingers, polygon, random_colour
 
 Floats = NDArray[np.float32]
 
@@ -104,6 +104,8 @@ class PeopleSamples:
             person = _own_colours(view[..., :3], alpha)
             person = _dressed(person, self._rng) if self._rng.random() < 0.45 else person
             hair = np.clip(view[..., 4:5], 0, 1)
+            if self._rng.random() < 0.25:
+                person, hair = _gesturing(person, hair, alpha, self._rng)
             layer = np.dstack([alpha * np.clip(person * gain, 0, 1), alpha, alpha * hair])
             if self._rng.random() < 0.25:
                 layer = _waving(layer, self._rng)
@@ -298,6 +300,33 @@ def _pierced(alpha: Floats, rng: np.random.Generator) -> Floats:
         outline = centre + (outline - centre) * [rng.uniform(0.4, 1), rng.uniform(1, 1.6)]
         alpha = alpha * (1 - _drawn(outline, len(alpha)))
     return alpha
+
+
+def _gesturing(
+    person: Floats, hair: Floats, alpha: Floats, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """A person (S, S, 3) with one or two hands before the body, and what hair (S, S, 1) they leave.
+
+    Between such fingers one sees the body and no gap; hands of the photos hang beside it more often than not.
+    """
+    size = len(alpha)
+    depth = cv2.distanceTransform(np.asarray(alpha[..., 0] > 0.5, np.uint8), cv2.DIST_L2, 5)
+    reach = float(depth.max())
+    if reach < 8:
+        return person, hair
+    side = round(np.clip(reach * rng.uniform(1.2, 3), 24, size))
+    ys, xs = np.nonzero(depth > 0.15 * reach)
+    for pixel in rng.integers(len(ys), size=int(rng.integers(1, 3))):
+        canvas = Canvas(side, side)
+        paint_fingers(canvas, side, rng)
+        layer = canvas.layer()
+        shaded = np.clip(layer.colour * (0.7 + 0.6 * noise(rng, side, cells=2)), 0, 1)
+        small = np.dstack([shaded * layer.alpha[..., None], layer.alpha]).astype(np.float32)
+        place = np.array([[1, 0, xs[pixel] - side / 2], [0, 1, ys[pixel] - side / 2]])
+        hand = cv2.warpAffine(small, place, (size, size)) * (depth > 0)[..., None]
+        person = hand[..., :3] + (1 - hand[..., 3:]) * person
+        hair = (1 - hand[..., 3:]) * hair
+    return person.astype(np.float32), hair.astype(np.float32)
 
 
 def _waving(layer: Floats, rng: np.random.Generator) -> Floats:

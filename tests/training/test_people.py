@@ -8,7 +8,15 @@ import pytest
 
 from autohair_video.errors import InputError
 from autohair_video.training.labels import Labelled, from_drawn, load, save
-from autohair_video.training.people import PeopleSamples, _cluttered, _dressed, _pierced, _squeezed, _waving
+from autohair_video.training.people import (
+    PeopleSamples,
+    _cluttered,
+    _dressed,
+    _gesturing,
+    _pierced,
+    _squeezed,
+    _waving,
+)
 
 
 def drawn() -> Labelled:
@@ -107,6 +115,20 @@ def test_gaps_lie_in_the_body_below_the_head_and_near_its_outline() -> None:
     assert max(opened) < 0.3
     close_up = np.ones((128, 128, 1), np.float32)
     assert np.array_equal(_pierced(close_up, np.random.default_rng(0)), close_up)
+
+
+def test_hands_before_a_body_hide_hair_and_leave_what_is_around_it() -> None:
+    rng, size = np.random.default_rng(4), 128
+    alpha, hair = np.zeros((size, size, 1), np.float32), np.zeros((size, size, 1), np.float32)
+    alpha[20:, 40:90], hair[20:60, 40:90] = 1, 1
+    cloth = np.full((size, size, 3), 0.5, np.float32)
+    seen = [_gesturing(cloth, hair, alpha, rng) for _ in range(6)]
+    covered = [np.abs(person - cloth).max(axis=-1) > 0.02 for person, _ in seen]
+    assert sum(hand.any() for hand in covered) >= 5
+    assert not any(hand[alpha[..., 0] == 0].any() for hand in covered)
+    assert all(0 < hand[alpha[..., 0] == 1].mean() < 0.9 for hand in covered if hand.any())
+    assert all((left <= hair).all() for _, left in seen)
+    assert any((left < hair).any() for _, left in seen)
 
 
 def test_a_moving_part_is_smeared_in_colour_and_alpha_alike() -> None:
