@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -253,7 +254,8 @@ def make_request(
     """The request that the arguments of `stream.process` stand for.
 
     Raises:
-        OptionError: parts of ``segment_s`` seconds cannot be made.
+        OptionError: parts of ``segment_s`` seconds cannot be made, or an output's name has another word in
+            braces than ``{name}``.
     """
     if not 0 < segment_s < inf:
         raise OptionError(f"parts of {segment_s} s cannot be made: give more than 0")
@@ -294,6 +296,12 @@ def _placed(path: StrPath, source: Source, output_dir: Path | None) -> Path:
 
     >>> _placed("{name}.mov", Source("in/a.mp4"), Path("out")).as_posix()
     'out/a.mov'
+
+    Raises:
+        OptionError: there is another word in braces in the file's name.
     """
+    for word in re.findall(r"\{\w*\}", Path(path).name):
+        if word != "{name}":
+            raise OptionError(f"{path}: {word} stands for nothing; {{name}} is the input's name")
     named = os.fspath(path).replace("{name}", source.stem)
     return Path(named) if output_dir is None else output_dir / named

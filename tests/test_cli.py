@@ -138,6 +138,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
         ("a.mp4 --segmenter none.safetensors", 1, "none.safetensors"),
         ("a.mp4 --matter segmenter-fast", 1, "not of a matter"),
         ("a.mp4 --nosuch", 2, "--nosuch"),
+        ("a.mp4 -o {nam}.mov", 2, "{nam}.mov: {nam} stands for nothing; {name} is"),
         ("a.mp4 b.mp4 -o o.mov", 2, "a.mp4 and b.mp4 would both be written to o.mov: put {name}"),
         ("a.mp4 --rate fast", 2, "rate 'fast'"),
         ("--quiet", 2, "INPUT"),
