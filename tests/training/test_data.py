@@ -105,6 +105,7 @@ def test_the_same_seed_draws_the_same_samples_and_another_seed_others(source: Ma
     assert not torch.equal(once[0].image, other[0].image)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")  # on one core
 def test_workers_of_a_loader_draw_streams_of_their_own(source: MatteSource) -> None:
     crops = MatteCrops(source, seed=3, size=64)
     loader = DataLoader(crops, batch_size=2, num_workers=2, collate_fn=collate)
