@@ -18,7 +18,9 @@ TemporalMode = Literal["off", "causal", "lookahead"]
 Screen = Literal["off", "green", "blue"]
 SubjectChoice = Literal["all", "largest", "point", "box", "mask"]
 
-# Where there is time, pictures with a long side under this are solved at both sizes.
+# Where there is time: how large the segmenter's picture is, and under which long side pictures are solved at
+# both sizes.
+_CLOSER_PX = 768
 _BOTH_BELOW_PX = 2000
 
 
@@ -220,8 +222,13 @@ class MatterOptions:
     edges: EdgeOptions = field(default_factory=EdgeOptions)
 
     @property
+    def still_segment(self) -> SegmentOptions:
+        """How the segmenter looks at a picture that is no clip's: it can take longer."""
+        return replace(self.segment, long_side_px=max(self.segment.long_side_px, _CLOSER_PX))
+
+    @property
     def still_tiles(self) -> TileOptions:
-        """The tiles of a picture that is no clip's: it can take longer."""
+        """The tiles of such a picture."""
         px = max(self.tiles.both_below_px, _BOTH_BELOW_PX)
         return replace(self.tiles, both_below_px=px, reuse=False)
 
@@ -236,7 +243,7 @@ class MatterOptions:
             raise OptionError(f"unknown tier {tier!r}: use fast or best")
         if tier == "best":
             return cls(
-                segment=SegmentOptions(long_side_px=768),
+                segment=SegmentOptions(long_side_px=_CLOSER_PX),
                 trimap=TrimapOptions(rounds=2),
                 tiles=TileOptions(both_below_px=_BOTH_BELOW_PX),
             )

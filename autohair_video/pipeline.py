@@ -77,6 +77,7 @@ class Matter:
         self.options = options or MatterOptions.for_tier(tier)
         self._networks: list[nn.Module] = []
         self.segment = Segmenter(self._network("segmenter", segmenter), self.options.segment)
+        self.segment_still = self.segment.at(self.options.still_segment)
         tiles = self.options.tiles
         if self.options.temporal.mode == "off":
             tiles = replace(tiles, reuse=False)
@@ -280,7 +281,7 @@ class Matter:
             alpha = self.solve_still.follow(pictures, known)[0]
             alpha, mixture = self._finish(alpha, guide, None)
             return Matte(alpha, trimap=known, mixture=mixture)
-        kept = self._kept(self.segment(rgb), pictures, (Fraction(guide.subject.at_s),), guide, None)
+        kept = self._kept(self.segment_still(rgb), pictures, (Fraction(guide.subject.at_s),), guide, None)
         drawn = self._draw(kept.seen, (None,), pictures, None)
         alpha, known, _ = self._close(self.solve_still, pictures, drawn, drawn, (), kept.seen)
         alpha, mixture = self._finish(alpha, guide, kept.others)

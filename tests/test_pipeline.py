@@ -186,7 +186,8 @@ def test_nothing_is_carried_from_clip_to_clip(matter: Matter, portrait: np.ndarr
 
 
 def test_without_smoothing_each_frame_is_matted_as_a_still(portrait: np.ndarray) -> None:
-    off = replace(CLOSER, segment=SegmentOptions(256, every=3), temporal=TemporalOptions(mode="off"))
+    # at the size at which stills are looked at
+    off = replace(CLOSER, segment=SegmentOptions(768, every=3), temporal=TemporalOptions(mode="off"))
     matter = Matter(device="cpu", options=off)
     pictures = [np.roll(portrait, 2 * n, axis=1) for n in range(3)]
     alpha = _alpha(matter, [_frames(pictures)])
@@ -453,8 +454,10 @@ def test_tiers_and_devices_that_are_not_there_are_refused() -> None:
             choose_device("cuda")
 
 
-def test_the_best_tier_looks_closer() -> None:
-    assert MatterOptions.for_tier("best").segment.long_side_px > MatterOptions().segment.long_side_px
+def test_the_best_tier_looks_closer_and_so_do_stills() -> None:
+    fast, best = (MatterOptions.for_tier(tier) for tier in ("fast", "best"))
+    assert fast.segment.long_side_px < fast.still_segment.long_side_px
+    assert best.segment == best.still_segment
 
 
 def test_weights_of_another_network_are_refused() -> None:

@@ -14,10 +14,13 @@ _MULTIPLE_PX = 32
 def working_size(height: int, width: int, long_side_px: int) -> tuple[int, int]:
     """Height and width of a frame scaled so that its long side is ``long_side_px``.
 
-    >>> working_size(1080, 1920, 512)
-    (288, 512)
+    Small frames end at twice their size, where that is more than the default: there is no more in them.
+
+    >>> working_size(1080, 1920, 512), working_size(180, 320, 768)
+    ((288, 512), (360, 640))
     """
-    scale = long_side_px / max(height, width)
+    most_px = max(2 * height, 2 * width, SegmentOptions.long_side_px)
+    scale = min(long_side_px, most_px) / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 

@@ -29,6 +29,11 @@ def test_the_working_size_keeps_the_aspect(frame: tuple[int, int], expected: tup
     assert working_size(*frame, 512) == expected
 
 
+@pytest.mark.parametrize(("side", "expected"), [(200, 576), (320, 640), (500, 768), (2000, 768)])
+def test_small_frames_are_not_enlarged_without_end(side: int, expected: int) -> None:
+    assert working_size(side // 2, side, 768) == (expected // 2, expected)
+
+
 @pytest.mark.parametrize("size", [(90, 160), (160, 90), (33, 17), (1, 1), (1, 300)])
 def test_probabilities_lie_where_the_picture_has_them(size: tuple[int, int]) -> None:
     network = RedIsPerson()
