@@ -103,7 +103,9 @@ class LiveMatter:
         steady = replace(o.temporal, strength=o.temporal.strength if settings.smoothing else 0.0)
         steadied = steady.strength > 0
         with watch("temporal"):
-            (motion,) = estimate_motions(past.solved.picture if past else None, samples, o.temporal)
+            flow_px = min(o.temporal.flow_long_side_px, level.flow_px)
+            small = replace(o.temporal, flow_long_side_px=flow_px)
+            (motion,) = estimate_motions(past.solved.picture if past else None, samples, small)
         seen, since_seen = self._seen(samples, past, motion, steady, level)
         with watch("trimap"):
             form = scaled(o.trimap, settings.band)

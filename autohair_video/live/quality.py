@@ -17,20 +17,22 @@ from autohair_video.options import Tier
 class Level:
     """``share``: of the shown size, at which mattes are made; ``segment_px``: the segmenter's long side.
 
-    The segmenter looks at every ``every``-th picture; between, its last probabilities follow the motion.
+    The segmenter looks at every ``every``-th picture; between, its last probabilities follow the motion,
+    which is found on thumbnails of ``flow_px``.
     """
 
     share: float
     segment_px: int
     every: int
+    flow_px: int = 320
 
 
 LEVELS: Final = (
     Level(1.0, 320, 1),
     Level(0.75, 320, 1),
     Level(0.5, 256, 1),
-    Level(0.5, 256, 2),
-    Level(0.4, 256, 4),
+    Level(0.5, 256, 2, flow_px=160),
+    Level(0.4, 256, 4, flow_px=160),
 )
 
 # What the best tier begins with.
