@@ -103,12 +103,14 @@ class TemporalOptions:
     """Smoothing along optical flow.
 
     ``causal`` knows the frames before, ``lookahead`` also ``lookahead`` frames after: its mattes come that
-    much later. ``strength`` is the largest share that the past can have, 0..1.
+    much later. ``strength`` is the largest share that the past can have, 0..1, and ``moving_strength`` the
+    largest in the alpha of what moves.
     """
 
     mode: TemporalMode = "lookahead"
     lookahead: int = 2
     strength: float = 0.9
+    moving_strength: float = 0.6
     flow_long_side_px: int = 320
 
     def __post_init__(self) -> None:
@@ -118,6 +120,8 @@ class TemporalOptions:
             raise OptionError(f"a look-ahead of {self.lookahead} frames is not between 1 and 16")
         if not 0 <= self.strength < 1:
             raise OptionError(f"temporal strength {self.strength} is not in 0..1 (1 excluded)")
+        if not 0 <= self.moving_strength < 1:
+            raise OptionError(f"temporal strength {self.moving_strength} is not in 0..1 (1 excluded)")
 
     @property
     def frames_ahead(self) -> int:

@@ -35,6 +35,8 @@ _RESIDUAL: Final = 7.5
 _DISAGREEMENT: Final = 0.35
 # Of a pixel's colour residual at least this share counts however thin the subject is there.
 _LEAST_SUBJECT: Final = 0.2
+# Motion of the subject, in pixels of the thumbnail, at which it counts as moving more than as still.
+_STILL_PX: Final = 0.05
 # What cubic sampling of a constant may be off.
 _ROUNDING: Final = 1e-6
 # Confidence below which nothing at all is carried, so that no trace is left behind.
@@ -160,13 +162,15 @@ class Link:
 
     ``band`` (K,): the pixels, counted row by row; ``places`` (1, 1, K, 2) in the other frame, as
     `motion.some_places` gives them; ``confidence`` (K,) in 0..1 and colour ``residual`` (K,), squared, of
-    255: how far the surface is the same; ``alpha`` (K,) of the frame itself.
+    255: how far the surface is the same; ``stillness`` (K,) in 0..1: 1 where the subject does not move;
+    ``alpha`` (K,) of the frame itself.
     """
 
     band: Tensor
     places: Tensor
     confidence: Tensor
     residual: Tensor
+    stillness: Tensor
     alpha: Tensor
 
     @classmethod
@@ -175,12 +179,15 @@ class Link:
         band = _places_of(here.trimap == UNKNOWN)
         if not len(band):
             nothing = here.alpha.new_empty(0)
-            return cls(band, nothing.view(1, 1, 0, 2), nothing, nothing, nothing)
+            return cls(band, nothing.view(1, 1, 0, 2), nothing, nothing, nothing, nothing)
         own = some_places(band, (here.trimap.shape[2], here.trimap.shape[3]))
-        places, confidence = origins(subject_flow(flow, here.alpha), own)
+        subject = subject_flow(flow, here.alpha)
+        places, confidence = origins(subject, own)
+        still = torch.exp(-subject.way.square().sum(dim=1, keepdim=True) / _STILL_PX**2)
         residual = carry(here.colours, own) - carry(other_colours, places)
         alpha = here.alpha.reshape(-1).index_select(0, band)
-        return cls(band, places, confidence[0, 0, 0], residual[0, :, 0].square().mean(dim=0), alpha)
+        squared = residual[0, :, 0].square().mean(dim=0)
+        return cls(band, places, confidence[0, 0, 0], squared, carry(still, own)[0, 0, 0], alpha)
 
     def averaged(self, own: Mean, other: Mean, options: TemporalOptions) -> Mean:
         """A frame's own mean and that of the other, in the unknown band.
@@ -195,7 +202,10 @@ class Link:
         weight = carry(other.weight, self.places)[0, 0, 0]
         own_value, own_weight = (x.reshape(-1).index_select(0, self.band) for x in (own.value, own.weight))
         trust = self.confidence * _likeness(self.residual, self.alpha, value)
-        share = weight * (trust - _LEAST_TRUST).clamp(min=0) * (options.strength / (1 - _LEAST_TRUST))
+        # what moves is off by a part of a pixel each time that it is carried on
+        moving = min(options.moving_strength, options.strength)
+        strength = moving + (options.strength - moving) * self.stillness
+        share = weight * (trust - _LEAST_TRUST).clamp(min=0) * strength / (1 - _LEAST_TRUST)
         total = own_weight + share
         merged = Mean(own.value.clone(), own.weight.clone())
         merged.value.view(-1).index_copy_(0, self.band, torch.lerp(own_value, value, share / total))
