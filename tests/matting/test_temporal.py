@@ -127,6 +127,16 @@ def test_a_subject_before_a_moving_room_is_steadied() -> None:
     assert after < 0.6 * before
 
 
+@pytest.mark.parametrize(("step_px", "changed"), [(0, True), (4, False)])
+def test_the_past_can_be_left_out_of_what_moves_alone(step_px: int, changed: bool) -> None:
+    luma, alpha = _moving_subject(step_px, 4)
+    noise = torch.randn(alpha.shape, generator=torch.Generator().manual_seed(3)) * 0.1
+    noisy = (alpha + noise).clamp(0, 1)
+    last = _solved(luma, noisy, options=TemporalOptions(moving_strength=0))[-1]
+    mixed = (alpha[-1:] > 0.02) & (alpha[-1:] < 0.98)
+    assert bool((last.mean.value - noisy[-1:])[mixed].abs().mean() > 0.02) == changed
+
+
 def test_a_still_clip_without_noise_keeps_its_matte() -> None:
     luma = _texture(3, (90, 160)).expand(5, -1, -1, -1)
     alpha = _disc((90, 160), (45, 80), 25).expand(5, -1, -1, -1)
