@@ -229,7 +229,7 @@ class Matter:
         return [(batch, matte)], replace(state, waiting=waiting[count:])
 
     def _linked(self, waiting: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
-        """The same, each linked with the one after it, where frames wait for later ones."""
+        """The same frames, each linked with the one after it, if frames wait for later ones at all."""
         if not self.options.temporal.frames_ahead:
             return waiting
         fresh = [n for n, (here, _) in enumerate(pairwise(waiting)) if here.later is None]
