@@ -89,13 +89,19 @@ def on_each_core(work: Callable[[T], R], items: Sequence[T], device: torch.devic
 @cache
 def _workers(count: int) -> ThreadPoolExecutor:
     """Threads that reckon on one core each: what they do is too small to be shared by several."""
-    pool, all_there = ThreadPoolExecutor(count), Barrier(count)
+    return threads_on(1, count=count)
+
+
+def threads_on(cores_each: int, *, count: int = 1, name: str = "") -> ThreadPoolExecutor:
+    """Threads in each of which torch works on so many cores at once; elsewhere it stays as it is."""
+    usual, pool, all_there = torch.get_num_threads(), ThreadPoolExecutor(count, name), Barrier(count)
 
     def settle(_: int) -> None:
-        torch.set_num_threads(1)
+        # a thread that has not asked takes the last number that was set, at its first piece of work
+        torch.get_num_threads()
+        torch.set_num_threads(cores_each)
         all_there.wait()
 
     list(pool.map(settle, range(count)))
-    # torch gives the last number that was set to threads that begin later
-    torch.set_num_threads(count)
+    torch.set_num_threads(usual)
     return pool

@@ -1,6 +1,8 @@
-"""A session: one thread reads the camera, one mattes, one draws, and whoever shows takes the newest picture.
+"""A session: threads read the camera, look, solve and draw, and whoever shows takes the newest picture.
 
-camera thread -> Newest -> matting thread -> drawing thread, one picture at a time -> each viewer
+camera thread -> Newest -> looking thread -> solving thread -> drawing thread -> each viewer
+
+Each of them is at one picture, and hands it on when the next thread is done with the one before.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,10 +19,14 @@ from statistics import median
 from types import TracebackType
 from typing import Final
 
+import torch
+
+from autohair_video.devices import threads_on
 from autohair_video.errors import AutohairError
 from autohair_video.frames import FrameBatch
 from autohair_video.live.matting import (
     LiveMatter,
+    Looked,
     Matted,
     as_frames,
     as_picture,
@@ -110,12 +116,10 @@ class Live:
         self._lock, self._keeping = threading.Lock(), threading.Lock()
         self._quit = threading.Event()
         self._error: BaseException | None = None
-        self._drawing, self._drawn = ThreadPoolExecutor(1, "drawing"), Future[None]()
-        self._drawn.set_result(None)
-        self._thread = threading.Thread(target=self._run, name="matting", daemon=True)
+        self._looking, self._solving, self._drawing = (_Step(n) for n in ("looking", "solving", "drawing"))
 
     def __enter__(self) -> Live:
-        self._thread.start()
+        self._looking.hand(self._run)
         return self
 
     def __exit__(
@@ -125,8 +129,8 @@ class Live:
         trace: TracebackType | None,
     ) -> None:
         self.quit()
-        self._thread.join()
-        self._drawing.shutdown()
+        for step in (self._looking, self._solving, self._drawing):
+            step.close()
         self._scene.close()
         with self._keeping:
             recording = self._end_recording()
@@ -271,42 +275,53 @@ class Live:
                     self._pace.skip()
                     shot = None
                 if settings.tier != self._tier:
+                    self._solving.settle()
                     self._change_tier(settings.tier)
                 if shot is not None:
                     self._advance(shot, settings)
                 elif settings != rendered and self._matted is not None:
+                    self._solving.settle()
                     self._render_anew(self._matted, settings, rendered)
                 else:
-                    self._drawn.result()
+                    self._settle()
                     continue
                 rendered = settings
-            self._drawn.result()
+            self._settle()
         except BaseException as exc:  # raised again by is_over
             self._error = exc
 
+    def _settle(self) -> None:
+        self._solving.settle()
+        self._drawing.settle()
+
     def _advance(self, shot: Shot, settings: Settings) -> None:
         began_s = time.monotonic()
-        picture = fitted(shot.picture, self.options.width, self.options.height)
-        matted = self._matte(replace(shot, picture=picture), settings)
-        self._draw(matted, settings, new=True)
+        shot = replace(shot, picture=fitted(shot.picture, self.options.width, self.options.height))
+        looked = self._live_matter.look(shot.picture, settings, self._ladder.level)
+        look_s = time.monotonic() - began_s
+        self._solving.hand(lambda: self._finish(shot, looked, settings, look_s))
+
+    def _finish(self, shot: Shot, looked: Looked, settings: Settings, look_s: float) -> None:
+        began_s = time.monotonic()
+        self._draw(self._solve(shot, looked), settings, new=True)
         ended_s = time.monotonic()
         self._pace.add(shot.number, ended_s)
         if self.options.adapt:
-            self._ladder.took(ended_s - began_s, ended_s)
+            # the slower of the two says how often pictures come
+            self._ladder.took(max(look_s, ended_s - began_s), ended_s)
 
     def _render_anew(self, matted: Matted, settings: Settings, before: Settings) -> None:
         if _matte_of(settings) != _matte_of(before):
             self._live_matter.forget()
-            matted = self._matte(matted.shot, settings)
+            looked = self._live_matter.look(matted.picture, settings, self._ladder.level)
+            matted = self._solve(matted.shot, looked)
         self._draw(matted, settings, new=False)
 
     def _draw(self, matted: Matted, settings: Settings, *, new: bool) -> None:
-        """Hand a picture to the drawing thread, once that is done with the one before."""
-        self._drawn.result()
-        self._drawn = self._drawing.submit(self._show, matted, settings, new=new)
+        self._drawing.hand(lambda: self._show(matted, settings, new=new))
 
-    def _matte(self, shot: Shot, settings: Settings) -> Matted:
-        matte = self._live_matter(shot.picture, settings, self._ladder.level)
+    def _solve(self, shot: Shot, looked: Looked) -> Matted:
+        matte = self._live_matter.solve(looked)
         time_ms = round(1000 * (shot.taken_s - self._began_s))
         frames = as_frames(shot.picture, time_ms, duration_ms=round(1000 / self.options.rate))
         frames = frames.to(matte.alpha.device)
@@ -371,6 +386,35 @@ class Live:
 def _matte_of(settings: Settings) -> tuple[object, ...]:
     """What of the settings changes the matte itself."""
     return settings.band, settings.smoothing, settings.tier
+
+
+class _Step:
+    """A thread that does one thing at a time; whoever hands it the next waits for the one before.
+
+    Torch has half of the cores there: with all of them, the steps would be in each other's way.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._thread = threads_on(max(1, torch.get_num_threads() // 2), name=name)
+        self._doing = Future[None]()
+        self._doing.set_result(None)
+
+    def hand(self, work: Callable[[], None]) -> None:
+        """Begin ``work`` once the thread is free.
+
+        Raises:
+            BaseException: what the work before has failed with.
+        """
+        self.settle()
+        self._doing = self._thread.submit(work)
+
+    def settle(self) -> None:
+        """Wait until the thread is free; raises as `hand`."""
+        self._doing.result()
+
+    def close(self) -> None:
+        """End the thread when it is free."""
+        self._thread.shutdown()
 
 
 class _Pace:

@@ -1,8 +1,8 @@
 """One live picture at a time: what it shows and what the last one left -> its matte.
 
-The stages are those of `Matter.frames`; here resolution and the segmenter's interval may change from
-one picture to the next, and what the last picture left is brought to the new size, so that a change
-of quality is no cut.
+The stages are those of `Matter.frames`, in two steps, so that one picture can be looked at while the one
+before is solved. Resolution and the segmenter's interval may change from one picture to the next, and what
+the last picture left is brought to the new size, so that a change of quality is no cut.
 """
 
 from __future__ import annotations
@@ -57,74 +57,98 @@ class Matted:
 
 
 @dataclass(frozen=True)
-class _Past:
+class Looked:
+    """What is known of a picture before its alpha is solved.
+
+    ``samples`` (1, 3, h, w) uint8 RGB at the level's share of ``size``, the picture's height and width;
+    ``trimap`` and ``guess`` (1, 1, h, w) uint8; ``seen`` is the segmenter's mean, and ``since_seen`` how many
+    pictures ago it looked. ``motion`` is against the picture before, ``temporal`` how to smooth along it.
+    ``is_first``: nothing that came before counts.
+    """
+
+    samples: Tensor
+    size: tuple[int, int]
+    trimap: Tensor
+    guess: Tensor
     seen: Mean
-    solved: Solved
-    tiles: tuple[SolvedTile, ...]
     since_seen: int
+    motion: Motion | None
+    temporal: TemporalOptions
+    is_first: bool
 
 
 class LiveMatter:
     """Mattes pictures as they come; holds what the last one left.
 
+    `look` and `solve` may run in two threads, each picture going through both in the same order.
     ``options``: how trimap and smoothing work, before the viewer's settings.
     """
 
     def __init__(self, matter: Matter, options: LiveOptions) -> None:
         self._matter, self._options = matter, options
-        self._past: _Past | None = None
+        self._looked: Looked | None = None
+        self._solved: tuple[Solved, tuple[SolvedTile, ...]] | None = None
 
     def forget(self) -> None:
-        """Take the next picture as the first of a scene."""
-        self._past = None
+        """Take the next picture that is looked at as the first of a scene."""
+        self._looked = None
+
+    def __call__(self, picture: Picture, settings: Settings, level: Level) -> Matte:
+        """Matte of one picture: `look` and `solve` in one."""
+        return self.solve(self.look(picture, settings, level))
 
     @torch.inference_mode()
-    def __call__(self, picture: Picture, settings: Settings, level: Level) -> Matte:
-        """Matte of one picture, at the picture's size; its time is not set.
+    def look(self, picture: Picture, settings: Settings, level: Level) -> Looked:
+        """Where the subject is, and how it moved.
 
         Args:
             picture: (H, W, 3) uint8 BGR.
             settings: band width and smoothing are taken from it.
             level: how finely to look.
         """
-        device, (height, width) = self._matter.device, picture.shape[:2]
-        size = round(width * level.share), round(height * level.share)
-        small = picture if level.share == 1 else _shrunk(picture, size)
-        alpha, trimap = self._solved(_as_rgb(small).to(device), settings, level)
-        if level.share < 1:
-            alpha = F.interpolate(alpha, (height, width), mode="bilinear", align_corners=False)
-            trimap = F.interpolate(trimap, (height, width), mode="nearest")
-        return Matte(alpha, trimap=trimap)
-
-    def _solved(self, samples: Tensor, settings: Settings, level: Level) -> tuple[Tensor, Tensor]:
-        o, watch = self._options, self._matter.watch
-        size = (samples.shape[2], samples.shape[3])
-        past = None if self._past is None else _resized(self._past, size)
+        o, watch, (height, width) = self._options, self._matter.watch, picture.shape[:2]
+        size = round(height * level.share), round(width * level.share)
+        samples = _as_rgb(picture if level.share == 1 else _shrunk(picture, size)).to(self._matter.device)
+        past = None if self._looked is None else _at_size(self._looked, size)
         steady = replace(o.temporal, strength=o.temporal.strength if settings.smoothing else 0.0)
-        steadied = steady.strength > 0
         with watch("temporal"):
             flow_px = min(o.temporal.flow_long_side_px, level.flow_px)
             small = replace(o.temporal, flow_long_side_px=flow_px)
-            (motion,) = estimate_motions(past.solved.picture if past else None, samples, small)
+            (motion,) = estimate_motions(past.samples if past else None, samples, small)
         seen, since_seen = self._seen(samples, past, motion, steady, level)
         with watch("trimap"):
             form = scaled(o.trimap, settings.band)
-            before = past.solved.trimap if steadied and past and motion else None
+            before = past.trimap if steady.strength > 0 and past and motion else None
             trimap = draw_trimap(seen.value, size=size, options=form, before=before)
+            guess = guess_levels(seen.value[:, :1], size)
+        self._looked = Looked(
+            samples, (height, width), trimap, guess, seen, since_seen, motion, steady, is_first=past is None
+        )
+        return self._looked
+
+    @torch.inference_mode()
+    def solve(self, looked: Looked) -> Matte:
+        """Matte of a picture that was looked at, at the picture's size; its time is not set."""
+        watch, samples, trimap = self._matter.watch, looked.samples, looked.trimap
+        size = (samples.shape[2], samples.shape[3])
+        last, tiles = (None, ()) if looked.is_first else self._left(size)
         with watch("matte"):
             solver = self._matter.solve.at(tiles_for(size[0]))
-            guess = guess_levels(seen.value[:, :1], size)
-            alpha, tiles = solver.follow(samples, trimap, past.tiles if steadied and past else (), guess)
+            kept = tiles if looked.temporal.strength > 0 else ()
+            alpha, tiles = solver.follow(samples, trimap, kept, looked.guess)
         with watch("temporal"):
-            last = past.solved if past else None
-            solved = smooth_alpha(last, motion, samples, alpha, trimap, steady)
-        self._past = _Past(seen, solved, tuple(tile.for_next() for tile in tiles), since_seen)
-        return solved.mean.value, trimap
+            solved = smooth_alpha(last, looked.motion, samples, alpha, trimap, looked.temporal)
+        self._solved = solved, tuple(tile.for_next() for tile in tiles)
+        alpha = solved.mean.value
+        if size != looked.size:
+            alpha = F.interpolate(alpha, looked.size, mode="bilinear", align_corners=False)
+            trimap = F.interpolate(trimap, looked.size, mode="nearest")
+        return Matte(alpha, trimap=trimap)
 
     def _seen(
         self,
         samples: Tensor,
-        past: _Past | None,
+        past: Looked | None,
         motion: Motion | None,
         steady: TemporalOptions,
         level: Level,
@@ -139,6 +163,17 @@ class LiveMatter:
                 now = segment(samples.float() / 255)
         with watch("temporal"):
             return smooth_probability(before, motion, now, steady), since_seen
+
+    def _left(self, size: tuple[int, int]) -> tuple[Solved | None, tuple[SolvedTile, ...]]:
+        """What the last solved picture left, for pictures of a height and width."""
+        if self._solved is None:
+            return None, ()
+        s, tiles = self._solved
+        if s.picture.shape[2:] == size:
+            return s, tiles
+        alpha, value, weight = (_scaled(x, size) for x in (s.alpha, s.mean.value, s.mean.weight))
+        picture, trimap = _scaled(s.picture, size), F.interpolate(s.trimap, size, mode="nearest")
+        return Solved.of(picture, alpha, trimap, Mean(value, weight)), ()
 
 
 def scaled(form: TrimapOptions, band: float) -> TrimapOptions:
@@ -203,7 +238,8 @@ def fitted(picture: Picture, width: int, height: int) -> Picture:
 
 
 def _shrunk(picture: Picture, size: tuple[int, int]) -> Picture:
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    """A picture at a smaller height and width."""
+    return np.asarray(cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _as_rgb(picture: Picture) -> Tensor:
@@ -211,15 +247,15 @@ def _as_rgb(picture: Picture) -> Tensor:
     return rgb.permute(2, 0, 1)[None].contiguous()
 
 
-def _resized(past: _Past, size: tuple[int, int]) -> _Past:
-    """What the last picture left, for pictures of another size; probabilities fit any."""
-    if past.solved.picture.shape[2:] == size:
-        return past
-    s = past.solved
-    picture, alpha, value, weight = (
-        F.interpolate(x.float(), size, mode="bilinear", align_corners=False, antialias=True)
-        for x in (s.picture, s.alpha, s.mean.value, s.mean.weight)
-    )
-    trimap = F.interpolate(s.trimap, size, mode="nearest")
-    picture = picture.round().to(torch.uint8)
-    return replace(past, solved=Solved.of(picture, alpha, trimap, Mean(value, weight)), tiles=())
+def _at_size(looked: Looked, size: tuple[int, int]) -> Looked:
+    """The same for pictures of another height and width; probabilities fit any."""
+    if looked.samples.shape[2:] == size:
+        return looked
+    trimap = F.interpolate(looked.trimap, size, mode="nearest")
+    return replace(looked, samples=_scaled(looked.samples, size), trimap=trimap)
+
+
+def _scaled(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """(1, C, H, W) at another size, of the same dtype."""
+    large = F.interpolate(x.float(), size, mode="bilinear", align_corners=False, antialias=True)
+    return large if x.is_floating_point() else large.round().to(x.dtype)
