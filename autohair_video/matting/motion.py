@@ -1,8 +1,7 @@
 """How the picture moves from frame to frame, and how far that can be trusted.
 
 Flow is found on thumbnails (`estimate_motions`), judged by its way back and by the colours at its two
-ends, and read at the pixels of any larger map (`origins`, `carry`). Alpha belongs to the subject and
-not to what is seen behind it, so in the band the subject's own motion counts (`subject_flow`).
+ends, and read at the pixels of any larger map (`origins`, `carry`).
 """
 
 from __future__ import annotations
@@ -35,12 +34,6 @@ _CUT_TRUST: Final = 0.5
 _CALM_PX: Final = 2.5
 _CALM_SHARE: Final = 0.03
 _CALM_TRUST: Final = 0.85
-# How far around a pixel the subject's motion is looked for, as a share of the thumbnail's long side.
-_REACH: Final = 0.04
-# Squared pixels of the thumbnail by which motions nearby may differ before trust falls to 1/e.
-_SPREAD: Final = 1.0
-# Share of solid pixels around a pixel from which the subject counts as near.
-_LEAST_SOLID: Final = 1e-3
 
 
 @dataclass(frozen=True)
@@ -179,38 +172,13 @@ def is_calm(motion: Motion, alpha: Tensor | None) -> bool:
     way, confidence = motion.back.way, motion.back.confidence
     near = torch.ones_like(confidence, dtype=torch.bool)
     if alpha is not None and bool((alpha > 0).any()):
-        small = _shrunk(alpha, (way.shape[2], way.shape[3]))
+        small = shrunk(alpha, (way.shape[2], way.shape[3]))
         near = F.max_pool2d(small, 9, stride=1, padding=4) > 0
     fast = way.square().sum(dim=1, keepdim=True) > _CALM_PX**2
     return bool(confidence[near].mean() > _CALM_TRUST and fast[near].float().mean() < _CALM_SHARE)
 
 
-def subject_flow(flow: Flow, alpha: Tensor) -> Flow:
-    """The motion of the subject, continued over its edge.
-
-    A mixed pixel's colours move with what is behind as much as with the subject, its alpha with the
-    subject alone. So each pixel gets the mean motion of the subject's solid pixels around it, and
-    less confidence the more these differ among themselves; far from the subject the flow stays.
-
-    Args:
-        flow: of the frame.
-        alpha: (1, 1, H, W) float in 0..1, the frame's own.
-    """
-    h, w = flow.way.shape[2:]
-    solid = _shrunk(alpha, (h, w)).square().square()
-    weight = solid * flow.confidence
-    square = flow.way.square().sum(dim=1, keepdim=True)
-    sums = torch.cat([weight * flow.way, weight * square, weight, solid, weight * flow.confidence], dim=1)
-    near = _box_mean(sums, max(1, round(_REACH * max(h, w))))
-    total = near[:, 3:4].clamp(min=1e-6)
-    way = near[:, :2] / total
-    spread = (near[:, 2:3] / total - way.square().sum(dim=1, keepdim=True)).clamp(min=0)
-    confidence = near[:, 5:6] / total * torch.exp(-spread / _SPREAD)
-    there = near[:, 4:5] > _LEAST_SOLID
-    return Flow(torch.where(there, way, flow.way), torch.where(there, confidence, flow.confidence))
-
-
-def _shrunk(x: Tensor, size: tuple[int, int]) -> Tensor:
+def shrunk(x: Tensor, size: tuple[int, int]) -> Tensor:
     """(1, 1, H, W) at a smaller size, means of areas; on a CPU whole cells take a third of pooling's time."""
     (height, width), (h, w) = x.shape[2:], size
     if height % h or width % w:
@@ -220,13 +188,6 @@ def _shrunk(x: Tensor, size: tuple[int, int]) -> Tensor:
     for k in range(1, width // w):
         total.add_(rows[..., k :: width // w])
     return total.div_(width // w)
-
-
-def _box_mean(x: Tensor, radius_px: int) -> Tensor:
-    """Means of (1, C, h, w) over squares; OpenCV's running sums do not grow with the radius."""
-    side = 2 * radius_px + 1
-    planes = [cv2.blur(plane, (side, side), borderType=cv2.BORDER_REPLICATE) for plane in x[0].cpu().numpy()]
-    return torch.from_numpy(np.stack(planes))[None].to(x.device)
 
 
 def all_places(size: tuple[int, int], device: torch.device) -> Tensor:

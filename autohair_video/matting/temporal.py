@@ -25,8 +25,8 @@ from autohair_video.matting.motion import (
     carry,
     origins,
     some_places,
-    subject_flow,
 )
+from autohair_video.matting.outline import aligned_flow, stillness, subject_flow
 from autohair_video.matting.trimap import UNKNOWN
 from autohair_video.options import TemporalOptions
 
@@ -35,8 +35,6 @@ _RESIDUAL: Final = 7.5
 _DISAGREEMENT: Final = 0.35
 # Of a pixel's colour residual at least this share counts however thin the subject is there.
 _LEAST_SUBJECT: Final = 0.2
-# Motion of the subject, in pixels of the thumbnail, at which it counts as moving more than as still.
-_STILL_PX: Final = 0.05
 # What cubic sampling of a constant may be off.
 _ROUNDING: Final = 1e-6
 # Confidence below which nothing at all is carried, so that no trace is left behind.
@@ -128,7 +126,7 @@ def smooth_alpha(
     solved = Solved.of(picture, alpha, trimap, Mean.of(alpha), motion)
     if previous is None or motion is None:
         return solved
-    mean = Link.of(solved, previous.colours, motion.back).averaged(solved.mean, previous.mean, options)
+    mean = Link.of(solved, previous, motion.back).averaged(solved.mean, previous.mean, options)
     return replace(solved, mean=mean)
 
 
@@ -153,7 +151,7 @@ def with_later(frames: Sequence[Solved], links: Sequence[Link | None], options: 
 
 def link_later(here: Solved, later: Solved) -> Link | None:
     """A frame's link with the one after it; None where that begins a new scene."""
-    return None if later.motion is None else Link.of(here, later.colours, later.motion.forth)
+    return None if later.motion is None else Link.of(here, later, later.motion.forth)
 
 
 @dataclass(frozen=True)
@@ -174,20 +172,19 @@ class Link:
     alpha: Tensor
 
     @classmethod
-    def of(cls, here: Solved, other_colours: Tensor, flow: Flow) -> Link:
-        """Along ``flow``, which leads from the frame to one of ``other_colours``."""
+    def of(cls, here: Solved, other: Solved, flow: Flow) -> Link:
+        """Along ``flow``, which leads from the frame to the other."""
         band = _places_of(here.trimap == UNKNOWN)
         if not len(band):
             nothing = here.alpha.new_empty(0)
             return cls(band, nothing.view(1, 1, 0, 2), nothing, nothing, nothing, nothing)
         own = some_places(band, (here.trimap.shape[2], here.trimap.shape[3]))
         subject = subject_flow(flow, here.alpha)
-        places, confidence = origins(subject, own)
-        still = torch.exp(-subject.way.square().sum(dim=1, keepdim=True) / _STILL_PX**2)
-        residual = carry(here.colours, own) - carry(other_colours, places)
+        places, confidence = origins(aligned_flow(subject, here.alpha, other.alpha), own)
+        residual = carry(here.colours, own) - carry(other.colours, places)
         alpha = here.alpha.reshape(-1).index_select(0, band)
         squared = residual[0, :, 0].square().mean(dim=0)
-        return cls(band, places, confidence[0, 0, 0], squared, carry(still, own)[0, 0, 0], alpha)
+        return cls(band, places, confidence[0, 0, 0], squared, carry(stillness(subject), own)[0, 0, 0], alpha)
 
     def averaged(self, own: Mean, other: Mean, options: TemporalOptions) -> Mean:
         """A frame's own mean and that of the other, in the unknown band.

@@ -95,7 +95,7 @@ class PeopleSamples:
         truth = np.zeros((size, size, 2), np.float32)
         weight = np.ones_like(truth)
         gain = _light(self._rng)
-        for _ in range(1 + int(self._rng.choice(len(_MORE_PEOPLE), p=_MORE_PEOPLE))):
+        for number in range(1 + int(self._rng.choice(len(_MORE_PEOPLE), p=_MORE_PEOPLE))):
             item, knows_hair = self._pick(whole=False)
             view = self._view(item, size)
             alpha = np.clip(view[..., 3:4], 0, 1)
@@ -106,7 +106,10 @@ class PeopleSamples:
             hair = np.clip(view[..., 4:5], 0, 1)
             if self._rng.random() < 0.25:
                 person, hair = _gesturing(person, hair, alpha, self._rng)
-            layer = np.dstack([alpha * np.clip(person * gain, 0, 1), alpha, alpha * hair])
+            person = np.clip(person * gain, 0, 1)
+            if number == 0 and self._rng.random() < 0.3:
+                scene = _alike(scene, person, alpha, self._rng)
+            layer = np.dstack([alpha * person, alpha, alpha * hair])
             if self._rng.random() < 0.25:
                 layer = _waving(layer, self._rng)
             alpha = layer[..., 3:4]
@@ -278,6 +281,24 @@ def _cluttered(scene: Floats, scenes: Sequence[Photo], rng: np.random.Generator)
         share = _drawn(outline, size)
         scene = share * thing + (1 - share) * scene
     return np.asarray(scene, np.float32)
+
+
+def _alike(scene: Floats, person: Floats, alpha: Floats, rng: np.random.Generator) -> Floats:
+    """The scene, all or parts of it in the colour of some part of the person: black before black, say.
+
+    Only the outline then tells where the person ends.
+    """
+    ys, xs = np.nonzero(alpha[..., 0] > _SOLID)
+    if not len(ys):
+        return scene
+    pixel, reach = int(rng.integers(len(ys))), max(1, len(scene) // 40)
+    part = np.s_[max(0, ys[pixel] - reach) : ys[pixel] + reach, max(0, xs[pixel] - reach) : xs[pixel] + reach]
+    tone = np.median(person[part].reshape(-1, 3), axis=0) * np.exp(rng.normal(0, 0.15))
+    grain = scene.mean(-1, keepdims=True) / max(1e-3, float(scene.mean()))
+    like = np.clip(tone * grain ** np.float32(rng.uniform(0, 0.6)), 0, 1)
+    places = noise(rng, len(scene), cells=int(rng.integers(1, 5)))
+    share = np.clip(8 * (places - rng.uniform(-0.2, 0.6)), 0, 1) * rng.uniform(0.6, 1)
+    return np.asarray(scene + share * (like - scene), np.float32)
 
 
 def _pierced(alpha: Floats, rng: np.random.Generator) -> Floats:
