@@ -79,11 +79,12 @@ def aligned_flow(flow: Flow, alpha: Tensor, other: Tensor) -> Flow:
     h, w = flow.way.shape[2:]
     here, there = shrunk(alpha, (h, w)), shrunk(other, (h, w))
     reach = max(1, round(_EDGE_REACH * max(h, w)))
-    part = _around((here > 0) & (here < 1), reach + 2)
-    if part is None:
+    around = _around((here > 0) & (here < 1), reach + 2)
+    if around is None:
         return flow
+    part = ..., *around
     here, told = here[part], flow.way[part]
-    places = all_places((h, w), alpha.device)[(part[0], *part[2:])]
+    places = all_places((h, w), alpha.device)[(slice(None), *around)]
     scale = torch.tensor([2 / w, 2 / h], device=alpha.device)
     way = told
     for _ in range(_ROUNDS):
@@ -91,7 +92,7 @@ def aligned_flow(flow: Flow, alpha: Tensor, other: Tensor) -> Flow:
         across, down = _slopes((here + found) / 2)
         missing = found - here
         products = [across * across, across * down, down * down, across * missing, down * missing]
-        xx, xy, yy, xm, ym = _box_mean(torch.cat(products, dim=1), reach).split(1, dim=1)
+        xx, xy, yy, xm, ym = _box_mean(torch.cat(products, dim=1), reach).chunk(5, dim=1)
         xx, yy = xx + _LEAST_SLOPE, yy + _LEAST_SLOPE
         step = torch.cat([xy * ym - yy * xm, xy * xm - xx * ym], dim=1) / (xx * yy - xy * xy)
         way = told + (way + step - told).clamp(-_FARTHEST_PX, _FARTHEST_PX)
@@ -102,15 +103,16 @@ def aligned_flow(flow: Flow, alpha: Tensor, other: Tensor) -> Flow:
     return Flow(aligned, flow.confidence)
 
 
-def _around(mask: Tensor, margin_px: int) -> tuple[slice, ...] | None:
-    """The rows and columns of (1, 1, h, w) that hold all that is true, and a margin, as an index."""
-    spans = []
-    for across in (1, 0):
-        held = mask[0, 0].any(dim=across).nonzero()[:, 0].tolist()
-        if not held:
-            return None
-        spans.append(slice(max(0, held[0] - margin_px), held[-1] + 1 + margin_px))
-    return slice(None), slice(None), *spans
+def _around(mask: Tensor, margin_px: int) -> tuple[slice, slice] | None:
+    """The rows and columns of (1, 1, h, w) that hold all that is true, and a margin; None if nothing is."""
+    rows, columns = (mask[0, 0].any(dim=across).nonzero()[:, 0].tolist() for across in (1, 0))
+    if not rows:
+        return None
+    top, bottom, left, right = rows[0], rows[-1], columns[0], columns[-1]
+    return (
+        slice(max(0, top - margin_px), bottom + 1 + margin_px),
+        slice(max(0, left - margin_px), right + 1 + margin_px),
+    )
 
 
 def _slopes(x: Tensor) -> tuple[Tensor, Tensor]:
