@@ -84,7 +84,7 @@ def aligned_flow(flow: Flow, alpha: Tensor, other: Tensor) -> Flow:
         return flow
     part = ..., *around
     here, told = here[part], flow.way[part]
-    places = all_places((h, w), alpha.device)[(slice(None), *around)]
+    places = all_places((h, w), alpha.device)[:, around[0], around[1]]
     scale = torch.tensor([2 / w, 2 / h], device=alpha.device)
     way = told
     for _ in range(_ROUNDS):
