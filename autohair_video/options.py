@@ -83,7 +83,7 @@ class TileOptions:
     """
 
     tile_px: int = 192
-    overlap_px: int = 32
+    overlap_px: int = 24
     batch: int | None = None
     reuse: bool = True
     double_below_px: int = 640
