@@ -32,7 +32,7 @@ from autohair_video.options import TemporalOptions
 
 # Colour residual, of 255, and difference of alpha at which trust falls to 1/e.
 _RESIDUAL: Final = 7.5
-_DISAGREEMENT: Final = 0.35
+_DISAGREEMENT: Final = 0.5
 # Of a pixel's colour residual at least this share counts however thin the subject is there.
 _LEAST_SUBJECT: Final = 0.2
 # What cubic sampling of a constant may be off.
