@@ -34,7 +34,7 @@ from autohair_video.matting.subject import (
     limit_alpha,
     upper_limit,
 )
-from autohair_video.matting.temporal import Solved, link_later, smooth_alpha, smooth_probability, with_later
+from autohair_video.matting.temporal import Solved, link_later, smooth_alphas, smooth_probability, with_later
 from autohair_video.matting.trimap import draw_trimap, guess_levels
 from autohair_video.models.fused import can_fuse, fuse
 from autohair_video.options import MatterOptions, Tier
@@ -305,16 +305,19 @@ class Matter:
             trimap = given.to(self.device)
             with watch("matte"):
                 alpha, tiles = self.solve.follow(pictures, trimap, state.tiles)
-        waiting = []
         with watch("temporal"):
-            for n, motion in enumerate(motions):
-                one = slice(n, n + 1)
-                last = smooth_alpha(last, motion, pictures[one], alpha[one], trimap[one], options)
-                others = kept.others[one] if kept and kept.others is not None else None
-                notices = kept.notices if kept and n == 0 else ()
-                waiting.append(Waiting(batch.frame(n), last, others, notices))
+            frames_solved = smooth_alphas(last, motions, pictures, alpha, trimap, options)
+        waiting = [
+            Waiting(
+                batch.frame(n),
+                solved,
+                kept.others[n : n + 1] if kept and kept.others is not None else None,
+                kept.notices if kept and n == 0 else (),
+            )
+            for n, solved in enumerate(frames_solved)
+        ]
         left = tuple(tile.for_next() for tile in tiles if tile.tile.frame == len(batch) - 1)
-        return replace(state, last=last, tiles=left, waiting=(*state.waiting, *waiting))
+        return replace(state, last=frames_solved[-1], tiles=left, waiting=(*state.waiting, *waiting))
 
     def _look(self, frames: Prepared, state: ClipState, guide: Guide) -> tuple[ClipState, Kept]:
         """What the segmenter sees of the subject, steadied, and the state with it."""

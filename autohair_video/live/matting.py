@@ -22,7 +22,7 @@ from autohair_video.live.quality import Level
 from autohair_video.live.settings import LiveOptions, Settings
 from autohair_video.matting.matte import SolvedTile
 from autohair_video.matting.motion import Motion, estimate_motions
-from autohair_video.matting.temporal import Mean, Solved, smooth_alpha, smooth_probability
+from autohair_video.matting.temporal import Mean, Solved, smooth_alphas, smooth_probability
 from autohair_video.matting.trimap import draw_trimap, guess_levels
 from autohair_video.media.camera import Picture, Shot
 from autohair_video.options import SegmentOptions, TemporalOptions, TileOptions, TrimapOptions
@@ -137,7 +137,8 @@ class LiveMatter:
             kept = tiles if looked.temporal.strength > 0 else ()
             alpha, tiles = solver.follow(samples, trimap, kept, looked.guess)
         with watch("temporal"):
-            solved = smooth_alpha(last, looked.motion, samples, alpha, trimap, looked.temporal)
+            motions, same = (looked.motion,), self._solved is not None and self._solved[0] is last
+            (solved,) = smooth_alphas(last, motions, samples, alpha, trimap, looked.temporal, align=same)
         self._solved = solved, tuple(tile.for_next() for tile in tiles)
         alpha = solved.mean.value
         if size != looked.size:

@@ -27,12 +27,17 @@ _LEAST_SOLID: Final = 1e-3
 _STILL_PX: Final = 0.05
 # How outlines are aligned: how often, how far around a pixel they count (a share of the thumbnail's long
 # side), the squared slope of alpha that outweighs noise, and in pixels of the thumbnail, how far they move at
-# most, and what is no motion but noise where the subject is still.
+# most, and what is no motion but tremor where the subject is still.
 _ROUNDS: Final = 2
 _EDGE_REACH: Final = 0.016
 _LEAST_SLOPE: Final = 0.02
 _FARTHEST_PX: Final = 1.5
-_NOISE_PX: Final = 0.1
+_TREMOR_PX: Final = 0.1
+# An outline moves if that explains more of the squared difference of alpha than noise lets it by chance, and
+# all the way from the second share on.
+_CHANCE: Final = 0.3
+_MOVED: Final = 0.7
+_LEAST: Final = 1e-9
 
 
 def subject_flow(flow: Flow, alpha: Tensor) -> Flow:
@@ -86,20 +91,27 @@ def aligned_flow(flow: Flow, alpha: Tensor, other: Tensor) -> Flow:
     here, told = here[part], flow.way[part]
     places = all_places((h, w), alpha.device)[:, around[0], around[1]]
     scale = torch.tensor([2 / w, 2 / h], device=alpha.device)
-    way = told
+
+    def missed(way: Tensor) -> Tensor:
+        return carry(there, places + way.permute(0, 2, 3, 1) * scale) - here
+
+    way, missing = told, missed(told)
+    before = _box_mean(missing.square(), reach)
     for _ in range(_ROUNDS):
-        found = carry(there, places + way.permute(0, 2, 3, 1) * scale)
-        across, down = _slopes((here + found) / 2)
-        missing = found - here
+        across, down = _slopes(here + missing / 2)
         products = [across * across, across * down, down * down, across * missing, down * missing]
         xx, xy, yy, xm, ym = _box_mean(torch.cat(products, dim=1), reach).chunk(5, dim=1)
         xx, yy = xx + _LEAST_SLOPE, yy + _LEAST_SLOPE
         step = torch.cat([xy * ym - yy * xm, xy * xm - xx * ym], dim=1) / (xx * yy - xy * xy)
         way = told + (way + step - told).clamp(-_FARTHEST_PX, _FARTHEST_PX)
-    shift = way - told
-    square, noise = shift.square().sum(dim=1, keepdim=True), (_NOISE_PX * stillness(flow)[part]).square()
+        missing = missed(way)
+    after = _box_mean(missing.square(), reach)
+    explained = 1 - after / before.clamp(min=_LEAST)
+    shift, tremor = way - told, _TREMOR_PX * stillness(flow)[part]
+    beyond = 1 - tremor.square() / shift.square().sum(dim=1, keepdim=True).clamp(min=_LEAST)
+    kept = ((explained - _CHANCE) / (_MOVED - _CHANCE)).clamp(0, 1) * beyond.clamp(min=0)
     aligned = flow.way.clone()
-    aligned[part] += shift * (1 - noise / square.clamp(min=1e-9)).clamp(min=0)
+    aligned[part] += shift * kept
     return Flow(aligned, flow.confidence)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autohair_video.devices import on_each_core
 from autohair_video.matting.motion import (
     Flow,
     Motion,
@@ -105,29 +106,44 @@ def smooth_probability(
     return _merged(Mean.of(probability), Mean(value, weight), confidence)
 
 
-def smooth_alpha(
+def smooth_alphas(
     previous: Solved | None,
-    motion: Motion | None,
-    picture: Tensor,
-    alpha: Tensor,
-    trimap: Tensor,
+    motions: Sequence[Motion | None],
+    pictures: Tensor,
+    alphas: Tensor,
+    trimaps: Tensor,
     options: TemporalOptions,
-) -> Solved:
-    """Alpha of a frame's unknown band, steadied by the past; what is known stays.
+    *,
+    align: bool = True,
+) -> list[Solved]:
+    """Alpha of consecutive frames' unknown bands, steadied by the past; what is known stays.
 
     Args:
-        previous: result for the frame before, or None.
-        motion: from `estimate_motions`.
-        picture: (1, 3, H, W) uint8 RGB.
-        alpha: (1, 1, H, W) float in 0..1.
-        trimap: (1, 1, H, W) uint8 of 0, 128 and 255.
-        options: ``strength`` is the largest share of the past.
+        previous: result for the frame before the first, or None.
+        motions: of each frame, from `estimate_motions`.
+        pictures: (N, 3, H, W) uint8 RGB.
+        alphas: (N, 1, H, W) float in 0..1, as solved.
+        trimaps: (N, 1, H, W) uint8 of 0, 128 and 255.
+        options: ``strength`` and ``moving_strength`` are the largest shares of the past.
+        align: whether outlines are compared; they cannot be where ``previous`` was solved at another size.
     """
-    solved = Solved.of(picture, alpha, trimap, Mean.of(alpha), motion)
-    if previous is None or motion is None:
-        return solved
-    mean = Link.of(solved, previous, motion.back).averaged(solved.mean, previous.mean, options)
-    return replace(solved, mean=mean)
+
+    def solved(n: int) -> Solved:
+        alpha, one = alphas[n : n + 1], slice(n, n + 1)
+        return Solved.of(pictures[one], alpha, trimaps[one], Mean.of(alpha), motions[n])
+
+    def link(n: int) -> Link | None:
+        before, motion = (frames[n - 1] if n else previous), motions[n]
+        return Link.of(frames[n], before, motion.back, align=align) if before and motion else None
+
+    numbers = range(len(motions))
+    frames = on_each_core(solved, numbers, alphas.device)
+    for n, earlier in enumerate(on_each_core(link, numbers, alphas.device)):
+        if earlier and previous:
+            mean = earlier.averaged(frames[n].mean, previous.mean, options)
+            frames[n] = replace(frames[n], mean=mean)
+        previous = frames[n]
+    return frames
 
 
 def with_later(frames: Sequence[Solved], links: Sequence[Link | None], options: TemporalOptions) -> Tensor:
@@ -136,7 +152,7 @@ def with_later(frames: Sequence[Solved], links: Sequence[Link | None], options: 
     Args:
         frames: one or more.
         links: of each frame but the last with the one after it, from `link_later`.
-        options: as for `smooth_alpha`.
+        options: as for `smooth_alphas`.
 
     Returns:
         (1, 1, H, W) float in 0..1.
@@ -172,15 +188,16 @@ class Link:
     alpha: Tensor
 
     @classmethod
-    def of(cls, here: Solved, other: Solved, flow: Flow) -> Link:
-        """Along ``flow``, which leads from the frame to the other."""
+    def of(cls, here: Solved, other: Solved, flow: Flow, *, align: bool = True) -> Link:
+        """Along ``flow``, which leads from the frame to the other; ``align``: and along the outline."""
         band = _places_of(here.trimap == UNKNOWN)
         if not len(band):
             nothing = here.alpha.new_empty(0)
             return cls(band, nothing.view(1, 1, 0, 2), nothing, nothing, nothing, nothing)
         own = some_places(band, (here.trimap.shape[2], here.trimap.shape[3]))
         subject = subject_flow(flow, here.alpha)
-        places, confidence = origins(aligned_flow(subject, here.alpha, other.alpha), own)
+        way = aligned_flow(subject, here.alpha, other.alpha) if align else subject
+        places, confidence = origins(way, own)
         residual = carry(here.colours, own) - carry(other.colours, places)
         alpha = here.alpha.reshape(-1).index_select(0, band)
         squared = residual[0, :, 0].square().mean(dim=0)

@@ -13,7 +13,7 @@ from autohair_video.matting.temporal import (
     Mean,
     Solved,
     link_later,
-    smooth_alpha,
+    smooth_alphas,
     smooth_probability,
     with_later,
 )
@@ -65,11 +65,8 @@ def _solved(
     options: TemporalOptions = OPTIONS,
 ) -> list[Solved]:
     pictures, known = _pictures(luma), _all_unknown(alpha) if trimap is None else trimap
-    frames: list[Solved] = []
-    for n, motion in enumerate(estimate_motions(None, pictures, options)):
-        one, last = slice(n, n + 1), frames[-1] if frames else None
-        frames.append(smooth_alpha(last, motion, pictures[one], alpha[one], known[one], options))
-    return frames
+    motions = estimate_motions(None, pictures, options)
+    return smooth_alphas(None, motions, pictures, alpha, known, options)
 
 
 def _smooth(luma: torch.Tensor, alpha: torch.Tensor, *, ahead: int = 0) -> torch.Tensor:
