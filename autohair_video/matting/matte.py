@@ -25,7 +25,7 @@ from autohair_video.options import TileOptions
 _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
 # Pixels at once. On a CPU more than fit its caches take longer each; a GPU is idle with few.
-_BATCH_PX: Final = {"cpu": 4 * 256**2, "mps": 16 * 256**2, "cuda": 64 * 256**2}
+_BATCH_PX: Final = {"cpu": 2 * 256**2, "mps": 16 * 256**2, "cuda": 64 * 256**2}
 
 # What the pixels of a block of 8x8 may differ by, of 255, and still be the same picture with other noise: in
 # the mean, and in the root of the mean square, which a strand raises that moves within its block.

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from autohair_video import Matter
@@ -52,6 +53,23 @@ def test_a_change_of_quality_does_not_flicker(matter: Matter, pictures: list[NDA
     after = live(still, SETTINGS, LEVELS[2]).alpha
     alone = LiveMatter(matter, LiveOptions())(still, SETTINGS, LEVELS[2]).alpha
     assert (after - before).abs().mean() < (alone - before).abs().mean()
+
+
+def test_looking_ahead_of_solving_changes_nothing(matter: Matter, pictures: list[NDArray[np.uint8]]) -> None:
+    level = Level(1.0, 128, 2)
+    in_turn, ahead = (LiveMatter(matter, LiveOptions()) for _ in range(2))
+    wanted = [in_turn(picture, SETTINGS, level).alpha for picture in pictures]
+    looked = [ahead.look(picture, SETTINGS, level) for picture in pictures]
+    for alpha, one in zip(wanted, looked, strict=True):
+        assert torch.equal(ahead.solve(one).alpha, alpha)
+
+
+def test_what_is_forgotten_leaves_no_trace(matter: Matter, pictures: list[NDArray[np.uint8]]) -> None:
+    live = LiveMatter(matter, LiveOptions())
+    fresh = live(pictures[0], SETTINGS, QUICK).alpha
+    live(pictures[3], SETTINGS, QUICK)
+    live.forget()
+    assert torch.equal(live(pictures[0], SETTINGS, QUICK).alpha, fresh)
 
 
 def test_the_segmenter_rests_between_its_pictures(matter: Matter, pictures: list[NDArray[np.uint8]]) -> None:
