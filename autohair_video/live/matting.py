@@ -63,7 +63,7 @@ class Looked:
     ``samples`` (1, 3, h, w) uint8 RGB at the level's share of ``size``, the picture's height and width;
     ``trimap`` and ``guess`` (1, 1, h, w) uint8; ``seen`` is the segmenter's mean, and ``since_seen`` how many
     pictures ago it looked. ``motion`` is against the picture before, ``temporal`` how to smooth along it.
-    ``is_first``: nothing that came before counts.
+    ``is_first``: nothing that came before counts. ``is_resized``: the picture before had another share.
     """
 
     samples: Tensor
@@ -75,6 +75,7 @@ class Looked:
     motion: Motion | None
     temporal: TemporalOptions
     is_first: bool
+    is_resized: bool
 
 
 class LiveMatter:
@@ -122,7 +123,16 @@ class LiveMatter:
             trimap = draw_trimap(seen.value, size=size, options=form, before=before)
             guess = guess_levels(seen.value[:, :1], size)
         self._looked = Looked(
-            samples, (height, width), trimap, guess, seen, since_seen, motion, steady, is_first=past is None
+            samples,
+            (height, width),
+            trimap,
+            guess,
+            seen,
+            since_seen,
+            motion,
+            steady,
+            is_first=past is None,
+            is_resized=past is not self._looked,
         )
         return self._looked
 
@@ -137,8 +147,9 @@ class LiveMatter:
             kept = tiles if looked.temporal.strength > 0 else ()
             alpha, tiles = solver.follow(samples, trimap, kept, looked.guess)
         with watch("temporal"):
-            motions, same = (looked.motion,), self._solved is not None and self._solved[0] is last
-            (solved,) = smooth_alphas(last, motions, samples, alpha, trimap, looked.temporal, align=same)
+            (solved,) = smooth_alphas(
+                last, (looked.motion,), samples, alpha, trimap, looked.temporal, align=not looked.is_resized
+            )
         self._solved = solved, tuple(tile.for_next() for tile in tiles)
         alpha = solved.mean.value
         if size != looked.size:
