@@ -25,6 +25,7 @@ from autohair_video.media.hdr import HdrLight, encoder_options
 from autohair_video.media.palette import Palette
 from autohair_video.media.planes import RANGE_FULL, RANGE_LIMITED, make_frame
 from autohair_video.media.presets import Preset, codec_format, codec_pixel_format
+from autohair_video.media.priority import usual_priority
 from autohair_video.media.room import Need
 from autohair_video.media.samples import encoder_planes, encoder_size
 from autohair_video.media.sound import SoundCopy
@@ -279,7 +280,8 @@ class ClipWriter:
 
     def _encode(self, stream: VideoStream, frame: VideoFrame) -> None:
         for done in [frame] if self._palette is None else self._palette.push(frame):
-            packets = stream.encode(done)
+            with usual_priority(self._preset.codec):
+                packets = stream.encode(done)
             self._need.count(packet.size for packet in packets)
             self._lengths.stamp(packets)
             self._mux(packets)
@@ -288,7 +290,8 @@ class ClipWriter:
         packets = []
         if self._palette is not None:
             packets += [packet for frame in self._palette.push(None) for packet in stream.encode(frame)]
-        packets += stream.encode(None)
+        with usual_priority(self._preset.codec):
+            packets += stream.encode(None)
         if len(packets) <= 2 and self._lengths.is_first(packets):
             # libx265 leaves the dts of clips this short undefined; they have no frames to reorder.
             for packet in packets:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -500,3 +501,21 @@ def test_times_in_milliseconds_keep_the_clips_length(tmp_path: Path, count: int)
             writer.write(FrameBatch(planes, fmt, (begin,), (end - begin,), Fraction(1, 1000)))
     ends = [(b.pts[-1] + b.durations[-1]) * b.time_base for b in ClipReader(out, batch_size=1)]
     assert ends[-1] == Fraction(times[-1], 1000)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="threads have no such priorities here")
+def test_no_encoder_takes_the_machine_for_itself(tmp_path: Path) -> None:
+    """SVT-AV1 would, as root: every thread of the highest real-time priority."""
+
+    def scheduling() -> set[int]:
+        return {os.sched_getscheduler(int(thread.name)) for thread in Path("/proc/self/task").iterdir()}
+
+    before = scheduling()
+    with ClipReader(make_clip(tmp_path / "in.mp4", pts=range(6))) as reader:
+        batch = next(iter(reader))
+        with ClipWriter(
+            tmp_path / "a.webm", PRESETS["av1"], reader.format, reader.time_base, origin=reader.origin
+        ) as writer:
+            writer.write(batch)
+            assert scheduling() == before
+    assert scheduling() == before
