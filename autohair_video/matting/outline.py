@@ -32,7 +32,7 @@ _ROUNDS: Final = 2
 _EDGE_REACH: Final = 0.016
 _LEAST_SLOPE: Final = 0.02
 _FARTHEST_PX: Final = 1.5
-_TREMOR_PX: Final = 0.1
+_TREMOR_PX: Final = 0.15
 # An outline moves if that explains more of the squared difference of alpha than noise lets it by chance, and
 # all the way from the second share on.
 _CHANCE: Final = 0.3
