@@ -10,6 +10,7 @@ from autohair_video.errors import InputError
 from autohair_video.training.labels import Labelled, from_drawn, load, save
 from autohair_video.training.people import (
     PeopleSamples,
+    _alike,
     _cluttered,
     _dressed,
     _gesturing,
@@ -142,6 +143,19 @@ def test_a_moving_part_is_smeared_in_colour_and_alpha_alike() -> None:
         assert -1e-5 <= made.min() <= made.max() <= 1 + 1e-5
         smeared.append(((made[..., 3] > 0.02) & (made[..., 3] < 0.98)).mean())
     assert min(smeared) < 0.01 < 0.05 < max(smeared)
+
+
+def test_a_scene_takes_on_the_colour_of_the_person_in_parts_or_as_a_whole() -> None:
+    scene, person = np.full((64, 64, 3), 0.6, np.float32), np.zeros((64, 64, 3), np.float32)
+    scene[::4], person[..., 0], alpha = 0.7, 0.8, np.zeros((64, 64, 1), np.float32)
+    assert np.array_equal(_alike(scene, person, alpha, np.random.default_rng(0)), scene)
+    alpha[20:50, 20:50], red = 1, []
+    for seed in range(12):
+        made = _alike(scene, person, alpha, np.random.default_rng(seed))
+        assert made.dtype == np.float32
+        assert 0 <= made.min() <= made.max() <= 1
+        red.append((made[..., 0] - made[..., 1] > 0.2).mean())
+    assert 0 < min(red) < 0.5 < 0.99 < max(red)
 
 
 def test_clutter_covers_a_part_of_the_scene() -> None:
