@@ -151,6 +151,17 @@ class Request:
         """Whether all outputs are there already."""
         return all(present_files(path) for path in self.output_paths())
 
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """A line for each choice that changes nothing in what is written."""
+        lines, blend = [], self.blend
+        if blend.light_wrap and self.is_cutout:
+            lines.append("the light wrap has no effect: there is no background that shines on the subject")
+        only_alpha = self.foreground is None and not self._result_paths("")
+        if only_alpha and (blend.linear or blend.despill != "off"):
+            lines.append("despill and linear light have no effect: no colours are written")
+        return tuple(lines)
+
     def check_outputs(self, *paths: Path, make_folders: bool = True) -> tuple[Path, ...]:
         """The same paths, refused here if they cannot be written to.
 

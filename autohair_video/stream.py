@@ -183,8 +183,10 @@ def run_request(
             spooled = replace(request, source=source)
             return run_request(spooled, matter=matter, on_progress=on_progress, stop=stop)
     if request.is_picture:
-        return _process_picture(request, matter, on_progress)
-    return _process_clip(request, matter, on_progress or _unseen, stop or Event())
+        report = _process_picture(request, matter, on_progress)
+    else:
+        report = _process_clip(request, matter, on_progress or _unseen, stop or Event())
+    return replace(report, notices=(*request.idle, *report.notices))
 
 
 def _unseen(progress: Progress) -> None:

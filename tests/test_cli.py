@@ -347,6 +347,23 @@ def test_damage_in_mid_clip_fails_that_job_alone(folder: Path, capfd: pytest.Cap
     assert len(timeline(Path("b.partial.mkv"))) == len(timeline(Path("b.mp4"))) > 20
 
 
+@pytest.mark.parametrize(
+    ("options", "idle"),
+    [
+        ("--trimap file:t.png --rounds 1 --segment-every 3", ["--rounds", "--segment-every"]),
+        ("--temporal causal --lookahead 4", ["--lookahead"]),
+        ("--lookahead 4", []),
+    ],
+)
+def test_options_without_effect_are_named(
+    folder: Path, capfd: pytest.CaptureFixture[str], options: str, idle: list[str]
+) -> None:
+    cv2.imwrite("t.png", np.full((48, 64), 128, np.uint8))
+    assert run(["p.png", "-o", "o.png", "--device", "cpu", *options.split()]) == 0
+    lines = capfd.readouterr().err.splitlines()
+    assert [line.split()[1] for line in lines if "has no effect" in line] == idle
+
+
 def test_a_clip_that_changes_size_is_a_job_done_with_a_note(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -29,6 +29,7 @@ from clips import (
 from matters import CLOSER, HARD, never
 
 from autohair_video import (
+    BlendOptions,
     InputError,
     Matte,
     Matter,
@@ -587,6 +588,28 @@ def test_of_a_clip_that_is_not_whole_all_that_decodes_is_kept(
     assert len(times) == frames
     # the sound ends with the picture
     assert sound is None or sound_packets(tmp_path / "o.partial.mp4")[-1][0] < sum(times[-1])
+
+
+@pytest.mark.parametrize(
+    ("blend", "outputs", "told"),
+    [
+        (BlendOptions(light_wrap=0.5), {"output": "o.png"}, "light wrap"),
+        (BlendOptions(light_wrap=0.5), {"output": "o.png", "background": "red"}, None),
+        (BlendOptions(linear=True), {"matte": "m.png", "trimap_out": "t.png"}, "linear"),
+        (BlendOptions(despill="green"), {"matte": "m.png"}, "despill"),
+        (BlendOptions(despill="green"), {"foreground": "f.png"}, None),
+        (BlendOptions(linear=True), {"output": "o.png"}, None),
+        (BlendOptions(linear=True), {"matte": "m.png", "background": "red"}, None),
+    ],
+)
+def test_a_choice_that_changes_nothing_is_told(
+    tmp_path: Path, matter: Matter, blend: BlendOptions, outputs: dict[str, str], told: str | None
+) -> None:
+    photo = _write_png(tmp_path / "p.png", picture(0, 64, 48))
+    paths = {key: name if key == "background" else tmp_path / name for key, name in outputs.items()}
+    notices = process(photo, blend=blend, matter=matter, **paths).notices  # type: ignore[arg-type]
+    assert len(notices) == (told is not None)
+    assert told is None or (told in notices[0] and "no effect" in notices[0])
 
 
 def test_sound_that_had_to_change_is_told(tmp_path: Path, matter: Matter) -> None:

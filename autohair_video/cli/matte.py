@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, cast
@@ -228,10 +229,25 @@ def matte_command(
         for source in expand_inputs(inputs, rate=rate)
     ]
     notices = _tier_notices(tier, segmenter, matter)
+    unheard = {"--rounds": rounds, "--segment-every": every, "--segmenter": segmenter} if given else {}
+    notices += _idle_notices(temporal, lookahead, unheard)
     if dry_run:
         plan_jobs(requests, load)
         return
     run_jobs(requests, load, skip_existing=skip_existing, check=check, notices=notices, quiet=quiet)
+
+
+def _idle_notices(temporal: str, lookahead: int, unheard: Mapping[str, object]) -> list[str]:
+    """A line for each option that changes nothing; ``unheard``: those that own trimaps make so."""
+    lines = []
+    if temporal != "lookahead" and lookahead != TemporalOptions.lookahead:
+        lines.append(f"--lookahead has no effect with --temporal {temporal}")
+    lines += [
+        f"{name} has no effect: the trimaps are your own"
+        for name, value in unheard.items()
+        if value is not None
+    ]
+    return lines
 
 
 def _tier_notices(tier: str, segmenter: str | None, matter: str | None) -> list[str]:

@@ -135,7 +135,14 @@ def _slopes(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _box_mean(x: Tensor, radius_px: int) -> Tensor:
-    """Means of (1, C, h, w) over squares; OpenCV's running sums do not grow with the radius."""
+    """Means of (1, C, h, w) over squares; on a CPU OpenCV's running sums do not grow with the radius."""
+    if x.device.type != "cpu":
+        return _pooled_mean(x, radius_px)
     side = 2 * radius_px + 1
-    planes = [cv2.blur(plane, (side, side), borderType=cv2.BORDER_REPLICATE) for plane in x[0].cpu().numpy()]
-    return torch.from_numpy(np.stack(planes))[None].to(x.device)
+    planes = [cv2.blur(plane, (side, side), borderType=cv2.BORDER_REPLICATE) for plane in x[0].numpy()]
+    return torch.from_numpy(np.stack(planes))[None]
+
+
+def _pooled_mean(x: Tensor, radius_px: int) -> Tensor:
+    """The same without leaving the device."""
+    return F.avg_pool2d(F.pad(x, (radius_px,) * 4, mode="replicate"), 2 * radius_px + 1, stride=1)

@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from autohair_video.matting.motion import Flow, all_places, carry, origins
-from autohair_video.matting.outline import aligned_flow, stillness, subject_flow
+from autohair_video.matting.outline import (
+    _box_mean,
+    _pooled_mean,
+    aligned_flow,
+    stillness,
+    subject_flow,
+)
 
 SIZE = 96
 
@@ -65,3 +71,9 @@ def test_stillness_tells_what_moves() -> None:
     still = stillness(Flow(torch.tensor([0.0, 0.5]).view(1, 2, 1, 1), torch.ones(1, 1, 1, 1)))
     assert stillness(_flow(0.0, 0.0)).min() == 1
     assert float(still) < 0.01
+
+
+@pytest.mark.parametrize("radius_px", [1, 13])
+def test_a_gpu_takes_the_means_of_the_cpu(radius_px: int) -> None:
+    planes = torch.rand(1, 3, 40, 50, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(_pooled_mean(planes, radius_px), _box_mean(planes, radius_px), atol=1e-5)
