@@ -86,6 +86,17 @@ def on_each_core(work: Callable[[T], R], items: Sequence[T], device: torch.devic
     return list(_workers(count).map(work, items))
 
 
+def on_idle_cores(work: Callable[[T], R], items: Sequence[T], device: torch.device) -> list[R]:
+    """What ``work``, which always is the CPU's, makes of each item, in their order.
+
+    On as many cores as there are where the networks run on another device; else on one, as they have the
+    others.
+    """
+    if device.type == "cpu":
+        return [work(item) for item in items]
+    return on_each_core(work, items, torch.device("cpu"))
+
+
 @cache
 def _workers(count: int) -> ThreadPoolExecutor:
     """Threads that reckon on one core each: what they do is too small to be shared by several."""

@@ -22,7 +22,7 @@ from autohair_video.errors import InputError, OptionError
 from autohair_video.frames import FrameBatch, Matte, join_frames
 from autohair_video.matting.edges import adjust_edges
 from autohair_video.matting.matte import BandSolver, SolvedTile
-from autohair_video.matting.motion import Motion, is_calm
+from autohair_video.matting.motion import Motion, which_are_calm
 from autohair_video.matting.rim import grow_band, keep_growth
 from autohair_video.matting.segment import Segmenter
 from autohair_video.matting.subject import (
@@ -35,7 +35,7 @@ from autohair_video.matting.subject import (
     upper_limit,
 )
 from autohair_video.matting.temporal import Solved, link_later, smooth_alphas, smooth_probability, with_later
-from autohair_video.matting.trimap import draw_trimap, guess_levels
+from autohair_video.matting.trimap import draw_trimaps, guess_levels
 from autohair_video.models.fused import can_fuse, fuse
 from autohair_video.options import MatterOptions, Tier
 from autohair_video.prepare import Prepared, prepare, prepare_all
@@ -132,11 +132,9 @@ class Matter:
         guide = Guide() if guide is None else guide.to(self.device)
         given = None if trimaps is None else (one for some in trimaps for one in torch.split(some, 1))
         before, options = _picture_of(state), self.options.temporal
-        prepared = prepare_all(batches, before, options, device=self.device, watch=self.watch)
-        if self.device.type == "cpu":
-            # flow runs on one core: that of the next frames goes beside the networks
-            prepared = ahead(prepared, depth=1)
-        with closing(prepared):
+        # the CPU finds the flow of the next frames while the networks are at these
+        in_turn = prepare_all(batches, before, options, device=self.device, watch=self.watch)
+        with closing(ahead(in_turn, depth=1)) as prepared:
             for frames in prepared:
                 trimap = None if given is None else _next_trimaps(given, len(frames.batch))
                 done, state = self._step(frames, state or ClipState(), guide, trimap)
@@ -324,7 +322,8 @@ class Matter:
         batch, pictures = frames.batch, frames.pictures
         turns, unseen = self._turns(frames.motions, state)
         with self.watch("segment"):
-            looked = iter(torch.split(self.segment(pictures[turns].float() / 255), 1) if any(turns) else ())
+            chosen = [pictures[n : n + 1] for n, turn in enumerate(turns) if turn]
+            looked = iter(torch.split(self.segment(torch.cat(chosen).float() / 255), 1) if chosen else ())
         seen, means = state.seen, []
         with self.watch("temporal"):
             for motion, turn in zip(frames.motions, turns, strict=True):
@@ -338,12 +337,12 @@ class Matter:
 
     def _turns(self, motions: tuple[Motion | None, ...], state: ClipState) -> tuple[list[bool], int]:
         """Which frames the segmenter looks at, and how many there are after the last of these."""
-        turns, unseen = [], state.unseen
-        alpha = state.last.alpha if state.last else None
-        for motion in motions:
+        every, turns, unseen = self.options.segment.every, [], state.unseen
+        if every == 1:
+            return [True] * len(motions), 0
+        for calm in which_are_calm(motions, state.last.alpha if state.last else None):
             unseen += 1
-            alpha = alpha if motion else None
-            turn = motion is None or unseen >= self.options.segment.every or not is_calm(motion, alpha)
+            turn = unseen >= every or not calm
             unseen = 0 if turn else unseen
             turns.append(turn)
         return turns, unseen
@@ -352,11 +351,8 @@ class Matter:
         self, seen: Tensor, motions: tuple[Motion | None, ...], pictures: Tensor, before: Tensor | None
     ) -> Tensor:
         """Trimaps (N, 1, H, W) of what was seen; ``before`` is the last one of the batch before."""
-        size, options, drawn = (pictures.shape[2], pictures.shape[3]), self.options.trimap, []
-        for frame, motion in zip(torch.split(seen, 1), motions, strict=True):
-            before = draw_trimap(frame, size=size, options=options, before=before if motion else None)
-            drawn.append(before)
-        return torch.cat(drawn)
+        size, follows = (pictures.shape[2], pictures.shape[3]), [motion is not None for motion in motions]
+        return draw_trimaps(seen, size=size, options=self.options.trimap, before=before, follows=follows)
 
     def _grown(self, drawn: Tensor, motions: tuple[Motion | None, ...], last: Solved | None) -> Tensor:
         """Trimaps with what the band had grown by before the batch, up to the first cut."""

@@ -29,8 +29,12 @@ _LAST_GUESS: Final = 1e-3
 def foreground_in_band(image: Tensor, alpha: Tensor) -> Tensor:
     """The foreground of `estimate_foreground` where pixels are mixed, and the image itself elsewhere.
 
-    Only as much of the frames is looked at as reaches around the mixed pixels of all of them.
+    On a CPU only as much of the frames is looked at as reaches around the mixed pixels of all of them; an
+    accelerator would be waited for to learn where they are.
     """
+    if image.device.type != "cpu":
+        foreground, _ = estimate_foreground(image, alpha)
+        return torch.where((alpha > 0) & (alpha < 1), foreground, image)
     mixed = ((alpha > 0) & (alpha < 1)).any(dim=0)[0]
     rows, columns = mixed.any(dim=1).nonzero(), mixed.any(dim=0).nonzero()
     if not len(rows):

@@ -71,7 +71,9 @@ class BandSolver:
     def __init__(self, network: nn.Module, options: TileOptions) -> None:
         self._network = network
         self._options = options
-        most_px = _BATCH_PX[next(network.parameters()).device.type]
+        device = next(network.parameters()).device
+        most_px = _BATCH_PX[device.type]
+        self._mean, self._deviation = (torch.tensor(v, device=device) for v in (_MEAN, _DEVIATION))
         self._batch = options.batch or max(1, most_px // options.tile_px**2)
 
     def at(self, options: TileOptions) -> BandSolver:
@@ -162,28 +164,24 @@ class BandSolver:
         block_px: int,
     ) -> tuple[SolvedTile, ...]:
         """Solves what changed, all of a batch together; ``block_px`` are `_BLOCK_PX` of the frame."""
-        # Looking is as dear as solving where each look waits for an accelerator.
+        # looking is as dear as solving where each look waits for an accelerator
         follows = self._options.reuse and pictures.device.type == "cpu"
         pool = [*before]
         own = {solved.tile: i for i, solved in enumerate(before) if solved.tile.frame >= 0}
         latest = {solved.tile.place: i for i, solved in enumerate(before) if solved.tile.frame < 0}
         sources: list[int] = []
-
-        def unchanged(i: int) -> int | None:
-            known = own.get(tiles[i], latest.get(tiles[i].place) if follows else None)
-            if known is None or not _same(pool[known], pictures[i], trimaps[i], block_px):
-                return None
-            return known
-
         # only tiles of other frames depend on each other
-        for _, group in groupby(range(len(tiles)), key=lambda i: tiles[i].frame):
+        for _, group in groupby(range(len(tiles)), key=lambda i: tiles[i].frame if follows else 0):
             numbers = tuple(group)
-            for i, known in zip(numbers, on_each_core(unchanged, numbers, pictures.device), strict=True):
-                if known is None:
-                    known = len(pool)
+            known = [own.get(tiles[i], latest.get(tiles[i].place) if follows else None) for i in numbers]
+            pairs = [(pool[j], i) for i, j in zip(numbers, known, strict=True) if j is not None]
+            same = iter(_which_are_same(pairs, pictures, trimaps, block_px))
+            for i, j in zip(numbers, known, strict=True):
+                if j is None or not next(same):
+                    j = len(pool)
                     pool.append(SolvedTile(tiles[i], pictures[i], trimaps[i], trimaps[i].float()))
-                latest[tiles[i].place] = known
-                sources.append(known)
+                latest[tiles[i].place] = j
+                sources.append(j)
         due = pool[len(before) :]
         alphas = self._solve_all(due)
         pool[len(before) :] = [replace(tile, alpha=alpha) for tile, alpha in zip(due, alphas, strict=True)]
@@ -208,22 +206,49 @@ class BandSolver:
     @torch.inference_mode()
     def _solve(self, picture: Tensor, trimap: Tensor) -> Tensor:
         scaled = picture.float() / 255
-        mean, deviation = (scaled.new_tensor(v).view(1, 3, 1, 1) for v in (_MEAN, _DEVIATION))
+        mean, deviation = (v.view(1, 3, 1, 1) for v in (self._mean, self._deviation))
         alpha: Tensor = self._network((scaled - mean) / deviation, trimap.float() / 255)
         return alpha.float()
 
 
-def _same(then: SolvedTile, picture: Tensor, trimap: Tensor, block_px: int) -> bool:
-    """Whether what was solved then is still right: band and guess hardly other, the pixels there the same."""
-    if int(((trimap != then.trimap) & ~is_unknown(then.trimap)).sum()) > _FEW * (block_px / _BLOCK_PX) ** 2:
-        return False
-    band = F.max_pool2d(is_unknown(trimap).float(), block_px)
-    near = F.max_pool2d(band, 2 * _AROUND + 1, stride=1, padding=_AROUND)
-    turned = (trimap.float() - then.trimap.float()) * (is_unknown(trimap) & is_unknown(then.trimap))
-    if bool((F.avg_pool2d(turned, block_px).abs() > _GUESS_TREMOR).any()):
-        return False
-    difference = picture.float() - then.picture.float()
+def _which_are_same(
+    pairs: Sequence[tuple[SolvedTile, int]], pictures: Tensor, trimaps: Tensor, block_px: int
+) -> list[bool]:
+    """`_same` of tiles and the numbers of what they are now; an accelerator is asked once for all."""
+
+    def same(some: Sequence[tuple[SolvedTile, int]]) -> Tensor:
+        then, trimap_then = (
+            torch.stack(parts)
+            for parts in zip(*((tile.picture, tile.trimap) for tile, _ in some), strict=True)
+        )
+        numbers = [i for _, i in some]
+        now, trimap = (torch.stack([frames[i] for i in numbers]) for frames in (pictures, trimaps))
+        return _same(then, trimap_then, now, trimap, block_px)
+
+    if not pairs:
+        return []
+    if pictures.device.type != "cpu":
+        return [bool(one) for one in same(pairs).tolist()]
+    return on_each_core(lambda pair: bool(same([pair])), pairs, pictures.device)
+
+
+def _same(then: Tensor, trimap_then: Tensor, picture: Tensor, trimap: Tensor, block_px: int) -> Tensor:
+    """(T,) whether what was solved then is still right: band and guess hardly other, pixels there the same.
+
+    Pictures are (T, 3, S, S) uint8, trimaps (T, 1, S, S) uint8.
+    """
+    was, unknown = is_unknown(trimap_then), is_unknown(trimap)
+    new = ((trimap != trimap_then) & ~was).sum(dim=(1, 2, 3))
+    same = new <= _FEW * (block_px / _BLOCK_PX) ** 2
+    if same.device.type == "cpu" and not same.any():
+        return same
+    near = F.max_pool2d(F.max_pool2d(unknown.float(), block_px), 2 * _AROUND + 1, stride=1, padding=_AROUND)
+    turned = (trimap.float() - trimap_then.float()) * (unknown & was)
+    same &= (F.avg_pool2d(turned, block_px).abs() <= _GUESS_TREMOR).all(dim=3).all(dim=2)[:, 0]
+    if same.device.type == "cpu" and not same.any():
+        return same
+    difference = picture.float() - then.float()
     mean = F.avg_pool2d(difference, block_px).abs()
     square = F.avg_pool2d(difference.square(), block_px)
-    changed = (mean > _MEAN_NOISE) | (square > _PIXEL_NOISE**2)
-    return not bool((changed & (near > 0)).any())
+    changed = ((mean > _MEAN_NOISE) | (square > _PIXEL_NOISE**2)) & (near > 0)
+    return same & ~changed.flatten(1).any(dim=1)

@@ -6,6 +6,7 @@ ends, and read at the pixels of any larger map (`origins`, `carry`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from autohair_video.devices import on_idle_cores
 from autohair_video.options import TemporalOptions
 
 _Picture = npt.NDArray[np.uint8]
@@ -78,28 +80,33 @@ def estimate_motions(
     frames = [pictures[n : n + 1] for n in range(len(pictures))]
     if previous is not None:
         frames.insert(0, previous)
-    small = [_thumbnail(frame, options.flow_long_side_px) for frame in frames]
-    motions = tuple(_motion(before, now, pictures.device) for before, now in pairwise(small))
-    return motions if previous is not None else (None, *motions)
+    # down and up again all at once: an accelerator is waited for each time
+    small = torch.cat([_thumbnail(frame, options.flow_long_side_px) for frame in frames]).cpu().numpy()
+    pairs = list(pairwise(small))
+    planes = on_idle_cores(lambda pair: _motion(*pair), pairs, pictures.device)
+    found = [both for both in planes if both is not None]
+    flows = iter(torch.from_numpy(np.stack(found)).to(pictures.device) if found else ())
+    motions = [None if both is None else _as_motion(next(flows)) for both in planes]
+    return (*(motions if previous is not None else (None, *motions)),)
 
 
-def _motion(before: _Picture, now: _Picture, device: torch.device) -> Motion | None:
-    """None at a cut."""
+def _motion(before: _Picture, now: _Picture) -> _Map | None:
+    """(2, 3, h, w): back and forth, each flow and confidence; None at a cut."""
     way_back, way_forth = _dense_flow(now, before), _dense_flow(before, now)
     back = _judged(now, before, way_back, way_forth)
     if back[2].mean() < _CUT_TRUST:
         return None
     forth = _judged(before, now, way_forth, way_back)
-    return Motion(_as_flow(back, device), _as_flow(forth, device))
+    return np.stack([back, forth])
 
 
-def _as_flow(planes: _Map, device: torch.device) -> Flow:
-    together = torch.from_numpy(planes[None]).to(device)
-    return Flow(together[:, :2], together[:, 2:])
+def _as_motion(planes: Tensor) -> Motion:
+    back, forth = (Flow(flow[:, :2], flow[:, 2:]) for flow in torch.split(planes, 1))
+    return Motion(back, forth)
 
 
-def _thumbnail(picture: Tensor, long_side_px: int) -> _Picture:
-    """(1, 3, H, W) uint8 as a small 8 bit luma picture (h, w)."""
+def _thumbnail(picture: Tensor, long_side_px: int) -> Tensor:
+    """(1, 3, H, W) uint8 as a small 8 bit luma picture (1, h, w)."""
     height, width = picture.shape[2:]
     scale = min(1.0, long_side_px / max(height, width))
     # DIS needs a few blocks of 8 px even of the thinnest frame.
@@ -110,7 +117,7 @@ def _thumbnail(picture: Tensor, long_side_px: int) -> _Picture:
     luma = picture[..., ::step, ::step].float().mean(dim=1, keepdim=True)
     small = F.avg_pool2d(luma, pooled // step, ceil_mode=True, count_include_pad=False)
     small = F.interpolate(small, size, mode="bilinear", align_corners=False)
-    return small[0, 0].round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    return small[0].round().clamp(0, 255).to(torch.uint8)
 
 
 def _judged(here: _Picture, there: _Picture, way: _Map, back: _Map) -> _Map:
@@ -162,20 +169,36 @@ def _round_trip_error(way: _Map, back: _Map) -> _Map:
     return np.asarray(miss / (0.01 * (there + again) + 0.5), np.float32)
 
 
-def is_calm(motion: Motion, alpha: Tensor | None) -> bool:
-    """Whether the subject of the frame before hardly moves, so that its outline may be carried along.
+def which_are_calm(motions: Sequence[Motion | None], alpha: Tensor | None) -> list[bool]:
+    """In which of consecutive frames the subject hardly moves, so that its outline may be carried along.
 
     Args:
-        motion: of the frame.
-        alpha: (1, 1, H, W) of the frame before; without it, or without a subject, the whole frame counts.
+        motions: of each frame; where there is none, it is not calm.
+        alpha: (1, 1, H, W) of the frame before the first; after a cut, without it, or without a subject the
+            whole frame counts.
     """
-    way, confidence = motion.back.way, motion.back.confidence
-    near = torch.ones_like(confidence, dtype=torch.bool)
-    if alpha is not None and bool((alpha > 0).any()):
-        small = shrunk(alpha, (way.shape[2], way.shape[3]))
-        near = F.max_pool2d(small, 9, stride=1, padding=4) > 0
-    fast = way.square().sum(dim=1, keepdim=True) > _CALM_PX**2
-    return bool(confidence[near].mean() > _CALM_TRUST and fast[near].float().mean() < _CALM_SHARE)
+    near: Tensor | None = None
+    found = []
+    for motion in motions:
+        if motion is None:
+            alpha = near = None
+            continue
+        way, confidence = motion.back.way, motion.back.confidence
+        if near is None:
+            near = _near_subject(alpha, confidence)
+        fast = way.square().sum(dim=1, keepdim=True) > _CALM_PX**2
+        share = near / near.sum()
+        found.append(((share * confidence).sum() > _CALM_TRUST) & ((share * fast).sum() < _CALM_SHARE))
+    calm = iter(torch.stack(found).tolist() if found else ())
+    return [motion is not None and next(calm) for motion in motions]
+
+
+def _near_subject(alpha: Tensor | None, like: Tensor) -> Tensor:
+    """(1, 1, h, w) of 0 and 1: in and around the subject; without one, everywhere."""
+    if alpha is None:
+        return torch.ones_like(like)
+    near = F.max_pool2d(shrunk(alpha, (like.shape[2], like.shape[3])), 9, stride=1, padding=4) > 0
+    return (near | ~near.any()).to(like.dtype)
 
 
 def shrunk(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -206,9 +229,14 @@ def some_places(pixels: Tensor, size: tuple[int, int]) -> Tensor:
 def origins(flow: Flow, places: Tensor) -> tuple[Tensor, Tensor]:
     """Where places (1, h, w, 2) of a frame lie in the other frame, and the confidence (1, 1, h, w) in it."""
     known = carry(torch.cat([flow.way, flow.confidence], dim=1), places)
-    h, w = flow.way.shape[2:]
-    way = torch.stack([known[:, 0] * (2 / w), known[:, 1] * (2 / h)], dim=-1)
-    return way.add_(places), known[:, 2:]
+    size = (flow.way.shape[2], flow.way.shape[3])
+    return moved_places(places, known[:, :2], size), known[:, 2:]
+
+
+def moved_places(places: Tensor, way: Tensor, size: tuple[int, int]) -> Tensor:
+    """Places (1, h, w, 2) moved by ``way`` (1, 2, h, w) in pixels of a map of that height and width."""
+    height, width = size
+    return torch.stack([way[:, 0] * (2 / width), way[:, 1] * (2 / height)], dim=-1).add_(places)
 
 
 def carry(other: Tensor, places: Tensor, *, sharp: bool = False) -> Tensor:

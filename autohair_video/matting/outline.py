@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from autohair_video.matting.motion import Flow, all_places, carry, shrunk
+from autohair_video.matting.motion import Flow, all_places, carry, moved_places, shrunk
 
 # How far around a pixel the subject's motion is looked for, as a share of the thumbnail's long side.
 _REACH: Final = 0.04
@@ -90,10 +90,9 @@ def aligned_flow(flow: Flow, alpha: Tensor, other: Tensor) -> Flow:
     part = ..., *around
     here, told = here[part], flow.way[part]
     places = all_places((h, w), alpha.device)[:, around[0], around[1]]
-    scale = torch.tensor([2 / w, 2 / h], device=alpha.device)
 
     def missed(way: Tensor) -> Tensor:
-        return carry(there, places + way.permute(0, 2, 3, 1) * scale) - here
+        return carry(there, moved_places(places, way, (h, w))) - here
 
     way, missing = told, missed(told)
     before = _box_mean(missing.square(), reach)
@@ -116,7 +115,12 @@ def aligned_flow(flow: Flow, alpha: Tensor, other: Tensor) -> Flow:
 
 
 def _around(mask: Tensor, margin_px: int) -> tuple[slice, slice] | None:
-    """The rows and columns of (1, 1, h, w) that hold all that is true, and a margin; None if nothing is."""
+    """The rows and columns of (1, 1, h, w) that hold all that is true, and a margin; None if nothing is.
+
+    All of them where it would take longer to learn which: an accelerator is waited for.
+    """
+    if mask.device.type != "cpu":
+        return slice(None), slice(None)
     rows, columns = (mask[0, 0].any(dim=across).nonzero()[:, 0].tolist() for across in (1, 0))
     if not rows:
         return None

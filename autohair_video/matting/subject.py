@@ -96,9 +96,10 @@ def keep_subject(
     allowed = _allowed(guide, (seen.shape[2], seen.shape[3]))
     weights, others, notices = [], [], []
     since_s = [float(time_s - guide.begin_s) for time_s in times_s]
-    for person, picture, time_s in zip(seen[:, 0], small, since_s, strict=True):
-        likely = person.float().cpu().numpy() * allowed
-        pixels = picture.permute(1, 2, 0).contiguous().cpu().numpy()
+    persons = seen[:, 0].float().cpu().numpy()
+    views = small.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    for person, pixels, time_s in zip(persons, views, since_s, strict=True):
+        likely = person * allowed
         state = _followed(state, follow_bodies(state.bodies if state else None, likely, pixels, time_s))
         state, lines = _told(_choose(state, guide, size, time_s), time_s)
         state = replace(state, bodies=forget(state.bodies, state.kept))

@@ -60,25 +60,33 @@ class Solved:
     """A frame with the alpha that was solved for it.
 
     ``picture`` (1, 3, H, W) uint8 RGB, ``colours`` (1, 3, H / 2, W / 2) float of 0..255, the same without
-    noise, ``alpha`` (1, 1, H, W) float as solved, ``trimap`` (1, 1, H, W) uint8, ``motion`` against the frame
-    before, ``mean`` alpha with the past averaged in.
+    noise, ``alpha`` (1, 1, H, W) float as solved, ``trimap`` (1, 1, H, W) uint8, ``band`` (K,) its unknown
+    pixels, counted row by row, ``motion`` against the frame before, ``mean`` alpha with the past averaged in.
     """
 
     picture: Tensor
     colours: Tensor
     alpha: Tensor
     trimap: Tensor
+    band: Tensor
     motion: Motion | None
     mean: Mean
 
     @classmethod
     def of(
-        cls, picture: Tensor, alpha: Tensor, trimap: Tensor, mean: Mean, motion: Motion | None = None
+        cls,
+        picture: Tensor,
+        alpha: Tensor,
+        trimap: Tensor,
+        mean: Mean,
+        motion: Motion | None = None,
+        band: Tensor | None = None,
     ) -> Solved:
-        """With the colours of ``picture``."""
+        """With the colours of ``picture``, and the band of ``trimap`` where it is not known yet."""
         # On a CPU this takes a tenth of what pooling takes.
         colours = _pairs(_pairs(picture.to(torch.int16), 2), 3) / 4
-        return cls(picture, colours, alpha, trimap, motion, mean)
+        band = _bands(trimap)[0] if band is None else band
+        return cls(picture, colours, alpha, trimap, band, motion, mean)
 
 
 def smooth_probability(
@@ -130,13 +138,13 @@ def smooth_alphas(
 
     def solved(n: int) -> Solved:
         alpha, one = alphas[n : n + 1], slice(n, n + 1)
-        return Solved.of(pictures[one], alpha, trimaps[one], Mean.of(alpha), motions[n])
+        return Solved.of(pictures[one], alpha, trimaps[one], Mean.of(alpha), motions[n], bands[n])
 
     def link(n: int) -> Link | None:
         before, motion = (frames[n - 1] if n else previous), motions[n]
         return Link.of(frames[n], before, motion.back, align=align) if before and motion else None
 
-    numbers = range(len(motions))
+    numbers, bands = range(len(motions)), _bands(trimaps)
     frames = on_each_core(solved, numbers, alphas.device)
     for n, earlier in enumerate(on_each_core(link, numbers, alphas.device)):
         if earlier and previous:
@@ -174,7 +182,7 @@ def link_later(here: Solved, later: Solved) -> Link | None:
 class Link:
     """The K unknown pixels of a frame, and where their surfaces are in another.
 
-    ``band`` (K,): the pixels, counted row by row; ``places`` (1, 1, K, 2) in the other frame, as
+    ``band`` (K,): the pixels, as in `Solved`; ``places`` (1, 1, K, 2) in the other frame, as
     `motion.some_places` gives them; ``confidence`` (K,) in 0..1 and colour ``residual`` (K,), squared, of
     255: how far the surface is the same; ``stillness`` (K,) in 0..1: 1 where the subject does not move;
     ``alpha`` (K,) of the frame itself.
@@ -190,7 +198,7 @@ class Link:
     @classmethod
     def of(cls, here: Solved, other: Solved, flow: Flow, *, align: bool = True) -> Link:
         """Along ``flow``, which leads from the frame to the other; ``align``: and along the outline."""
-        band = _places_of(here.trimap == UNKNOWN)
+        band = here.band
         if not len(band):
             nothing = here.alpha.new_empty(0)
             return cls(band, nothing.view(1, 1, 0, 2), nothing, nothing, nothing, nothing)
@@ -227,11 +235,14 @@ class Link:
         return merged
 
 
-def _places_of(mask: Tensor) -> Tensor:
-    """(K,) where a mask is true, counted row by row; on a CPU NumPy takes a third of torch's time."""
-    if mask.device.type == "cpu":
-        return torch.from_numpy(np.flatnonzero(mask.numpy()))
-    return mask.view(-1).nonzero()[:, 0]
+def _bands(trimaps: Tensor) -> list[Tensor]:
+    """The unknown pixels (K,) of each of (N, 1, H, W), counted row by row."""
+    masks = (trimaps == UNKNOWN).flatten(1)
+    if masks.device.type == "cpu":
+        # a third of torch's time
+        return [torch.from_numpy(np.flatnonzero(mask.numpy())) for mask in masks]
+    counts = masks.sum(dim=1).tolist()
+    return list(torch.split(masks.nonzero()[:, 1], counts))
 
 
 def _likeness(residual: Tensor, alpha: Tensor, carried: Tensor) -> Tensor:

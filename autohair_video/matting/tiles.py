@@ -169,7 +169,7 @@ def blend_tiles(
     canvas = (max(height, tile_px), max(width, tile_px))
     total = values.new_zeros((frames, values.shape[1], *canvas), dtype=torch.float32)
     weight = values.new_zeros((frames, 1, *canvas), dtype=torch.float32)
-    window = _window(tile_px, overlap_px).to(values.device)
+    window = _window(tile_px, overlap_px, values.device)
     for tile, square in zip(tiles, values.float(), strict=True):
         rows = slice(tile.top, tile.top + tile_px)
         columns = slice(tile.left, tile.left + tile_px)
@@ -179,9 +179,9 @@ def blend_tiles(
     return blended[:, :, :height, :width]
 
 
-def _window(tile_px: int, overlap_px: int) -> Tensor:
+def _window(tile_px: int, overlap_px: int, device: torch.device) -> Tensor:
     """(S, S) weights, 1 inside and fading to almost 0 at the edge as a squared sine."""
-    position = torch.arange(tile_px) + 0.5
+    position = torch.arange(tile_px, device=device) + 0.5
     depth = torch.minimum(position, tile_px - position) / max(overlap_px, 1)
     fade = torch.sin(depth.clamp(max=1) * (torch.pi / 2)).square()
     return fade[:, None] * fade

@@ -6,6 +6,7 @@ and the adaptive form, whose band follows the segmenter's doubt, the subject's s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import cv2
@@ -16,6 +17,7 @@ from kornia.morphology import dilation
 from torch import Tensor
 from torch.nn import functional as F
 
+from autohair_video.devices import on_idle_cores
 from autohair_video.errors import InputError
 from autohair_video.options import TrimapOptions
 
@@ -68,6 +70,36 @@ def draw_trimap(
         return adaptive_trimap(person, hair, size=size, band=options.band, before=before)
     grown = F.interpolate(person, size, mode="bilinear", align_corners=False)
     return fixed_trimap(grown > 0.5, erosion=options.erosion, size=options.size)
+
+
+def draw_trimaps(
+    seen: Tensor,
+    *,
+    size: tuple[int, int],
+    options: TrimapOptions,
+    before: Tensor | None,
+    follows: Sequence[bool],
+) -> Tensor:
+    """`draw_trimap` of consecutive frames, each after the one before it.
+
+    Args:
+        seen: as for `draw_trimap`.
+        size: likewise.
+        options: likewise.
+        before: the trimap of the frame before the first, (1, 1, H, W) uint8, or None.
+        follows: of each frame, whether the one before belongs to the same scene.
+
+    Returns:
+        (N, 1, H, W) uint8 likewise.
+    """
+    if options.mode == "fixed":
+        return torch.cat([draw_trimap(one, size=size, options=options) for one in torch.split(seen, 1)])
+    drawn = []
+    sure = _sure(seen[:, :1], seen[:, 1:], size, options.band)
+    for one, follow in zip(torch.split(sure, 1), follows, strict=True):
+        before = _decided(one, before if follow else None)
+        drawn.append(before)
+    return torch.cat(drawn)
 
 
 def fixed_trimap(mask: Tensor, *, erosion: int, size: int) -> Tensor:
@@ -141,14 +173,21 @@ def adaptive_trimap(
     Returns:
         (N, 1, H, W) uint8 of 0, 128 and 255 on the probabilities' device.
     """
+    return _decided(_sure(person, hair, size, band), before)
+
+
+def _sure(person: Tensor, hair: Tensor, size: tuple[int, int], band: float) -> Tensor:
+    """`_sureness` of each frame, (N, 1, H, W)."""
     maps = torch.cat([person, hair], dim=1).float().cpu().numpy()
-    field = np.stack([_sureness(p, h, band) for p, h in maps])[:, None]
-    known = F.interpolate(
-        torch.from_numpy(field).to(person.device), size, mode="bilinear", align_corners=False
-    )
-    enough = known.new_full((), 0.5) if before is None else 0.5 + _RELUCTANCE * (before == UNKNOWN)
-    trimap = torch.full(known.shape, UNKNOWN, dtype=torch.uint8, device=known.device)
-    return trimap.masked_fill_(known > enough, FOREGROUND).masked_fill_(known < -enough, BACKGROUND)
+    drawn = on_idle_cores(lambda both: _sureness(both[0], both[1], band), list(maps), person.device)
+    field = torch.from_numpy(np.stack(drawn)[:, None]).to(person.device)
+    return F.interpolate(field, size, mode="bilinear", align_corners=False)
+
+
+def _decided(sure: Tensor, before: Tensor | None) -> Tensor:
+    enough = sure.new_full((), 0.5) if before is None else 0.5 + _RELUCTANCE * (before == UNKNOWN)
+    trimap = torch.full(sure.shape, UNKNOWN, dtype=torch.uint8, device=sure.device)
+    return trimap.masked_fill_(sure > enough, FOREGROUND).masked_fill_(sure < -enough, BACKGROUND)
 
 
 def _sureness(person: _Map, hair: _Map, band: float) -> _Map:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from autohair_video.matting.motion import Motion, estimate_motions, is_calm
+from autohair_video.matting.motion import Motion, estimate_motions, which_are_calm
 from autohair_video.matting.temporal import (
     Mean,
     Solved,
@@ -231,8 +231,7 @@ def test_what_moves_is_not_calm() -> None:
     still = luma[:1].expand(2, -1, -1, -1)
     for pictures, calm in ((still, True), (luma, False)):
         (_, motion) = estimate_motions(None, _pictures(pictures), OPTIONS)
-        assert motion is not None
-        assert is_calm(motion, alpha[:1]) is calm
+        assert which_are_calm([motion, None, motion], alpha[:1]) == [calm, False, calm]
 
 
 def test_where_the_segmenter_did_not_look_its_last_answer_moves_along() -> None:
