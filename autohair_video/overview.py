@@ -60,10 +60,10 @@ def overview(path: SourceLike) -> Overview:
         "duration_s": info.duration_s if steps else None,
         "interlaced": info.is_interlaced,
         "alpha": info.has_alpha,
-        "matrix": _name("matrix", fmt.matrix),
-        "primaries": _name("primaries", fmt.primaries),
-        "transfer": _name("transfer", fmt.transfer),
-        "range": "full" if fmt.full_range else "limited",
+        "matrix": colour_name("matrix", fmt.matrix),
+        "primaries": colour_name("primaries", fmt.primaries),
+        "transfer": colour_name("transfer", fmt.transfer),
+        "range": range_name(fmt),
         "hdr": fmt.transfer in _HDR_TRANSFERS,
         "content_light": None if info.light is None else info.light.content_max,
     }
@@ -98,8 +98,18 @@ def _varies(steps: list[Fraction]) -> bool:
     return bool(steps) and max(steps) - min(steps) > Fraction(1, 500)
 
 
-def _name(kind: str, code: int) -> str:
+def colour_name(kind: str, code: int) -> str:
+    """What people call the ``code`` (ITU-T H.273) of a ``matrix``, ``primaries`` or ``transfer``.
+
+    >>> colour_name("transfer", 16), colour_name("primaries", 22)
+    ('PQ', 'code 22')
+    """
     return "not told" if code == UNSPECIFIED else _NAMES[kind].get(code, f"code {code}")
+
+
+def range_name(fmt: FrameFormat) -> str:
+    """``full`` or ``limited``."""
+    return "full" if fmt.full_range else "limited"
 
 
 def _warnings(info: ClipInfo, fmt: FrameFormat, steps: list[Fraction]) -> list[str]:
@@ -112,7 +122,7 @@ def _warnings(info: ClipInfo, fmt: FrameFormat, steps: list[Fraction]) -> list[s
     if info.is_interlaced:
         lines.append("interlaced: frames are deinterlaced (--no-deinterlace keeps them)")
     if fmt.matrix == UNSPECIFIED and not fmt.is_rgb:
-        guess = _name("matrix", effective_matrix(fmt))
+        guess = colour_name("matrix", effective_matrix(fmt))
         lines.append(f"no colour matrix told: read as {guess}, by its size, as players do")
     if fmt.transfer in _HDR_TRANSFERS:
         lines.append("HDR: h264, h265, av1, prores4444, ffv1-alpha and exr keep it; 8-bit formats do not")

@@ -93,6 +93,18 @@ def train_matter_command(
     print(train_matter(out, source, options, network=name, start=start or (), imagenet=imagenet))
 
 
+@train.command("mean")
+def train_mean_command(
+    weights: Annotated[list[Path], typer.Argument(help="Weights of runs; one named twice counts twice.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to be written.")],
+) -> None:
+    """Write the mean of the weights of several runs, which often is better than each."""
+    from autohair_video.training.tasks import write_mean
+
+    write_mean(weights, out)
+    print(out)
+
+
 @train.command("pack")
 def train_pack_command(
     shared: _Shared,

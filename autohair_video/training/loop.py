@@ -11,7 +11,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -170,7 +170,7 @@ class Run:
         aside = self.checkpoint.with_suffix(".new")
         torch.save(state, aside)
         aside.replace(self.checkpoint)
-        export(self.averaged, self.weights)
+        save_weights(self.averaged.state_dict(), self.weights)
 
     def _restore(self) -> None:
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
@@ -180,12 +180,9 @@ class Run:
         self.step = state["step"]
 
 
-def export(model: nn.Module, path: Path) -> None:
-    """Write a network's weights as half-precision safetensors."""
-    tensors = {
-        name: tensor.detach().to("cpu", torch.float16).contiguous()
-        for name, tensor in model.state_dict().items()
-    }
+def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
+    """Write a network's weights as half-precision safetensors, aside first and then renamed."""
+    tensors = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in state.items()}
     aside = path.with_suffix(".new")
     save_file(tensors, aside)
     aside.replace(path)

@@ -24,7 +24,7 @@ from autohair_video.training.data import MatteCrops, MatteSource, collate
 from autohair_video.training.init import start_matter, start_segmenter
 from autohair_video.training.labels import Labeller, prepare_labels
 from autohair_video.training.layers import render_layers
-from autohair_video.training.loop import Batch, Run, TrainOptions
+from autohair_video.training.loop import Batch, Run, TrainOptions, save_weights
 from autohair_video.training.losses import (
     alpha_loss,
     composition_loss,
@@ -160,6 +160,17 @@ def matter_loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
     }
 
 
+def write_mean(weights: Sequence[Path], out: Path) -> None:
+    """Write the mean of several networks' weights, as `loop.save_weights` does.
+
+    Raises:
+        InputError: the files hold other layers than each other.
+    """
+    mean = _mean(weights)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_weights(mean, out)
+
+
 def _labeller(teachers: Path, voc: Path) -> Labeller:
     solver = BandSolver(load_network("matter-fast", role="matter"), MatterOptions().still_tiles)
     return Labeller(Teachers(teachers, voc), solver)
@@ -168,28 +179,32 @@ def _labeller(teachers: Path, voc: Path) -> Labeller:
 def _load_start(model: nn.Module, starts: Sequence[Path]) -> None:
     """Take what fits from weights files: a layer of another shape, or not in them, keeps its random start.
 
-    Of several files the mean counts, which often is better than each (Wortsman et al., "Model soups", ICML
-    2022). A convolution that has more inputs than in the file does not heed the
+    Of several files the mean counts. A convolution that has more inputs than in the file does not heed the
     last ones at first.
 
     Raises:
         InputError: the files hold other layers than each other.
     """
-    own, fitting, states = model.state_dict(), dict[str, Tensor](), [read_state(path) for path in starts]
-    shapes = [{name: tensor.shape for name, tensor in state.items()} for state in states]
-    for path, others in zip(starts, shapes, strict=True):
-        if others != shapes[0]:
-            raise InputError(
-                f"{starts[0]} and {path} hold weights of different networks: no mean can be taken"
-            )
-    for name in states[0]:
-        given = torch.stack([state[name].float() for state in states]).mean(dim=0)
+    own, fitting = model.state_dict(), dict[str, Tensor]()
+    for name, given in _mean(starts).items():
         wanted = own[name].shape if name in own else None
         if wanted and given.dim() == 4 and given.shape[1] < wanted[1]:
             given = F.pad(given, (0, 0, 0, 0, 0, wanted[1] - given.shape[1]))
         if given.shape == wanted:
             fitting[name] = given
     model.load_state_dict(own | fitting)
+
+
+def _mean(weights: Sequence[Path]) -> dict[str, Tensor]:
+    """The mean of weights, which often is better than each (Wortsman et al., "Model soups", ICML 2022)."""
+    states = [read_state(path) for path in weights]
+    shapes = [{name: tensor.shape for name, tensor in state.items()} for state in states]
+    for path, others in zip(weights, shapes, strict=True):
+        if others != shapes[0]:
+            raise InputError(
+                f"{weights[0]} and {path} hold weights of different networks: no mean can be taken"
+            )
+    return {name: torch.stack([state[name].float() for state in states]).mean(dim=0) for name in states[0]}
 
 
 def _seed(seed: int) -> None:

@@ -32,6 +32,7 @@ from autohair_video.media.probe import ClipInfo, probe
 from autohair_video.media.reader import ClipReader
 from autohair_video.media.samples import encoder_size
 from autohair_video.media.source import Source, SourceLike
+from autohair_video.overview import colour_name, range_name
 from autohair_video.request import Request
 from autohair_video.verify.checks import Check, Verification
 from autohair_video.verify.pixels import Evidence
@@ -174,13 +175,13 @@ def _format_checks(preset: Preset, given: FrameFormat, info: ClipInfo) -> list[C
     checks.append(Check.equal("pixel shape", target.sample_aspect_ratio, found.sample_aspect_ratio))
     if preset.is_rgb:
         return checks
-    for name, tag in (
-        ("matrix", "matrix"),
-        ("primaries", "primaries"),
-        ("transfer", "transfer"),
-        ("full range", "full_range"),
-    ):
-        checks.append(Check.equal(name, getattr(target, tag), getattr(found, tag)))
+    for kind in ("matrix", "primaries", "transfer"):
+        # one name can stand for two codes
+        tags = (
+            f"{colour_name(kind, code)} ({code})" for code in (getattr(target, kind), getattr(found, kind))
+        )
+        checks.append(Check.equal(kind, *tags))
+    checks.append(Check.equal("range", range_name(target), range_name(found)))
     return checks
 
 

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 
+from autohair_video.cli import run
 from autohair_video.errors import InputError
 from autohair_video.models.dim import MobileDIM
 from autohair_video.training import data, degrade, trimaps
@@ -160,6 +161,22 @@ def test_training_starts_from_whatever_fits(source: MatteSource, tmp_path: Path)
     trained = load_file(weights)
     torch.testing.assert_close(trained["alpha.bias"].float(), given["alpha.bias"], atol=0.01, rtol=0)
     assert trained["up4.0.bias"].shape == state["up4.0.bias"].shape
+
+
+def test_the_mean_of_weights_is_written_and_one_named_twice_counts_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    low, high, other, out = (
+        tmp_path / f"{name}.safetensors" for name in ("low", "high", "other", "runs/mean")
+    )
+    for path, level in ((low, 1.0), (high, 4.0)):
+        save_file({"bias": torch.full((4,), level)}, path)
+    save_file({"bias": torch.zeros(3)}, other)
+    assert run(["train", "mean", str(low), str(high), str(high), "--out", str(out)]) == 0
+    assert torch.equal(load_file(out)["bias"], torch.full((4,), 3.0, dtype=torch.float16))
+    assert run(["train", "mean", str(low), str(other), "--out", str(tmp_path / "none.safetensors")]) == 1
+    assert "different networks" in capsys.readouterr().err
+    assert not (tmp_path / "none.safetensors").exists()
 
 
 def test_training_starts_from_the_mean_of_several_weights(source: MatteSource, tmp_path: Path) -> None:

@@ -67,8 +67,10 @@ def test_lost_sound_and_altered_colours_are_found(tmp_path: Path, clip: Path) ->
     assert failures(clip, write(clip, tmp_path / "silent.mov", row, sound=False)) == ["sound tracks"]
     tags = {"colorspace": 9, "color_primaries": 9, "color_trc": 16}
     wide = make_clip(tmp_path / "wide.mp4", pts=range(4), size=(96, 64), sound="aac", tags=tags)
-    found = failures(wide, write(clip, tmp_path / "narrow.mov", row))
-    assert {"matrix", "primaries", "transfer"} <= set(found)
+    narrow = write(clip, tmp_path / "narrow.mov", row)
+    assert {"matrix", "primaries", "transfer"} <= set(failures(wide, narrow))
+    told = {check.name: (check.expected, check.found) for check in verify(wide, narrow).failures}
+    assert told["transfer"] == ("PQ (16)", "not told (2)")
 
 
 def test_a_file_that_breaks_off_is_found(tmp_path: Path, clip: Path) -> None:
