@@ -160,7 +160,7 @@ def _check() -> None:
 
 
 def main() -> dict[str, dict[str, float]]:
-    """Of each case the largest differences from the CPU's alpha and composite, and the waits of a batch."""
+    """Of each case the mean differences from the CPU's alpha and composite, and the waits of a batch."""
     from autohair_video import BlendOptions, MatterOptions, SubjectOptions, TemporalOptions, pipeline
     from autohair_video.bench.clip import prepare
     from autohair_video.matting import matte
@@ -175,21 +175,24 @@ def main() -> dict[str, dict[str, float]]:
         "best": (best, SubjectOptions(), "navy", BlendOptions(linear=True, light_wrap=0.5)),
         "causal": (causal, largest, "white", BlendOptions(despill="green")),
     }
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         clip = prepare(Path(folder), None, "360p", BATCHES * FRAMES, copied=False).path
         for name, (options, *job) in cases.items():
             # the CPU alone keeps tiles
             options = replace(options, tiles=replace(options.tiles, reuse=False))
-            alpha, luma, _ = _matted(clip, "cpu", options, *job)
-            alpha_there, luma_there, waited = _matted(clip, NAME, options, *job)
-            found[name] = {
-                "alpha": float((alpha_there - alpha).abs().max()),
-                "luma": float((luma_there - luma).abs().max()),
-                "subject": float(alpha.mean()),
-                "waits": waited,
-            }
+            found[name] = _compared(*(_matted(clip, device, options, *job) for device in ("cpu", NAME)))
+        found["live"] = _compared(*(_live(clip, device) for device in ("cpu", NAME)))
     return found
+
+
+def _compared(here: tuple[Tensor, Tensor, float], there: tuple[Tensor, Tensor, float]) -> dict[str, float]:
+    return {
+        "alpha": float((there[0] - here[0]).abs().mean()),
+        "luma": float((there[1] - here[1]).abs().mean()),
+        "subject": float(here[0].mean()),
+        "waits": there[2],
+    }
 
 
 def _matted(
@@ -211,6 +214,23 @@ def _matted(
             lumas.append(composite(batch, matte, scene, form, blend).planes[0])
     waited = len(waits) / BATCHES
     return torch.cat(alphas).cpu(), torch.cat(lumas).cpu().float(), waited
+
+
+def _live(clip: Path, device: str) -> tuple[Tensor, Tensor, float]:
+    """The same of a live session's pictures, each of which is a batch; they are not drawn."""
+    from autohair_video import Matter
+    from autohair_video.live.matting import LiveMatter
+    from autohair_video.live.quality import LEVELS
+    from autohair_video.live.settings import LiveOptions, Settings
+    from autohair_video.media import ClipReader, to_rgb
+
+    live = LiveMatter(Matter(device=device), LiveOptions())
+    with ClipReader(clip, batch_size=1, end_s=0.16) as reader:
+        pictures = [(to_rgb(batch)[0].permute(1, 2, 0).flip(-1) * 255).byte().numpy() for batch in reader]
+    waits.clear()
+    alphas = [live(picture, Settings("blur"), LEVELS[0]).alpha for picture in pictures]
+    waited = len(waits) / len(pictures)
+    return torch.cat(alphas).cpu(), torch.zeros(1), waited
 
 
 if __name__ == "__main__":
