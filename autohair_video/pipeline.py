@@ -76,6 +76,8 @@ class Matter:
         self.device = choose_device(device)
         self.options = options or MatterOptions.for_tier(tier)
         self._networks: list[nn.Module] = []
+        # how many frames of a size the memory has room for, where a batch once was too large
+        self._most_frames: dict[tuple[int, int], int] = {}
         self.segment = Segmenter(self._network("segmenter", segmenter), self.options.segment)
         self.segment_still = self.segment.at(self.options.still_segment)
         tiles = self.options.tiles
@@ -133,7 +135,8 @@ class Matter:
         given = None if trimaps is None else (one for some in trimaps for one in torch.split(some, 1))
         before, options = _picture_of(state), self.options.temporal
         # the CPU finds the flow of the next frames while the networks are at these
-        in_turn = prepare_all(batches, before, options, device=self.device, watch=self.watch)
+        parts = (part for batch in batches for part in self._fitting(batch))
+        in_turn = prepare_all(parts, before, options, device=self.device, watch=self.watch)
         with closing(ahead(in_turn, depth=1)) as prepared:
             for frames in prepared:
                 trimap = None if given is None else _next_trimaps(given, len(frames.batch))
@@ -188,6 +191,7 @@ class Matter:
         except torch.OutOfMemoryError as exc:
             if len(batch) == 1:
                 raise too_little_memory(self.device, batch.format.width, batch.format.height) from exc
+            self._most_frames[_size_of(batch)] = len(batch) - len(batch) // 2
         else:
             return self._ready(state, guide, self.options.temporal.frames_ahead)
         parts = (None, None) if trimap is None else trimap.tensor_split([len(batch) // 2])
@@ -196,6 +200,14 @@ class Matter:
             ready, state = self.step(half, state, guide=guide, trimap=part)
             done += ready
         return done, state
+
+    def _fitting(self, batch: FrameBatch) -> Iterator[FrameBatch]:
+        """The batch, in parts if the memory has proved too small for as many frames."""
+        if len(batch) <= self._most_frames.get(_size_of(batch), len(batch)):
+            yield batch
+            return
+        for half in batch.halves():
+            yield from self._fitting(half)
 
     def flush(self, state: ClipState, *, guide: Guide | None = None) -> tuple[list[Done], ClipState]:
         """The frames that still wait when a clip or a part of it has ended, and the state without them."""
@@ -406,6 +418,10 @@ class Matter:
         mixture = limit_alpha(alpha, guide.keep, high)
         edged = adjust_edges(mixture, self.options.edges)
         return edged, None if edged is mixture else mixture
+
+
+def _size_of(batch: FrameBatch) -> tuple[int, int]:
+    return batch.format.width, batch.format.height
 
 
 def _picture_of(state: ClipState | None) -> Tensor | None:

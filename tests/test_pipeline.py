@@ -401,9 +401,11 @@ class _ShortOfMemory:
 
     def __init__(self, matter: Matter, most: int) -> None:
         self._segment, self._most = matter.segment, most
+        self.failures = 0
 
     def __call__(self, rgb: Tensor) -> Tensor:
         if len(rgb) > self._most:
+            self.failures += 1
             raise torch.OutOfMemoryError("out of memory")
         return self._segment(rgb)
 
@@ -420,6 +422,19 @@ def test_a_batch_too_large_for_the_memory_is_halved() -> None:
     matter.segment = _ShortOfMemory(matter, 0)  # type: ignore[assignment]
     with pytest.raises(DeviceError, match="64x48"):
         list(matter.frames([batch]))
+
+
+def test_a_memory_that_was_too_small_once_is_not_tried_again() -> None:
+    matter = Matter(device="cpu", options=replace(HARD, temporal=TemporalOptions(mode="causal")))
+    batches = [_frames([picture(i, 64, 48) for i in range(4 * n, 4 * n + 4)]) for n in range(6)]
+    wanted = _alpha(matter, batches)
+    short = matter.segment = _ShortOfMemory(matter, 2)  # type: ignore[assignment]
+    assert torch.equal(_alpha(matter, batches), wanted)
+    # that of the first batch, and those of what was on its way already
+    assert 1 <= short.failures <= 3
+    failed = short.failures
+    assert torch.equal(_alpha(matter, batches), wanted)
+    assert short.failures == failed
 
 
 def test_a_batch_too_large_to_be_made_ready_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from autohair_video.training.people import (
     _dressed,
     _gesturing,
     _pierced,
+    _shaded,
     _squeezed,
     _waving,
 )
@@ -101,6 +102,26 @@ def test_other_clothes_change_colours_and_nothing_else(samples: PeopleSamples) -
     assert all(d.shape == plain.shape and d.min() >= 0 and d.max() <= 1.001 for d in dressed)
     spread = np.stack([d[-1, 0] for d in dressed]).std(axis=0)
     assert spread.min() > 0.05
+
+
+def test_some_clothes_are_white_and_some_black() -> None:
+    """A coat of one tone, as bright as its own folds let it be: its darkest channel tells white from red."""
+    rng = np.random.default_rng(4)
+    folds = np.full((32, 32, 3), 0.5, np.float32)
+    darkest = np.array([_dressed(folds, rng)[-1].min(axis=-1).mean() for _ in range(200)])
+    assert (darkest > 0.65).mean() > 0.1
+    assert (darkest < 0.15).mean() > 0.1
+
+
+def test_shadows_darken_a_part_and_brighten_nothing() -> None:
+    picture, shares = np.full((64, 64, 3), 0.8, np.float32), []
+    for seed in range(20):
+        made = _shaded(picture, np.random.default_rng(seed))
+        assert made.dtype == np.float32
+        assert 0 < made.min() <= made.max() <= np.float32(0.8)
+        shares.append((made[..., 0] < 0.7).mean())
+    assert np.mean(shares) > 0.2
+    assert min(shares) < 0.5 < max(shares)
 
 
 def test_gaps_lie_in_the_body_below_the_head_and_near_its_outline() -> None:
