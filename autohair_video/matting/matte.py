@@ -71,6 +71,7 @@ class BandSolver:
     def __init__(self, network: nn.Module, options: TileOptions) -> None:
         self._network = network
         self._options = options
+        self._haze: float = getattr(network, "haze", 0.0)
         device = next(network.parameters()).device
         most_px = _BATCH_PX[device.type]
         self._mean, self._deviation = (torch.tensor(v, device=device) for v in (_MEAN, _DEVIATION))
@@ -208,7 +209,7 @@ class BandSolver:
         scaled = picture.float() / 255
         mean, deviation = (v.view(1, 3, 1, 1) for v in (self._mean, self._deviation))
         alpha: Tensor = self._network((scaled - mean) / deviation, trimap.float() / 255)
-        return alpha.float()
+        return ((alpha.float() - self._haze) / (1 - 2 * self._haze)).clamp_(0, 1)
 
 
 def _which_are_same(

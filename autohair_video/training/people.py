@@ -107,6 +107,8 @@ class PeopleSamples:
             if self._rng.random() < 0.25:
                 person, hair = _gesturing(person, hair, alpha, self._rng)
             person = np.clip(person * gain, 0, 1)
+            if self._rng.random() < 0.25:
+                person = _shaded(person, self._rng)
             if number == 0 and self._rng.random() < 0.3:
                 scene = _alike(scene, person, alpha, self._rng)
             layer = np.dstack([alpha * person, alpha, alpha * hair])
@@ -222,6 +224,8 @@ def _held_by_borders(
 def _photographed(picture: Floats, rng: np.random.Generator) -> Floats:
     """The picture (S, S, 3) under another light, at times grey or blurred, through a camera and codec."""
     picture = np.clip(picture * _light(rng), 0, 1) ** np.float32(np.exp(rng.normal(0, 0.2)))
+    if rng.random() < 0.15:
+        picture = _shaded(picture, rng)
     if rng.random() < 0.08:
         picture = np.repeat(picture.mean(-1, keepdims=True), 3, -1)
     if rng.random() < 0.2:
@@ -260,9 +264,27 @@ def _dressed(picture: Floats, rng: np.random.Generator) -> Floats:
         rows = np.arange(size, dtype=np.float32)[:, None, None]
         share = np.clip((rows - from_row) / max(1.0, 0.01 * size), 0, 1) * rng.uniform(0.6, 1)
         grain = np.clip(picture.mean(-1, keepdims=True) * 2, 0, 1) ** np.float32(rng.uniform(0, 1))
-        cloth = rng.random(3).astype(np.float32) ** np.float32(1.5) * grain
+        cloth = _cloth(rng) * grain
         picture = picture * (1 - share) + cloth * share
     return picture.astype(np.float32)
+
+
+def _cloth(rng: np.random.Generator) -> Floats:
+    """The colour (3,) of plain cloth: four in ten are white, or light and pale."""
+    if rng.random() < 0.4:
+        colour = rng.uniform(0.7, 1) * (1 - rng.uniform(0, 0.25) * rng.random(3))
+    else:
+        colour = rng.random(3) ** 1.5
+    return np.asarray(colour, np.float32)
+
+
+def _shaded(picture: Floats, rng: np.random.Generator) -> Floats:
+    """The picture (S, S, 3) with shadows in it, with a soft edge or a sharp one, and at times bluish."""
+    places = noise(rng, len(picture), cells=int(rng.integers(1, 5)))
+    steep = between(rng, 2, 30)
+    share = np.clip(0.5 + steep * (places - rng.uniform(0.3, 0.7)), 0, 1)
+    dark = between(rng, 0.2, 0.6) * (1 + rng.uniform(0, 0.25) * np.array([-0.5, 0, 1]))
+    return np.asarray(picture * (1 - share * (1 - dark)), np.float32)
 
 
 def _cluttered(scene: Floats, scenes: Sequence[Photo], rng: np.random.Generator) -> Floats:

@@ -165,6 +165,18 @@ def test_tiles_of_both_sizes_are_kept_for_the_next_frame() -> None:
     assert network.tiles == once > 0
 
 
+def test_what_a_network_leaves_of_nothing_and_of_all_is_no_haze() -> None:
+    network, trimap = GreenIsAlpha(), torch.full((1, 1, 64, 64), 128, dtype=torch.uint8)
+    network.haze = 0.02
+    greens = torch.tensor([0.0, 0.01, 0.02, 0.26, 0.5, 0.98, 0.99, 1.0])
+    picture = greens.repeat_interleave(8).expand(1, 3, 64, 64)
+    alpha = BandSolver(network, TILES).follow((picture * 255).round().to(torch.uint8), trimap)[0]
+    wanted = torch.tensor([0, 0, 0, 0.25, 0.5, 1, 1, 1])
+    torch.testing.assert_close(alpha[0, 0, 30, 4::8], wanted, rtol=0, atol=0.003)
+    assert alpha[0, 0, 30, 4] == 0
+    assert alpha[0, 0, 30, 60] == 1
+
+
 def test_frames_smaller_than_a_tile_are_solved() -> None:
     picture = pictures(1, 5, 1).float() / 255
     alpha = BandSolver(GreenIsAlpha(), TILES)(picture, torch.full((1, 1, 5, 1), 128, dtype=torch.uint8))
