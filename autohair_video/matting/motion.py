@@ -86,8 +86,8 @@ def estimate_motions(
     planes = on_idle_cores(lambda pair: _motion(*pair), pairs, pictures.device)
     found = [both for both in planes if both is not None]
     flows = iter(torch.from_numpy(np.stack(found)).to(pictures.device) if found else ())
-    motions = [None if both is None else _as_motion(next(flows)) for both in planes]
-    return (*(motions if previous is not None else (None, *motions)),)
+    motions = tuple(None if both is None else _as_motion(next(flows)) for both in planes)
+    return motions if previous is not None else (None, *motions)
 
 
 def _motion(before: _Picture, now: _Picture) -> _Map | None:
