@@ -157,8 +157,8 @@ class Request:
         lines, blend = [], self.blend
         if blend.light_wrap and self.is_cutout:
             lines.append("the light wrap has no effect: there is no background that shines on the subject")
-        only_alpha = self.foreground is None and not self._result_paths("")
-        if only_alpha and (blend.linear or blend.despill != "off"):
+        has_colours = self._has_result or self.foreground is not None
+        if not has_colours and (blend.linear or blend.despill != "off"):
             lines.append("despill and linear light have no effect: no colours are written")
         return tuple(lines)
 
@@ -222,11 +222,16 @@ class Request:
         except OptionError as exc:
             raise OptionError(f"{exc}; or give a background" if self.is_cutout else str(exc)) from exc
 
+    @property
+    def _has_result(self) -> bool:
+        """Whether a composite or a cut-out is asked for, as it is if nothing else is."""
+        return bool(self.outputs or self.background or self.preset or self.purpose or not self._extras())
+
     def _result_paths(self, extension: str) -> tuple[Path, ...]:
         """Where the result goes, by default beside the input with ``extension``; or nowhere."""
         if self.outputs:
             return self.outputs
-        if self._extras() and not (self.background or self.preset or self.purpose):
+        if not self._has_result:
             return ()
         folder = self.source.folder if self.output_dir is None else self.output_dir
         return (folder / f"{self.source.stem}_{self._content()}{extension}",)

@@ -160,7 +160,7 @@ def _check() -> None:
 
 
 def main() -> dict[str, dict[str, float]]:
-    """Of each case the mean differences from the CPU's alpha and composite, and the waits of a batch."""
+    """Of each case the mean differences from the CPU's alpha and levels, and the waits of a batch."""
     from autohair_video import BlendOptions, MatterOptions, SubjectOptions, TemporalOptions, pipeline
     from autohair_video.bench.clip import prepare
     from autohair_video.matting import matte
@@ -189,7 +189,7 @@ def main() -> dict[str, dict[str, float]]:
 def _compared(here: tuple[Tensor, Tensor, float], there: tuple[Tensor, Tensor, float]) -> dict[str, float]:
     return {
         "alpha": float((there[0] - here[0]).abs().mean()),
-        "luma": float((there[1] - here[1]).abs().mean()),
+        "levels": float((there[1] - here[1]).abs().mean()),
         "subject": float(here[0].mean()),
         "waits": there[2],
     }
@@ -217,7 +217,7 @@ def _matted(
 
 
 def _live(clip: Path, device: str) -> tuple[Tensor, Tensor, float]:
-    """The same of a live session's pictures, each of which is a batch; they are not drawn."""
+    """Alpha and trimap of a live session's pictures, and how often each waits."""
     from autohair_video import Matter
     from autohair_video.live.matting import LiveMatter
     from autohair_video.live.quality import LEVELS
@@ -228,9 +228,10 @@ def _live(clip: Path, device: str) -> tuple[Tensor, Tensor, float]:
     with ClipReader(clip, batch_size=1, end_s=0.16) as reader:
         pictures = [(to_rgb(batch)[0].permute(1, 2, 0).flip(-1) * 255).byte().numpy() for batch in reader]
     waits.clear()
-    alphas = [live(picture, Settings("blur"), LEVELS[0]).alpha for picture in pictures]
+    mattes = [live(picture, Settings("blur"), LEVELS[0]) for picture in pictures]
     waited = len(waits) / len(pictures)
-    return torch.cat(alphas).cpu(), torch.zeros(1), waited
+    alphas, trimaps = [matte.alpha for matte in mattes], [matte.trimap for matte in mattes]
+    return torch.cat(alphas).cpu(), torch.cat(trimaps).cpu().float(), waited
 
 
 if __name__ == "__main__":

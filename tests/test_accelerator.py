@@ -29,7 +29,7 @@ def found() -> Found:
 def test_no_stage_mixes_devices_or_gives_another_result(found: Found, case: str) -> None:
     assert found[case]["subject"] > 0.1
     assert found[case]["alpha"] < 1e-4
-    assert found[case]["luma"] < 0.02
+    assert found[case]["levels"] < 0.02
 
 
 @pytest.mark.parametrize(("case", "most"), [("fast", 6), ("best", 10), ("causal", 8), ("live", 5)])

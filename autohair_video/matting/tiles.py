@@ -175,7 +175,7 @@ def blend_tiles(
         columns = slice(tile.left, tile.left + tile_px)
         total[tile.frame, :, rows, columns] += square * window
         weight[tile.frame, :, rows, columns] += window
-    blended = total / weight.clamp(min=torch.finfo(torch.float32).tiny)
+    blended = total.div_(weight.clamp_(min=torch.finfo(torch.float32).tiny))
     return blended[:, :, :height, :width]
 
 

@@ -249,4 +249,4 @@ def quantise_trimap(trimap: Tensor) -> Tensor:
 
 def keep_known(alpha: Tensor, trimap: Tensor) -> Tensor:
     """Alpha with 0 and 1 where the trimap says background and foreground; both (N, 1, H, W)."""
-    return alpha.masked_fill(trimap == BACKGROUND, 0).masked_fill(trimap == FOREGROUND, 1)
+    return alpha.masked_fill(trimap == BACKGROUND, 0).masked_fill_(trimap == FOREGROUND, 1)
