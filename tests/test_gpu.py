@@ -20,7 +20,7 @@ from autohair_video.bench.job import time_job
 from autohair_video.media import ClipReader, to_rgb
 from autohair_video.models.dim import DeepImageMatting, MobileDIM
 from autohair_video.training.loop import Run, TrainOptions
-from autohair_video.training.tasks import matter_loss
+from autohair_video.training.train import matter_loss
 from autohair_video.weights import load_network
 
 

@@ -38,7 +38,7 @@ def train_segmenter_command(
 ) -> None:
     """Train DeepLab v3+ on people (needs the extra train)."""
     from autohair_video.training.loop import TrainOptions
-    from autohair_video.training.tasks import Materials, train_segmenter
+    from autohair_video.training.train import Materials, train_segmenter
 
     options = TrainOptions(
         steps,
@@ -71,9 +71,9 @@ def train_matter_command(
 ) -> None:
     """Train a matting network on rendered hair (needs the extra train)."""
     from autohair_video.errors import OptionError
-    from autohair_video.training.data import MatteSource
     from autohair_video.training.loop import TrainOptions
-    from autohair_video.training.tasks import Materials, MatterName, matte_source, train_matter
+    from autohair_video.training.matting_dataset import MatteSource
+    from autohair_video.training.train import Materials, MatterName, matte_source, train_matter
 
     if network not in get_args(MatterName):
         raise OptionError(f"unknown network {network!r}: use {' or '.join(get_args(MatterName))}")
@@ -99,7 +99,7 @@ def train_mean_command(
     out: Annotated[Path, typer.Option("--out", help="The file to be written.")],
 ) -> None:
     """Write the mean of the weights of several runs, which often is better than each."""
-    from autohair_video.training.tasks import write_mean
+    from autohair_video.training.train import write_mean
 
     write_mean(weights, out)
     print(out)
@@ -114,7 +114,7 @@ def train_pack_command(
     photos: Annotated[int, typer.Option(help="Photos for backgrounds.")] = 400,
 ) -> None:
     """Make a small copy of the matter's training set, for a machine that is reached by copy."""
-    from autohair_video.training.tasks import Materials, matte_source
+    from autohair_video.training.train import Materials, matte_source
 
     size = matte_source(Materials(shared, cache), layers=layers).pack(out, layers=layers, photos=photos)
     print(f"{out}: {size / 1e6:.1f} MB")

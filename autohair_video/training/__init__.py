@@ -1,9 +1,16 @@
-"""How the weights are made: pictures and labels in, trained networks out.
+"""How the weights are made: images and labels in, trained networks out.
 
-sources, shapes, plants, strands   what foregrounds are made of: photos, outlines, rendered hair
-layer, recipes, layers             foregrounds with exact alpha, rendered once and kept
-backdrops, degrade, trimaps        what they are seen before, through which camera, with which band
-data                               crops for the matter
-teachers, labels, people           labelled people for the segmenter
-init, losses, loop, tasks          the trainings themselves
+synthetic           foregrounds with exact alpha, rendered
+backgrounds         what foregrounds are composited over
+codec_roundtrip     one image through H.264, for augmentation
+degrade             camera and codec degradations
+trimaps             trimaps as the product draws them, with errors
+matting_dataset     crops for the matting network
+teachers            networks that label images
+labels              labelled people, made once and kept on disk
+segmenter_dataset   samples for the segmenter
+pretrained          initial weights from public checkpoints
+losses              losses of both networks
+loop                one training run: optimiser, schedule, averaging, checkpoints
+train               the trainings themselves
 """

@@ -8,8 +8,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from autohair_video.media.recode import through_h264
-from autohair_video.training.layer import Floats
+from autohair_video.training.codec_roundtrip import through_h264
+from autohair_video.training.synthetic.canvas import Floats
 
 
 def degrade(image: Floats, rng: np.random.Generator, *, clean: float = 0.3) -> Floats:

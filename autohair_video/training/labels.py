@@ -29,7 +29,7 @@ from autohair_video.matting.trimap import draw_trimap, guess_levels
 from autohair_video.media.colour import to_rgb
 from autohair_video.media.reader import ClipReader
 from autohair_video.options import SegmentOptions, TrimapOptions
-from autohair_video.training.backdrops import crowded, read_rgb
+from autohair_video.training.backgrounds import crowded, read_rgb
 from autohair_video.training.teachers import Picture, Teachers
 
 _LONG_SIDE_PX = 720

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from autohair_video.errors import JobError
 from autohair_video.models.deeplab import DeepLabV3Plus
-from autohair_video.training.init import start_segmenter
+from autohair_video.training.pretrained import start_segmenter
 
 Picture = NDArray[np.uint8]
 Probability = NDArray[np.float32]

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from autohair_video.matting import trimap as product
-from autohair_video.training.backdrops import noise
-from autohair_video.training.layer import Floats
-from autohair_video.training.shapes import between
+from autohair_video.training.backgrounds import noise
+from autohair_video.training.synthetic.canvas import Floats
+from autohair_video.training.synthetic.shapes import between
 
 _WRONG: Final = 0.1  # a known pixel that is further than this from alpha is wrong
 

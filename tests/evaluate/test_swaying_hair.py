@@ -16,7 +16,7 @@ from autohair_video import Matter, MatterOptions
 from autohair_video.evaluate import metrics
 from autohair_video.frames import MATRIX_BT709, FrameBatch, FrameFormat
 from autohair_video.media.colour import from_rgb, round_planes
-from autohair_video.training.strands import StrandStyle, grow, sway
+from autohair_video.training.synthetic.strands import StrandStyle, grow, sway
 
 SIDE, FRAMES = 160, 8
 Floats = NDArray[np.float32]

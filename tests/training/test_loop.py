@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from autohair_video.errors import DeviceError, OptionError
 from autohair_video.models.dim import MobileDIM
 from autohair_video.training.loop import Batch, Run, TrainOptions
-from autohair_video.training.tasks import matter_loss
+from autohair_video.training.train import matter_loss
 
 OPTIONS = TrainOptions(steps=12, warmup_steps=1, learning_rate=1e-3, report_every=1, checkpoint_every=4)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from autohair_video.errors import JobError
-from autohair_video.training.backdrops import read_rgb
+from autohair_video.training.backgrounds import read_rgb
 from autohair_video.training.labels import from_teachers
 from autohair_video.training.teachers import Teachers, TFLiteTeacher
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from autohair_video.training.layer import Canvas
-from autohair_video.training.shapes import Array, between, blob, random_colour, shade, walk
+from autohair_video.training.synthetic.canvas import Canvas
+from autohair_video.training.synthetic.shapes import Array, between, blob, random_colour, shade, walk
 
 
 def paint_plant(canvas: Canvas, size: int, rng: np.random.Generator) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from autohair_video.training.layer import Canvas, Layer
+from autohair_video.training.synthetic.canvas import Canvas, Layer
 
 Array = NDArray[np.floating[Any]]
 

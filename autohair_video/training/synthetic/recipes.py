@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from autohair_video.training import plants, shapes
-from autohair_video.training.backdrops import noise
-from autohair_video.training.layer import (
+from autohair_video.training.backgrounds import noise
+from autohair_video.training.synthetic import plants, shapes
+from autohair_video.training.synthetic.canvas import (
     Canvas,
     Floats,
     Layer,
@@ -23,9 +23,9 @@ from autohair_video.training.layer import (
     motion_kernel,
     soft_mask,
 )
-from autohair_video.training.shapes import between
-from autohair_video.training.sources import Mask, Outlined, Sources
-from autohair_video.training.strands import STYLES, StrandStyle, grow, paint, random_style
+from autohair_video.training.synthetic.shapes import between
+from autohair_video.training.synthetic.sources import Mask, Outlined, Sources
+from autohair_video.training.synthetic.strands import STYLES, StrandStyle, grow, paint, random_style
 
 Recipe = Callable[[Sources, np.random.Generator], Layer]
 Painter = Callable[[Canvas, int, np.random.Generator], None]

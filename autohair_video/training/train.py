@@ -19,11 +19,8 @@ from autohair_video.matting.matte import BandSolver
 from autohair_video.models.deeplab import DeepLabV3Plus
 from autohair_video.models.dim import DeepImageMatting, MobileDIM, one_hot_trimap
 from autohair_video.options import MatterOptions
-from autohair_video.training.backdrops import load_photos
-from autohair_video.training.data import MatteCrops, MatteSource, collate
-from autohair_video.training.init import start_matter, start_segmenter
+from autohair_video.training.backgrounds import load_photos
 from autohair_video.training.labels import Labeller, prepare_labels
-from autohair_video.training.layers import render_layers
 from autohair_video.training.loop import Batch, Run, TrainOptions, save_weights
 from autohair_video.training.losses import (
     alpha_loss,
@@ -32,7 +29,10 @@ from autohair_video.training.losses import (
     laplacian_loss,
     mask_loss,
 )
-from autohair_video.training.people import PeopleSamples
+from autohair_video.training.matting_dataset import MatteCrops, MatteSource, collate
+from autohair_video.training.pretrained import start_matter, start_segmenter
+from autohair_video.training.segmenter_dataset import PeopleSamples
+from autohair_video.training.synthetic.render_cache import render_layers
 from autohair_video.training.teachers import Teachers
 from autohair_video.weights import load_network, read_state
 

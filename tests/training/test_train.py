@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 from autohair_video.errors import InputError, WeightsError
 from autohair_video.models.deeplab import DeepLabV3Plus
 from autohair_video.models.dim import MobileDIM
-from autohair_video.training.init import start_matter
 from autohair_video.training.labels import from_drawn, save
 from autohair_video.training.loop import Run, TrainOptions
-from autohair_video.training.people import PeopleSamples
-from autohair_video.training.tasks import Materials, segmenter_loss, train_segmenter
+from autohair_video.training.pretrained import start_matter
+from autohair_video.training.segmenter_dataset import PeopleSamples
+from autohair_video.training.train import Materials, segmenter_loss, train_segmenter
 from autohair_video.weights import read_state, recognise
 
 

@@ -13,14 +13,15 @@ from torch.utils.data import DataLoader
 from autohair_video.cli import run
 from autohair_video.errors import InputError
 from autohair_video.models.dim import MobileDIM
-from autohair_video.training import data, degrade, trimaps
-from autohair_video.training.backdrops import backdrop, load_photos, view
-from autohair_video.training.data import MatteCrops, MatteSample, MatteSource, collate, sample
-from autohair_video.training.layers import SIZE, read_layer, render_layers
+from autohair_video.training import degrade, trimaps
+from autohair_video.training import matting_dataset as data
+from autohair_video.training.backgrounds import backdrop, load_photos, view
 from autohair_video.training.loop import TrainOptions
-from autohair_video.training.recipes import RECIPES, random_foreground
-from autohair_video.training.sources import Sources
-from autohair_video.training.tasks import train_matter
+from autohair_video.training.matting_dataset import MatteCrops, MatteSample, MatteSource, collate, sample
+from autohair_video.training.synthetic.recipes import RECIPES, random_foreground
+from autohair_video.training.synthetic.render_cache import SIZE, read_layer, render_layers
+from autohair_video.training.synthetic.sources import Sources
+from autohair_video.training.train import train_matter
 from autohair_video.weights import read_state, recognise
 
 COUNT = 8

@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from autohair_video.errors import InputError
-from autohair_video.training.backdrops import Photo, backdrop, noise
+from autohair_video.training.backgrounds import Photo, backdrop, noise
 from autohair_video.training.degrade import degrade
 from autohair_video.training.labels import CROWD, Labelled, load
-from autohair_video.training.layer import Canvas, motion_kernel
 from autohair_video.training.loop import Batch
-from autohair_video.training.shapes import between, blob, paint_fingers, polygon, random_colour
+from autohair_video.training.synthetic.canvas import Canvas, motion_kernel
+from autohair_video.training.synthetic.shapes import between, blob, paint_fingers, polygon, random_colour
 
 Floats = NDArray[np.float32]
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from autohair_video.training.layer import Canvas, Layer
-from autohair_video.training.strands import (
+from autohair_video.training.synthetic.canvas import Canvas, Layer
+from autohair_video.training.synthetic.strands import (
     STYLES,
     Strands,
     StrandStyle,

@@ -8,7 +8,7 @@ import pytest
 
 from autohair_video.errors import InputError
 from autohair_video.training.labels import Labelled, from_drawn, load, save
-from autohair_video.training.people import (
+from autohair_video.training.segmenter_dataset import (
     PeopleSamples,
     _alike,
     _cluttered,

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autohair_video.errors import InputError
-from autohair_video.training.layer import Layer
-from autohair_video.training.recipes import random_foreground
-from autohair_video.training.sources import Sources
+from autohair_video.training.synthetic.canvas import Layer
+from autohair_video.training.synthetic.recipes import random_foreground
+from autohair_video.training.synthetic.sources import Sources
 
 SIZE: Final = 560  # px, side of a rendered layer
 PATTERN: Final = "layer_?????.webp"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autohair_video.training.layer import Canvas
+from autohair_video.training.synthetic.canvas import Canvas
 
 Array = NDArray[np.floating[Any]]
 

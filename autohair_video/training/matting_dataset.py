@@ -20,11 +20,11 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from autohair_video.errors import InputError
-from autohair_video.training.backdrops import Photo, backdrop, load_photos, read_rgb
+from autohair_video.training.backgrounds import Photo, backdrop, load_photos, read_rgb
 from autohair_video.training.degrade import degrade, jitter
-from autohair_video.training.layer import Floats, disc_kernel, motion_kernel
-from autohair_video.training.layers import PATTERN, read_layer
-from autohair_video.training.shapes import between
+from autohair_video.training.synthetic.canvas import Floats, disc_kernel, motion_kernel
+from autohair_video.training.synthetic.render_cache import PATTERN, read_layer
+from autohair_video.training.synthetic.shapes import between
 from autohair_video.training.trimaps import random_trimap, with_guess
 
 _PACKED_PHOTO_PX = 480

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autohair_video.errors import InputError
-from autohair_video.training import shapes
-from autohair_video.training.backdrops import Photo, noise, read_rgb
-from autohair_video.training.layer import Floats
+from autohair_video.training.backgrounds import Photo, noise, read_rgb
+from autohair_video.training.synthetic import shapes
+from autohair_video.training.synthetic.canvas import Floats
 from autohair_video.training.teachers import TFLiteTeacher, hair_in_two_looks
 
 Mask = NDArray[np.bool_]

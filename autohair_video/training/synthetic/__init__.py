@@ -1,0 +1,10 @@
+"""Foregrounds with exact alpha, rendered by this project.
+
+canvas         anti-aliased RGBA drawing, lens and motion blur
+shapes         outlines, fingers, random colours
+strands        hair and fur as curves
+plants         leaves and branches
+sources        real colours and outlines from photographs
+recipes        one random foreground from all of the above
+render_cache   foregrounds rendered once, by number, and kept on disk
+"""
