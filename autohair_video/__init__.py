@@ -32,6 +32,8 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from autohair_video.frames import FrameBatch, FrameFormat, Matte
+    from autohair_video.jobs.runner import Progress, Report, process
+    from autohair_video.matting.pipeline import Matter
     from autohair_video.options import (
         BlendOptions,
         EdgeOptions,
@@ -42,8 +44,6 @@ if TYPE_CHECKING:
         TileOptions,
         TrimapOptions,
     )
-    from autohair_video.pipeline import Matter
-    from autohair_video.stream import Progress, Report, process
 
 _HOMES = {
     "AutohairError": "errors",
@@ -55,12 +55,12 @@ _HOMES = {
     "InputError": "errors",
     "JobError": "errors",
     "Matte": "frames",
-    "Matter": "pipeline",
+    "Matter": "matting.pipeline",
     "MatterOptions": "options",
     "OptionError": "errors",
     "OutputError": "errors",
-    "Progress": "stream",
-    "Report": "stream",
+    "Progress": "jobs.runner",
+    "Report": "jobs.runner",
     "SegmentOptions": "options",
     "StoppedError": "errors",
     "SubjectOptions": "options",
@@ -68,7 +68,7 @@ _HOMES = {
     "TileOptions": "options",
     "TrimapOptions": "options",
     "WeightsError": "errors",
-    "process": "stream",
+    "process": "jobs.runner",
 }
 __all__ = [
     "AutohairError",

@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from pretended import is_possible
 
+from tests.helpers.fake_device import is_possible
+
+ROOT = Path(__file__).parents[1]
 Found = dict[str, dict[str, float]]
 
 
@@ -18,8 +20,8 @@ def found() -> Found:
     """What `pretended` prints."""
     if not is_possible():
         pytest.skip("this torch lets no device be written in Python")
-    program = Path(__file__).with_name("pretended.py")
-    done = subprocess.run([sys.executable, program], check=False, capture_output=True, text=True)
+    program = ["-m", "tests.helpers.fake_device"]
+    done = subprocess.run([sys.executable, *program], cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     found: Found = json.loads(done.stdout)
     return found

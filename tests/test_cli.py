@@ -14,11 +14,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from clips import damage_packets, make_clip, make_sound, picture, sound_packets, timeline
 
 from autohair_video.cli import run
-from autohair_video.stream import BATCH_FRAMES
+from autohair_video.jobs.runner import BATCH_FRAMES
 from autohair_video.weights import register, shipped_folder
+from tests.helpers.clips import damage_packets, make_clip, make_sound, picture, sound_packets, timeline
 
 ROOT = Path(__file__).parents[1]
 HARD = ("--trimap", "fixed:0,0", "--device", "cpu")
@@ -205,7 +205,7 @@ def test_debug_shows_where_and_keeps_the_exit_code(folder: Path, capfd: pytest.C
 
 
 def _interrupt_after_a_batch(monkeypatch: pytest.MonkeyPatch, signals: list[signal.Signals]) -> None:
-    from autohair_video import stream
+    from autohair_video.jobs import runner as stream
 
     class Interrupting(stream.Progress):
         def __init__(self, frames: int, expected: int | None) -> None:
@@ -249,7 +249,7 @@ def test_ctrl_c_twice_stops_at_once_and_leaves_nothing(
 FULL = """
 import resource, sys
 from autohair_video.cli import run
-from autohair_video.stream import BATCH_FRAMES
+from autohair_video.jobs.runner import BATCH_FRAMES
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), -1))
 sys.exit(run(sys.argv[2:]))
 """
@@ -389,7 +389,7 @@ def _from_zero(times: list[tuple[Fraction, Fraction]]) -> list[tuple[Fraction, F
 def test_many_inputs_are_done_with_networks_loaded_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from autohair_video import pipeline
+    from autohair_video.matting import pipeline
 
     loaded = []
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from clips import make_clip
 
 from autohair_video.cli import run
 from autohair_video.media import ClipReader, to_rgb
+from tests.helpers.clips import make_clip
 
 # nobody is in the clip, so that what lies behind is all that is seen
 USUAL = """

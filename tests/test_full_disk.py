@@ -13,15 +13,15 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
-from clips import make_clip, timeline
-from matters import HARD as MATTING
 
 from autohair_video import Matter, Report, TemporalOptions, process
 from autohair_video.cli import run
 from autohair_video.errors import OutputError
 from autohair_video.frames import FrameBatch, FrameFormat
+from autohair_video.jobs.sinks import Drawn, Writers
 from autohair_video.media import ClipWriter, preset_for, preset_named
-from autohair_video.outlets import Drawn, Writers
+from tests.helpers.clips import make_clip, timeline
+from tests.helpers.options import HARD as MATTING
 
 HARD = ("--trimap", "fixed:0,0", "--temporal", "off", "--device", "cpu")
 Mount = Callable[[str], Path]

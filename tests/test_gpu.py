@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from clips import VFR_MS, make_clip, timeline
-from matters import CLOSER
 from torch import nn
 
 from autohair_video import Matter, process
 from autohair_video.bench.clip import prepare, talking_head
-from autohair_video.bench.job import time_job
+from autohair_video.bench.end_to_end import time_job
 from autohair_video.media import ClipReader, to_rgb
 from autohair_video.models.dim import DeepImageMatting, MobileDIM
 from autohair_video.training.loop import Run, TrainOptions
 from autohair_video.training.train import matter_loss
 from autohair_video.weights import load_network
+from tests.helpers.clips import VFR_MS, make_clip, timeline
+from tests.helpers.options import CLOSER
 
 
 @pytest.fixture(scope="module")

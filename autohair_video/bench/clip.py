@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autohair_video.frames import MATRIX_BT709, FrameBatch, FrameFormat
-from autohair_video.matting.segment import scale_to
+from autohair_video.matting.segmentation import scale_to
 from autohair_video.media.colour import from_rgb, round_planes, to_rgb
 from autohair_video.media.decode import check_input_file
 from autohair_video.media.presets import preset_named

@@ -9,12 +9,12 @@ from typing import Any
 
 from autohair_video.bench.report import describe_machine
 from autohair_video.errors import OptionError
-from autohair_video.live.measured import Measured, as_figures, as_table
 from autohair_video.live.run import Outlets, run_live
 from autohair_video.live.settings import LiveOptions
-from autohair_video.media.staging import check_output, write_text
+from autohair_video.live.stats import Measured, as_figures, as_table
+from autohair_video.matting.pipeline import Matter
+from autohair_video.media.atomic_output import check_output, write_text
 from autohair_video.options import Tier
-from autohair_video.pipeline import Matter
 
 __all__ = ["as_table", "time_live"]
 

@@ -13,11 +13,11 @@ import torch
 from rich.console import Group
 from rich.table import Table
 
-from autohair_video.bench.against import Against
 from autohair_video.bench.clip import Clip
-from autohair_video.bench.job import JobTime
+from autohair_video.bench.competitor import Against
+from autohair_video.bench.end_to_end import JobTime
 from autohair_video.bench.stages import StageTime
-from autohair_video.devices import working_dtype
+from autohair_video.runtime.devices import working_dtype
 
 
 @dataclass(frozen=True)

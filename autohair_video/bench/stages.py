@@ -16,14 +16,14 @@ from typing import TypeVar
 import torch
 
 from autohair_video.bench.clip import Clip
-from autohair_video.bench.job import copy_writer
+from autohair_video.bench.end_to_end import copy_writer
+from autohair_video.compositing.render import composite, open_scene
 from autohair_video.frames import FrameBatch, Matte
+from autohair_video.jobs.runner import BATCH_FRAMES
+from autohair_video.matting.pipeline import Matter
 from autohair_video.media.presets import codec_format, preset_named
 from autohair_video.media.reader import ClipReader
-from autohair_video.outputs import composite, open_scene
-from autohair_video.pipeline import Matter
-from autohair_video.stream import BATCH_FRAMES
-from autohair_video.timing import Stopwatch, Watch
+from autohair_video.runtime.profiling import Stopwatch, Watch
 
 T = TypeVar("T")
 

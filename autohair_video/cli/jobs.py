@@ -12,10 +12,10 @@ from autohair_video.cli.console import progress_lines, say, stop_on_signal
 from autohair_video.errors import AutohairError
 
 if TYPE_CHECKING:
-    from autohair_video.batch import Outcome
-    from autohair_video.pipeline import Matter
-    from autohair_video.plan import Plan
-    from autohair_video.request import Request
+    from autohair_video.jobs.batch import Outcome
+    from autohair_video.jobs.dry_run import Plan
+    from autohair_video.jobs.spec import Request
+    from autohair_video.matting.pipeline import Matter
 
 
 def run_jobs(
@@ -33,7 +33,7 @@ def run_jobs(
     call fails with exit code 1. It also fails if ``check`` finds an output that is not as promised. Ctrl-C
     stops after the batch under way; the second one at once.
     """
-    from autohair_video.batch import run_batch
+    from autohair_video.jobs.batch import run_batch
 
     outcomes, sound = [], True
     with progress_lines(len(requests), quiet=quiet) as begin, stop_on_signal() as stop:
@@ -62,7 +62,7 @@ def run_jobs(
 
 def _verified(request: Request, *, quiet: bool) -> bool:
     """Whether all outputs of a job are as promised; says so, and what is wrong with those that are not."""
-    from autohair_video.verify import verify_request
+    from autohair_video.verify.runner import verify_request
 
     results = verify_request(request)
     for result in results:
@@ -75,8 +75,8 @@ def _verified(request: Request, *, quiet: bool) -> bool:
 
 def plan_jobs(requests: Sequence[Request], load: Callable[[], Matter]) -> None:
     """Print what each job would do and about what it would take; exit code 1 if one could not be done."""
-    from autohair_video.batch import check_together
-    from autohair_video.plan import plan_job
+    from autohair_video.jobs.batch import check_together
+    from autohair_video.jobs.dry_run import plan_job
 
     check_together(requests)
     matter, failed = load(), False

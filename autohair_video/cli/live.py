@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from autohair_video.cli.choices import (
+from autohair_video.cli.console import print_table, say
+from autohair_video.cli.options import (
     DeviceOption,
     MatterOption,
     QuietOption,
@@ -17,12 +18,11 @@ from autohair_video.cli.choices import (
     matter_loader,
     parse_trimap,
 )
-from autohair_video.cli.console import print_table, say
 from autohair_video.errors import OptionError
 from autohair_video.options import Tier
 
 if TYPE_CHECKING:
-    from autohair_video.pipeline import Matter
+    from autohair_video.matting.pipeline import Matter
 
 _SIZE = re.compile(r"(\d+)x(\d+)")
 
@@ -68,9 +68,9 @@ def live_command(
 ) -> None:
     """Matte a camera as it runs; h in the window lists its keys."""
     width, height = _parse_size(size)
-    from autohair_video.live.measured import as_table
     from autohair_video.live.run import Outlets, run_live
     from autohair_video.live.settings import LiveOptions
+    from autohair_video.live.stats import as_table
 
     def load(tier: Tier) -> Matter:
         return matter_loader(tier=tier, device=device, segmenter=segmenter, matter=matter)()

@@ -9,7 +9,9 @@ from typing import Annotated, cast
 
 import typer
 
-from autohair_video.cli.choices import (
+from autohair_video.cli.config import take_config
+from autohair_video.cli.jobs import plan_jobs, run_jobs
+from autohair_video.cli.options import (
     DeviceOption,
     EveryOption,
     LookaheadOption,
@@ -26,8 +28,6 @@ from autohair_video.cli.choices import (
     parse_input_alpha,
     parse_trimap,
 )
-from autohair_video.cli.config import take_config
-from autohair_video.cli.jobs import plan_jobs, run_jobs
 from autohair_video.options import BlendOptions, EdgeOptions, Screen, TemporalOptions, Tier
 
 
@@ -200,8 +200,8 @@ def matte_command(
         segmenter=segmenter,
         matter=matter,
     )
-    from autohair_video.batch import expand_inputs
-    from autohair_video.request import make_request
+    from autohair_video.jobs.batch import expand_inputs
+    from autohair_video.jobs.spec import make_request
 
     requests = [
         make_request(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from autohair_video.cli.choices import (
+from autohair_video.cli.console import print_table, say, status_line
+from autohair_video.cli.options import (
     AutomaticTrimapOption,
     DeviceOption,
     EveryOption,
@@ -26,15 +27,14 @@ from autohair_video.cli.choices import (
     matter_loader,
     parse_trimap,
 )
-from autohair_video.cli.console import print_table, say, status_line
 from autohair_video.errors import OptionError
 from autohair_video.options import TemporalOptions, Tier
 
 if TYPE_CHECKING:
-    from autohair_video.bench import Size
-    from autohair_video.evaluate.compare import Segment
-    from autohair_video.evaluate.folders import RegionName
-    from autohair_video.pipeline import Matter
+    from autohair_video.bench.runner import Size
+    from autohair_video.evaluate.datasets import RegionName
+    from autohair_video.evaluate.grid import Segment
+    from autohair_video.matting.pipeline import Matter
 
 
 def evaluate_command(
@@ -74,8 +74,8 @@ def evaluate_command(
         segmenter=segmenter,
         matter=matter,
     )
-    from autohair_video.evaluate import as_table, run_evaluation
-    from autohair_video.evaluate.engines import automatic
+    from autohair_video.evaluate.report import as_table
+    from autohair_video.evaluate.runner import automatic, run_evaluation
 
     with status_line(quiet=quiet) as show:
         evaluation = run_evaluation(
@@ -121,7 +121,7 @@ def compare_command(
     """Put every combination of segmenter, trimap and matting engine on one sheet: which serves a shot?"""
     chosen: list[str | None] = [*(segmenter or ())] or [None]
     loads = {s: cache(matter_loader(tier=tier, device=device, segmenter=s, matter=matter)) for s in chosen}
-    from autohair_video.evaluate.compare import CompareOptions, run_compare
+    from autohair_video.evaluate.grid import CompareOptions, run_compare
 
     options = CompareOptions(frames=frames, long_side_px=size)
     if engines is not None:
@@ -207,7 +207,8 @@ def bench_command(
         if not quiet:
             print_table(as_live_table(measured))
         return
-    from autohair_video.bench import BenchOptions, as_table, run_bench
+    from autohair_video.bench.report import as_table
+    from autohair_video.bench.runner import BenchOptions, run_bench
 
     options = BenchOptions(clip, cast("Size | None", size), frames, background, against)
     with status_line(quiet=quiet) as show:

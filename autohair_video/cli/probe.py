@@ -16,7 +16,7 @@ def probe_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what a clip holds: streams, rate, rotation, colour, HDR, interlacing, and what to know of it."""
-    from autohair_video.overview import overview
+    from autohair_video.media.inspect import overview
 
     found = overview(source)
     if as_json:

@@ -12,7 +12,7 @@ from rich.table import Table
 from autohair_video.cli.console import print_table
 
 if TYPE_CHECKING:
-    from autohair_video.verify import Verification
+    from autohair_video.verify.checks import Verification
 
 _MARKS = {True: "ok", False: "FAILED", None: "-"}
 
@@ -32,7 +32,7 @@ def verify_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Decode an output and compare it with its input: frames, times, sound, colour tags and alpha."""
-    from autohair_video.verify import verify
+    from autohair_video.verify.runner import verify
 
     result = verify(
         source,

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from rich.table import Table
 
-from autohair_video.evaluate.folders import Evaluation, ItemResult, Panels, Picture
-from autohair_video.evaluate.sheet import PANEL_PX, SHADE, as_bytes
+from autohair_video.evaluate.datasets import Evaluation, ItemResult, Panels, Picture
+from autohair_video.evaluate.panels import PANEL_PX, SHADE, as_bytes
+from autohair_video.media.atomic_output import write_text
 from autohair_video.media.image import write_image
-from autohair_video.media.staging import write_text
 
 UNITS: Final[Mapping[str, str]] = {
     "SAD": "/1000",

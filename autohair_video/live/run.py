@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from autohair_video.errors import OptionError
-from autohair_video.live.loop import Live
-from autohair_video.live.measured import Measured, resident_bytes
+from autohair_video.live.session import Live
 from autohair_video.live.settings import LiveOptions
-from autohair_video.live.virtual import VirtualCamera
+from autohair_video.live.stats import Measured, resident_bytes
+from autohair_video.live.virtual_camera import VirtualCamera
 from autohair_video.live.window import Window, check_screen
+from autohair_video.matting.pipeline import Matter
 from autohair_video.media.camera import Camera
 from autohair_video.options import Tier
-from autohair_video.pipeline import Matter
 
 if TYPE_CHECKING:
-    from autohair_video.live.server import Server
+    from autohair_video.live.web.server import Server
 
 Say = Callable[[str], None]
 
@@ -98,7 +98,7 @@ def _open(live: Live, outlets: Outlets, stack: ExitStack, say: Say) -> Window | 
 
 def _server(live: Live, address: str) -> Server:
     try:
-        from autohair_video.live.server import Server
+        from autohair_video.live.web.server import Server
     except ImportError as exc:
         raise OptionError(f"{exc.name} is missing: pip install 'autohair-video[live]'") from exc
     return Server(live, address)

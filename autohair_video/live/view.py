@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autohair_video.live.matting import Matted
+from autohair_video.live.pipeline import Matted
 from autohair_video.live.settings import View
 from autohair_video.media.camera import Picture
 

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 
 from autohair_video.errors import AutohairError, OutputError
-from autohair_video.live.loop import Live, Shown
+from autohair_video.live.session import Live, Shown
 from autohair_video.live.settings import VIEWS, Settings, following, narrower, wider
 from autohair_video.live.view import with_words
 from autohair_video.live.words import status_line
-from autohair_video.queues import Newest
+from autohair_video.runtime.queues import Newest
 
 TITLE: Final = "autohair-video"
 _POLL_MS: Final = 15

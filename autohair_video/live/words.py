@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autohair_video.live.loop import Figures
+from autohair_video.live.session import Figures
 from autohair_video.live.settings import Settings
 
 

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autohair_video.devices import on_each_core
-from autohair_video.matting.motion import (
+from autohair_video.matting.flow_refinement import aligned_flow, stillness, subject_flow
+from autohair_video.matting.optical_flow import (
     Flow,
     Motion,
     all_places,
@@ -27,9 +27,9 @@ from autohair_video.matting.motion import (
     origins,
     some_places,
 )
-from autohair_video.matting.outline import aligned_flow, stillness, subject_flow
 from autohair_video.matting.trimap import UNKNOWN
 from autohair_video.options import TemporalOptions
+from autohair_video.runtime.thread_pools import on_each_core
 
 # Colour residual, of 255, and difference of alpha at which trust falls to 1/e.
 _RESIDUAL: Final = 7.5

@@ -17,9 +17,9 @@ from kornia.morphology import dilation
 from torch import Tensor
 from torch.nn import functional as F
 
-from autohair_video.devices import on_idle_cores
 from autohair_video.errors import InputError
 from autohair_video.options import TrimapOptions
+from autohair_video.runtime.thread_pools import on_idle_cores
 
 BACKGROUND: Final = 0
 UNKNOWN: Final = 128

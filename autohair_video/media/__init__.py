@@ -25,7 +25,7 @@ In the order in which a frame meets them:
     alpha       colours and alpha of a file as they were stored
 """
 
-from autohair_video.media.background import Background, open_background
+from autohair_video.media.atomic_output import check_output
 from autohair_video.media.colour import (
     convert_format,
     effective_matrix,
@@ -35,16 +35,14 @@ from autohair_video.media.colour import (
     to_rgb,
 )
 from autohair_video.media.image import is_image, read_gray, read_image, write_image
+from autohair_video.media.inputs import Source, find_sources
 from autohair_video.media.presets import PRESETS, Preset, codec_format, preset_for, preset_named
 from autohair_video.media.probe import ClipInfo, TrackInfo, probe
 from autohair_video.media.reader import ClipReader
-from autohair_video.media.source import Source, find_sources
-from autohair_video.media.staging import check_output
 from autohair_video.media.writer import ClipWriter
 
 __all__ = [
     "PRESETS",
-    "Background",
     "ClipInfo",
     "ClipReader",
     "ClipWriter",
@@ -58,7 +56,6 @@ __all__ = [
     "find_sources",
     "from_rgb",
     "is_image",
-    "open_background",
     "preset_for",
     "preset_named",
     "probe",

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from autohair_video.errors import InputError
 from autohair_video.media.image import silenced_opencv
-from autohair_video.queues import Newest
+from autohair_video.runtime.queues import Newest
 
 Picture = NDArray[np.uint8]
 

@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from autohair_video.errors import InputError
-from autohair_video.media.source import Source, SourceLike
+from autohair_video.media.inputs import Source, SourceLike
 
 # More packets than any decoder holds back.
 _MOST_WAITING: Final = 256

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from autohair_video.errors import InputError, OptionError, OutputError
 from autohair_video.frames import MATRIX_RGB, FrameBatch, FrameFormat
+from autohair_video.media.atomic_output import StagedOutput, check_output
 from autohair_video.media.decode import check_input_file
-from autohair_video.media.source import IMAGE_EXTENSIONS
-from autohair_video.media.staging import StagedOutput, check_output
+from autohair_video.media.inputs import IMAGE_EXTENSIONS
 
 _ALPHA_EXTENSIONS: Final = (".png", ".webp", ".tif", ".tiff")
 _DEEP_EXTENSIONS: Final = (".png", ".tif", ".tiff")

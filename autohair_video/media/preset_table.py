@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from autohair_video.errors import OptionError
-from autohair_video.media.staging import is_sequence
+from autohair_video.media.atomic_output import is_sequence
 
 Role = Literal["composite", "alpha", "matte"]
 AlphaKind = Literal["none", "straight", "premultiplied"]

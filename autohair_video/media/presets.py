@@ -14,7 +14,7 @@ import av
 
 from autohair_video.errors import OptionError
 from autohair_video.frames import MATRIX_BT709, MATRIX_RGB, FrameFormat
-from autohair_video.media.planes import pixel_format
+from autohair_video.media.pixel_formats import pixel_format
 from autohair_video.media.preset_table import (
     C420,
     C444,

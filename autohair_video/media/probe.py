@@ -19,8 +19,8 @@ from autohair_video.frames import MATRIX_RGB, UNSPECIFIED, FrameFormat
 from autohair_video.media.colour import effective_matrix
 from autohair_video.media.decode import decoded_frames, open_clip
 from autohair_video.media.hdr import HdrLight, read_light
-from autohair_video.media.planes import RANGE_FULL, RANGE_LIMITED, native_format
-from autohair_video.media.source import Source, SourceLike
+from autohair_video.media.inputs import Source, SourceLike
+from autohair_video.media.pixel_formats import RANGE_FULL, RANGE_LIMITED, native_format
 
 _RESERVED: Final = 3
 # How Matroska writes a stream's length.

@@ -22,7 +22,8 @@ from autohair_video.errors import InputError, OptionError
 from autohair_video.frames import FrameBatch
 from autohair_video.media.decode import FREE_CLOCKS, Damage, decoded_frames, open_clip
 from autohair_video.media.deinterlace import Deinterlacer
-from autohair_video.media.planes import Samples, to_native, view_alpha, view_planes
+from autohair_video.media.inputs import Source, SourceLike
+from autohair_video.media.pixel_formats import Samples, to_native, view_alpha, view_planes
 from autohair_video.media.probe import (
     content_end,
     describe,
@@ -30,7 +31,6 @@ from autohair_video.media.probe import (
     stream_duration,
     undecodable,
 )
-from autohair_video.media.source import Source, SourceLike
 
 _MICROSECOND: Final = Fraction(1, 1_000_000)
 

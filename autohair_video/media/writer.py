@@ -20,16 +20,16 @@ from torch import Tensor
 
 from autohair_video.errors import JobError, OutputError
 from autohair_video.frames import FrameBatch, FrameFormat
+from autohair_video.media.atomic_output import StagedOutput, check_output
+from autohair_video.media.audio import SoundCopy
 from autohair_video.media.decode import check_input_file, reason
+from autohair_video.media.disk_space import Need
+from autohair_video.media.encoder_input import encoder_planes, encoder_size
 from autohair_video.media.hdr import HdrLight, encoder_options
 from autohair_video.media.palette import Palette
-from autohair_video.media.planes import RANGE_FULL, RANGE_LIMITED, make_frame
+from autohair_video.media.pixel_formats import RANGE_FULL, RANGE_LIMITED, make_frame
 from autohair_video.media.presets import Preset, codec_format, codec_pixel_format
-from autohair_video.media.priority import usual_priority
-from autohair_video.media.room import Need
-from autohair_video.media.samples import encoder_planes, encoder_size
-from autohair_video.media.sound import SoundCopy
-from autohair_video.media.staging import StagedOutput, check_output
+from autohair_video.media.thread_priority import usual_priority
 
 EDITED: Final = ("mp4", "mov")
 _GRID: Final = "avi"

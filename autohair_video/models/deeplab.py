@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from autohair_video.models.layers import (
+from autohair_video.models.blocks import (
     conv_relu,
     fold_batch_norms,
     folded,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from autohair_video.models.layers import conv_relu, fold_batch_norms, folded, mobilenet_features
+from autohair_video.models.blocks import conv_relu, fold_batch_norms, folded, mobilenet_features
 
 # Channels of each encoder block (section 3.2); a block ends in a pooling whose places are kept.
 _BLOCKS = {1: (64, 64), 2: (128, 128), 3: (256,) * 3, 4: (512,) * 3, 5: (512,) * 3}

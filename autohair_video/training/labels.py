@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from autohair_video.matting.matte import BandSolver
-from autohair_video.matting.segment import working_size
+from autohair_video.matting.segmentation import working_size
+from autohair_video.matting.tiled_inference import BandSolver
 from autohair_video.matting.trimap import draw_trimap, guess_levels
 from autohair_video.media.colour import to_rgb
 from autohair_video.media.reader import ClipReader

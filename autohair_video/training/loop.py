@@ -20,8 +20,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from autohair_video.devices import choose_device, has_fast_bfloat16
 from autohair_video.errors import OptionError
+from autohair_video.runtime.devices import choose_device, has_fast_bfloat16
 
 Batch = dict[str, Tensor]
 Loss = Callable[[nn.Module, Batch], dict[str, Tensor]]

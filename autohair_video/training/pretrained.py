@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from autohair_video.models.blocks import fold_batch_norms, mobilenet_features
 from autohair_video.models.deeplab import DeepLabV3Plus
 from autohair_video.models.dim import MobileDIM
-from autohair_video.models.layers import fold_batch_norms, mobilenet_features
 
 
 def start_segmenter(model: DeepLabV3Plus, path: Path) -> None:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from autohair_video.errors import InputError
-from autohair_video.matting.matte import BandSolver
+from autohair_video.matting.tiled_inference import BandSolver
 from autohair_video.models.deeplab import DeepLabV3Plus
 from autohair_video.models.dim import DeepImageMatting, MobileDIM, one_hot_trimap
 from autohair_video.options import MatterOptions

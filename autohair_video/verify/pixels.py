@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from autohair_video.frames import FrameFormat
-from autohair_video.media.alpha import StoredFrame
+from autohair_video.media.alpha_reader import StoredFrame
 from autohair_video.media.presets import Preset
 from autohair_video.media.transfer import from_linear, to_linear
 from autohair_video.verify.checks import Check

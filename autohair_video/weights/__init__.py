@@ -7,10 +7,10 @@ networks     a name or a file -> the network with its weights
 fetch        a file or a URL -> examined, cached and registered
 """
 
+from autohair_video.weights.build import build, load, load_network
 from autohair_video.weights.checkpoint import read_state
-from autohair_video.weights.fetch import add
-from autohair_video.weights.networks import build, load, load_network
-from autohair_video.weights.recognise import Architecture, Role, recognise
+from autohair_video.weights.detect import Architecture, Role, recognise
+from autohair_video.weights.download import add
 from autohair_video.weights.registry import (
     WeightsEntry,
     cache_folder,

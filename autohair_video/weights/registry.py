@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from autohair_video.errors import WeightsError
 from autohair_video.options import Tier
-from autohair_video.weights.recognise import Role
+from autohair_video.weights.detect import Role
 
 MANIFEST: Final = "manifest.json"
 _PACKAGE: Final = Path(__file__).resolve().parents[1]

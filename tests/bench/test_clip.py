@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from clips import make_clip, timeline
 
 from autohair_video import Matter
 from autohair_video.bench.clip import prepare, talking_head
+from tests.helpers.clips import make_clip, timeline
 
 
 def test_the_talking_head_is_a_person_with_hair_at_the_edge_on_every_run() -> None:

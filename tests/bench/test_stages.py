@@ -4,13 +4,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from clips import make_clip
-from matters import HARD
 
 from autohair_video import Matter
 from autohair_video.bench.clip import Clip
-from autohair_video.bench.job import time_floor, time_job
+from autohair_video.bench.end_to_end import time_floor, time_job
 from autohair_video.bench.stages import StageTime, time_encoder, time_matting
+from tests.helpers.clips import make_clip
+from tests.helpers.options import HARD
 
 STAGES = {
     "decode",

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import av
 import pytest
-from matters import HARD, never
-from screen import until
 
 from autohair_video import AutohairError, Matter, OptionError, OutputError, TrimapOptions, WeightsError
 from autohair_video.cli import run
+from autohair_video.compositing.render import Scene, open_scene
 from autohair_video.frames import FrameFormat
-from autohair_video.live import loop
-from autohair_video.live.loop import Live, Shown
+from autohair_video.live import session as loop
 from autohair_video.live.quality import levels_for
 from autohair_video.live.run import Outlets, run_live
+from autohair_video.live.session import Live, Shown
 from autohair_video.live.settings import LiveOptions
-from autohair_video.live.virtual import VirtualCamera, setup
+from autohair_video.live.virtual_camera import VirtualCamera, setup
 from autohair_video.media.camera import Camera
-from autohair_video.outputs import Scene, open_scene
+from tests.helpers.options import HARD, never
+from tests.helpers.xvfb import until
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.mp4"
 FIXED = TrimapOptions(mode="fixed", erosion=0, size=0)

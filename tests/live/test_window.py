@@ -12,17 +12,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from clips import timeline
-from matters import HARD
 from numpy.typing import NDArray
-from screen import PATIENCE_S, Screen, screen, until
 
 from autohair_video import Matter
 from autohair_video.cli import run
-from autohair_video.live.loop import Live
+from autohair_video.live.session import Live
 from autohair_video.live.settings import LiveOptions
 from autohair_video.live.window import KEYS
 from autohair_video.media.camera import Camera
+from tests.helpers.clips import timeline
+from tests.helpers.options import HARD
+from tests.helpers.xvfb import PATIENCE_S, Screen, screen, until
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.mp4"
 # no unknown band: the matting network has nothing to do
@@ -47,7 +47,7 @@ STARTER = """
 import os, select, sys
 from contextlib import closing
 from autohair_video import Matter
-from autohair_video.live.loop import Live
+from autohair_video.live.session import Live
 from autohair_video.live.settings import LiveOptions
 from autohair_video.live.window import Window
 from autohair_video.media.camera import Camera

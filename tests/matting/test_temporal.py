@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from autohair_video.matting.motion import Motion, estimate_motions, which_are_calm
+from autohair_video.matting.optical_flow import Motion, estimate_motions, which_are_calm
 from autohair_video.matting.temporal import (
     Mean,
     Solved,

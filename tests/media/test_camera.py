@@ -11,11 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from clips import luma_of, make_clip
 
 from autohair_video import InputError
 from autohair_video.media import camera as cameras
 from autohair_video.media.camera import Camera, Shot
+from tests.helpers.clips import luma_of, make_clip
 
 PATIENCE_S = 60
 

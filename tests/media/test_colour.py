@@ -9,7 +9,6 @@ import av
 import numpy as np
 import pytest
 import torch
-from clips import picture
 from torch import Tensor
 
 from autohair_video.frames import FrameBatch, FrameFormat
@@ -21,6 +20,7 @@ from autohair_video.media import (
     round_planes,
     to_rgb,
 )
+from tests.helpers.clips import picture
 
 MATRICES = (1, 4, 5, 6, 7, 9)
 

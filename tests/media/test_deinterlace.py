@@ -9,9 +9,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from clips import make_clip, timeline
 
 from autohair_video.media import ClipReader, probe, to_rgb
+from tests.helpers.clips import make_clip, timeline
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from clips import make_clip
-from writing import write
 
 from autohair_video.media import PRESETS, ClipReader, probe
 from autohair_video.media.hdr import HdrLight
+from tests.helpers.clips import make_clip
+from tests.helpers.writers import write
 
 PQ = {"colorspace": 9, "color_primaries": 9, "color_trc": 16, "color_range": 1}
 DISPLAY = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"

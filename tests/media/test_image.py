@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from clips import picture
 
 from autohair_video.errors import InputError, OptionError, OutputError
 from autohair_video.media import read_gray, read_image, to_rgb, write_image
+from tests.helpers.clips import picture
 
 
 def _with_orientation(path: Path, orientation: int) -> Path:

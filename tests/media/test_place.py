@@ -12,11 +12,11 @@ import av
 import cv2
 import pytest
 import torch
-from clips import damage_packets, make_clip, picture, raw_h264
 
 from autohair_video.frames import FrameBatch
 from autohair_video.media import ClipReader
 from autohair_video.media.reader import Place
+from tests.helpers.clips import damage_packets, make_clip, picture, raw_h264
 
 COUNT = 30
 # Uneven, and not from 0 on.

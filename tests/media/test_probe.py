@@ -9,10 +9,10 @@ import av
 import cv2
 import numpy as np
 import pytest
-from clips import VFR_MS, make_clip, make_sound
 
 from autohair_video.errors import InputError
 from autohair_video.media import probe
+from tests.helpers.clips import VFR_MS, make_clip, make_sound
 
 
 def test_a_clip_is_described(tmp_path: Path) -> None:

@@ -12,7 +12,10 @@ import av
 import numpy as np
 import pytest
 import torch
-from clips import (
+
+from autohair_video.errors import InputError, OptionError
+from autohair_video.media import ClipReader, to_rgb
+from tests.helpers.clips import (
     NTSC_FILM,
     VFR_MS,
     damage_packets,
@@ -24,9 +27,6 @@ from clips import (
     rotate_clip,
     timeline,
 )
-
-from autohair_video.errors import InputError, OptionError
-from autohair_video.media import ClipReader, to_rgb
 
 
 def _rgb(path: Path) -> torch.Tensor:

@@ -15,15 +15,6 @@ import av
 import numpy as np
 import pytest
 import torch
-from clips import (
-    NTSC_FILM,
-    VFR_MS,
-    make_clip,
-    make_sound,
-    rotate_clip,
-    sound_packets,
-    timeline,
-)
 from torch import Tensor
 
 from autohair_video.errors import InputError, OptionError, OutputError
@@ -38,6 +29,15 @@ from autohair_video.media import (
     probe,
     read_gray,
     to_rgb,
+)
+from tests.helpers.clips import (
+    NTSC_FILM,
+    VFR_MS,
+    make_clip,
+    make_sound,
+    rotate_clip,
+    sound_packets,
+    timeline,
 )
 
 

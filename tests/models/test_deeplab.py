@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torchvision.models import mobilenet_v2
 
+from autohair_video.models.blocks import fold_batch_norms, mobilenet_features
 from autohair_video.models.deeplab import ASPP, DeepLabV3Plus, MobileNetV2Encoder
-from autohair_video.models.layers import fold_batch_norms, mobilenet_features
 
 
 def test_logits_have_the_pictures_size_and_two_classes() -> None:
@@ -78,6 +78,6 @@ def test_the_encoder_is_torchvisions_mobilenet_v2() -> None:
 
 def test_loading_the_networks_loads_no_torchvision() -> None:
     """It takes a second and 160 MB, which count in every job."""
-    code = "import sys, autohair_video.pipeline; print('torchvision' in sys.modules)"
+    code = "import sys, autohair_video.matting.pipeline; print('torchvision' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

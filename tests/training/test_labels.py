@@ -8,12 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from clips import make_clip
 
-from autohair_video.matting.matte import BandSolver
+from autohair_video.matting.tiled_inference import BandSolver
 from autohair_video.options import MatterOptions
 from autohair_video.training.labels import Labeller, from_drawn, from_teachers, load, prepare_labels
 from autohair_video.weights import load_network
+from tests.helpers.clips import make_clip
 
 SIZE = (90, 180)
 LEFT, MIDDLE, RIGHT = (np.s_[20:70, left : left + 40] for left in (10, 70, 130))

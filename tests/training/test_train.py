@@ -19,7 +19,8 @@ from autohair_video.training.loop import Run, TrainOptions
 from autohair_video.training.pretrained import start_matter
 from autohair_video.training.segmenter_dataset import PeopleSamples
 from autohair_video.training.train import Materials, segmenter_loss, train_segmenter
-from autohair_video.weights import read_state, recognise
+from autohair_video.weights import detect as recognise
+from autohair_video.weights import read_state
 
 
 @pytest.fixture

@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clips import NTSC_FILM, VFR_MS, join_tracks, make_clip, make_sound, rotate_clip, timeline
 from numpy.typing import NDArray
 from PIL import Image
-from writing import disc, write
 
 from autohair_video.errors import OptionError, OutputError
 from autohair_video.media import PRESETS, Preset, probe
 from autohair_video.media.presets import premultiplied
-from autohair_video.verify import verify_as
+from autohair_video.verify.runner import verify_as
+from tests.helpers.clips import NTSC_FILM, VFR_MS, join_tracks, make_clip, make_sound, rotate_clip, timeline
+from tests.helpers.writers import disc, write
 
 PQ = {"colorspace": 9, "color_primaries": 9, "color_trc": 16, "color_range": 1}
 WIDE = (96, 64)

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from clips import make_clip
-from writing import write
 
 from autohair_video.cli import run
 from autohair_video.errors import OptionError
 from autohair_video.media import PRESETS, Preset
 from autohair_video.media.presets import premultiplied
-from autohair_video.verify import recognise, verify
+from autohair_video.verify.runner import recognise, verify
+from tests.helpers.clips import make_clip
+from tests.helpers.writers import write
 
 
 def failures(source: Path, target: Path, preset: Preset | None = None) -> list[str]:

@@ -1,0 +1,124 @@
+"""Times a job: end to end, stage by stage, and beside another program."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Literal
+
+from autohair_video.bench.clip import SIZES, Clip, check_source, prepare
+from autohair_video.bench.competitor import Against, parse_command, time_against
+from autohair_video.bench.end_to_end import time_floor, time_job
+from autohair_video.bench.report import Bench, as_json, describe_machine
+from autohair_video.bench.stages import time_encoder, time_matting
+from autohair_video.errors import OptionError
+from autohair_video.matting.pipeline import Matter
+from autohair_video.media.atomic_output import check_output, write_text
+from autohair_video.runtime.devices import choose_device
+
+Size = Literal["360p", "720p", "1080p", "4k"]
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What is timed.
+
+    ``clip``: the clip, or None for a generated one. ``size``: the size that it is brought to; None
+    keeps the clip's, and generates 720p. ``frames``: how many of the clip's first frames are timed.
+    ``against``: another program's command, with ``{clip}`` where it is to read and ``{out}`` where it
+    may write.
+    """
+
+    clip: Path | None = None
+    size: Size | None = None
+    frames: int = 100
+    background: str = "#00b140"
+    against: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size not in SIZES:
+            raise OptionError(f"unknown size {self.size!r}: use {', '.join(SIZES)}")
+        if self.frames < 1:
+            raise OptionError(f"{self.frames} frames cannot be timed: use 1 or more")
+        if self.against is not None:
+            parse_command(self.against)
+
+
+def run_bench(
+    options: BenchOptions,
+    load: Callable[[], Matter],
+    *,
+    device: str = "auto",
+    json_path: Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Bench:
+    """Times a whole job, the floor, each stage, and another program if one is named.
+
+    Args:
+        options: what is timed.
+        load: loads the networks on ``device``; it is sent to other processes, so it must pickle.
+        device: where the networks run.
+        json_path: where the figures go as JSON, over what is there.
+        progress: told what is going on.
+
+    Raises:
+        OptionError: the other program's command is wrong.
+        InputError: the clip cannot be read.
+        JobError: the other program failed.
+        OutputError: the JSON file cannot be written.
+    """
+    check_source(options.clip)
+    if json_path is not None:
+        check_output(json_path, overwrite=True)
+    machine = describe_machine(choose_device(device))
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        progress("making the clip")
+        clip = prepare(work, options.clip, options.size, options.frames, copied=options.against is not None)
+        out = work / "out.mp4"
+        with _fresh_process() as process:
+            progress("the whole job")
+            job = process.submit(time_job, clip, out, options.background, load).result()
+            progress("the floor")
+            floor = process.submit(time_floor, clip, work / "floor.mp4").result()
+            progress("stage by stage")
+            stages = process.submit(time_matting, clip, options.background, load).result()
+            stages += process.submit(time_encoder, out, work / "again.mp4").result()
+        other = None
+        if options.against is not None:
+            other = _side_by_side(clip, work, options.background, load, options.against, progress)
+    bench = Bench(clip, machine, job, floor, stages, other)
+    if json_path is not None:
+        write_text(json_path, as_json(bench))
+    return bench
+
+
+def _side_by_side(
+    clip: Clip,
+    work: Path,
+    background: str,
+    load: Callable[[], Matter],
+    command: str,
+    progress: Callable[[str], None],
+) -> Against:
+    """Both programs as commands, from their start to their end."""
+
+    def ours() -> None:
+        with _fresh_process() as process:
+            process.submit(time_job, clip, work / "ours.mp4", background, load, warm=False).result()
+
+    progress("the other program")
+    return time_against(command, clip.path, work / "theirs.mp4", ours)
+
+
+def _fresh_process() -> ProcessPoolExecutor:
+    # Ctrl-C reaches it too, and is the caller's to tell of.
+    quietly = (signal.SIGINT, signal.SIG_DFL)
+    return ProcessPoolExecutor(
+        1, mp_context=get_context("spawn"), initializer=signal.signal, initargs=quietly
+    )

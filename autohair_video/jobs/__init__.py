@@ -1,0 +1,11 @@
+"""A file job, from the call to finished outputs.
+
+spec            the validated job: input, outputs, options
+subject_inputs  images that select or mask the subject, loaded for one clip
+sinks           each output: what it shows and its encoder
+checkpoint      the folder in which a resumable job keeps its segments and state
+segments        a clip in resumable segments
+runner          reader -> matting pipeline -> sinks, with progress and cancelling
+batch           many inputs, one after the other
+dry_run         what a job would do and take
+"""

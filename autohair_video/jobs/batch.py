@@ -1,0 +1,128 @@
+"""Many jobs in one call: one after the other with the same networks, whatever becomes of each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from autohair_video.errors import OptionError, StoppedError
+from autohair_video.jobs.checkpoint import died_at_its_end
+from autohair_video.jobs.runner import LoadMatter, OnProgress, Report, run_request
+from autohair_video.jobs.spec import Request, StrPath
+from autohair_video.matting.pipeline import Matter
+from autohair_video.media.inputs import Source, find_sources, parse_rate
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one job: its report, or its error; neither where its outputs were there already."""
+
+    request: Request
+    report: Report | None = None
+    error: Exception | None = None
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether there was nothing to do."""
+        return self.report is None and self.error is None
+
+
+def expand_inputs(given: Sequence[StrPath], *, rate: str | None = None) -> list[Source]:
+    """All inputs that files, folders, globs, sequences, URLs and ``-`` stand for.
+
+    Args:
+        given: see `find_sources`.
+        rate: frames per second of numbered stills: ``24``, ``23.976`` or ``30000/1001``.
+
+    Raises:
+        InputError: a folder or a glob gives nothing.
+        OptionError: the rate is no number.
+    """
+    return find_sources(given, rate=None if rate is None else parse_rate(rate))
+
+
+def run_batch(
+    requests: Sequence[Request],
+    *,
+    matter: LoadMatter,
+    skip_existing: bool = False,
+    on_start: Callable[[int, Request], OnProgress],
+    stop: Event | None = None,
+) -> Iterator[Outcome]:
+    """Does one request after the other; one that fails does not stop the others.
+
+    Args:
+        requests: what is asked; checked together before the first is begun.
+        matter: loads the networks, once, when the first job's inputs have proved good.
+        skip_existing: pass over requests whose outputs are all there.
+        on_start: called with the number, from 0, and the request that begins; what it returns is told
+            the job's progress.
+        stop: when it is set, the job under way is stopped and no other is begun.
+
+    Yields:
+        What became of each, in order.
+
+    Raises:
+        OptionError: a request is contradictory, or two write the same file.
+        AutohairError: the networks cannot be loaded, so that no job can be done.
+        StoppedError: ``stop`` was set.
+    """
+    check_together(requests)
+    networks = _Once(matter)
+    for number, request in enumerate(requests):
+        if skip_existing and _is_done(request):
+            yield Outcome(request)
+            continue
+        try:
+            report = run_request(request, matter=networks, on_progress=on_start(number, request), stop=stop)
+        except StoppedError:
+            raise
+        except Exception as exc:
+            if exc is networks.error:
+                raise
+            yield Outcome(request, error=exc)
+        else:
+            yield Outcome(request, report=report)
+
+
+def _is_done(request: Request) -> bool:
+    return request.is_done and not (request.resume and died_at_its_end(request.output_paths()[0]))
+
+
+def check_together(requests: Sequence[Request]) -> None:
+    """Raises OptionError if a request is contradictory, or two write the same file."""
+    writers: dict[Path, list[str]] = defaultdict(list)
+    for request in requests:
+        try:
+            paths = request.output_paths()
+        except OptionError as exc:
+            raise OptionError(f"{request.source}: {exc}" if len(requests) > 1 else str(exc)) from exc
+        for path in {path.resolve() for path in paths}:
+            writers[path].append(str(request.source))
+    for path, names in writers.items():
+        if len(names) > 1:
+            raise OptionError(
+                f"{names[0]} and {names[1]} would both be written to {path.name}: "
+                "put {name} into the output's name, or rename an input"
+            )
+
+
+class _Once:
+    """Loads the networks at the first call, and keeps what was raised instead."""
+
+    def __init__(self, load: LoadMatter) -> None:
+        self._load = load
+        self._matter: Matter | None = None
+        self.error: Exception | None = None
+
+    def __call__(self) -> Matter:
+        if self._matter is None:
+            try:
+                self._matter = self._load()
+            except Exception as exc:
+                self.error = exc
+                raise
+        return self._matter

@@ -1,0 +1,215 @@
+"""What lies beside the outputs of a job that can be resumed: parts of the clip, and the state after them.
+
+A part is a fixed span of frames, matted from the state that the part before it left and written to files
+of its own, so that it comes out the same whether or not the job was interrupted before or after it. Of
+each output, the parts' packets one after the other make the whole.
+
+    out.mov.resume/
+      job.json        what was asked for; another job is refused
+      00000-0.mov     part 0 of output 0, and so on
+      00000.state     what part 0 leaves to part 1; only the last is kept
+      00000.json      written last: part 0 is whole
+      joined.json     all parts are, and the outputs get their names
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any, Final, get_args, get_type_hints
+
+import torch
+
+from autohair_video.errors import OutputError
+from autohair_video.matting.state import Carry
+from autohair_video.media.decode import reason
+from autohair_video.media.reader import Place
+
+_JOB: Final = "job.json"
+_JOINED: Final = "joined.json"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A span of frames that is done.
+
+    ``frames``: how many. ``end``: the tick at which its last one ends. ``place``: where in the clip the
+    next part begins.
+    """
+
+    index: int
+    frames: int
+    end: int
+    files: tuple[str, ...]
+    notices: tuple[str, ...] = ()
+    place: Place | None = None
+
+
+def died_at_its_end(output: Path) -> bool:
+    """Whether a job was killed while its outputs got their names: those that have one are its own then.
+
+    Removes what a job that was killed later still, when it was all done, left beside ``output``, its first.
+    """
+    folder = _folder_of(output)
+    shutil.rmtree(_discarded(folder), ignore_errors=True)
+    return (folder / _JOINED).exists()
+
+
+class WorkFolder:
+    """The folder of a job that can be resumed, named after the job's first output.
+
+    ``done``: the parts that are whole, in order; what a crash left of others is removed.
+
+    Raises:
+        OutputError: the folder is of another job, or cannot be made or read.
+    """
+
+    def __init__(self, output: Path, job: dict[str, Any]) -> None:
+        self.path = _folder_of(output)
+        try:
+            self.path.mkdir(exist_ok=True)
+        except OSError as exc:
+            raise OutputError(f"cannot write to {output.parent} ({reason(exc)})") from exc
+        try:
+            self._check_job(job)
+            self.done = self._whole_parts()
+            self.tidy()
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            raise OutputError(f"cannot resume from {self.path} ({exc}): delete it to begin anew") from exc
+
+    def file(self, index: int, output: int, like: Path) -> Path:
+        """Where output number ``output`` of part ``index`` goes; ``like`` is the name of the whole."""
+        number = "%05d" if "%" in like.name else ""
+        return self.path / f"{index:05}-{output}{'-' * bool(number)}{number}{like.suffix}"
+
+    def files(self, output: int) -> list[Path]:
+        """The files of one output in all parts that are done, in order."""
+        return [self.path / part.files[output] for part in self.done]
+
+    def commit(self, part: Part, carry: Carry) -> None:
+        """Makes a part count, with the state that it leaves; it does so after a power cut, too."""
+        for name in part.files:
+            for file in self._of(name):
+                _flush_to_disk(file)
+        state = self.path / f"{part.index:05}.state"
+        held = io.BytesIO()
+        torch.save(carry.state, held)
+        try:
+            state.write_bytes(held.getbuffer())
+            _flush_to_disk(state)
+        except OSError as exc:
+            raise OutputError(f"cannot write {state} ({reason(exc)})") from exc
+        self._write_json(f"{part.index:05}.json", asdict(part))
+        self.done.append(part)
+        if part.index:
+            (self.path / f"{part.index - 1:05}.state").unlink(missing_ok=True)
+
+    def carry(self) -> Carry:
+        """The state after the last part that is done."""
+        if not self.done:
+            return Carry()
+        file = self.path / f"{self.done[-1].index:05}.state"
+        try:
+            with torch.serialization.safe_globals(_state_classes(Carry)):
+                return Carry(torch.load(file, weights_only=True))
+        except (OSError, RuntimeError, pickle.UnpicklingError) as exc:
+            raise OutputError(f"cannot resume from {file}: delete {self.path} to begin anew") from exc
+
+    def mark_joined(self) -> None:
+        """Notes that from now on the outputs get their names, which the same call may then replace."""
+        self._write_json(_JOINED, {})
+
+    def remove(self) -> None:
+        """Removes the folder with all that is in it; at no time it has the look of a job that can go on."""
+        discarded = _discarded(self.path)
+        shutil.rmtree(discarded, ignore_errors=True)
+        with suppress(OSError):
+            self.path.replace(discarded)
+        for folder in (discarded, self.path):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _check_job(self, job: dict[str, Any]) -> None:
+        asked = json.loads(json.dumps(job))
+        if not (self.path / _JOB).exists():
+            self._write_json(_JOB, asked)
+            return
+        begun = json.loads((self.path / _JOB).read_text())
+        changed = sorted(key for key in asked.keys() | begun.keys() if asked.get(key) != begun.get(key))
+        if changed:
+            raise OutputError(
+                f"{self.path} is of a job with another {', '.join(changed)}: call it as before, "
+                "or delete that folder to begin anew"
+            )
+
+    def _whole_parts(self) -> list[Part]:
+        parts: list[Part] = []
+        while (file := self.path / f"{len(parts):05}.json").exists():
+            entry = json.loads(file.read_text())
+            lists = {name: tuple(entry[name]) for name in ("files", "notices")}
+            place = entry.get("place")
+            if place is not None:
+                place = Place(**place | {"damage": tuple(place["damage"])})
+            parts.append(Part(**entry | lists | {"place": place}))
+        return parts
+
+    def tidy(self) -> None:
+        """Removes what is of no part that is done."""
+        last = f"{len(self.done) - 1:05}.state"
+        kept = {_JOB, _JOINED, last, *(f"{part.index:05}.json" for part in self.done)}
+        kept |= {file.name for part in self.done for name in part.files for file in self._of(name)}
+        for file in self.path.iterdir():
+            if file.name not in kept:
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
+
+    def _of(self, name: str) -> Sequence[Path]:
+        """The file of that name, or those of a numbered sequence."""
+        if "%" not in name:
+            return [self.path / name]
+        return sorted(self.path.glob(name.replace("%05d", "[0-9]*")))
+
+    def _write_json(self, name: str, content: dict[str, Any]) -> None:
+        aside = self.path / f"{name}.part"
+        try:
+            aside.write_text(json.dumps(content, indent=1))
+            _flush_to_disk(aside)
+            aside.replace(self.path / name)
+            _flush_to_disk(self.path)
+        except OSError as exc:
+            raise OutputError(f"cannot write {self.path / name} ({reason(exc)})") from exc
+
+
+def _folder_of(output: Path) -> Path:
+    return output.with_name(output.name.replace("%", "") + ".resume")
+
+
+def _discarded(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}")
+
+
+def _flush_to_disk(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _state_classes(kind: Any) -> list[Any]:
+    """The dataclasses and tuples of which a saved state may consist: those that fields of ``kind`` name."""
+    found: list[Any] = []
+    for part in (kind, *get_args(kind)):
+        if isinstance(part, type) and (is_dataclass(part) or issubclass(part, tuple)):
+            found.append(part)
+            found += [name for hint in get_type_hints(part).values() for name in _state_classes(hint)]
+        elif part is not kind:
+            found += _state_classes(part)
+    return found

@@ -1,0 +1,64 @@
+"""A camera that other programs see, through pyvirtualcam."""
+
+from __future__ import annotations
+
+import sys
+from types import MappingProxyType
+from typing import Any, Final
+
+from autohair_video.errors import OptionError, OutputError
+from autohair_video.live.session import Live, Shown
+
+_SETUP: Final = MappingProxyType(
+    {
+        "linux": "sudo apt install v4l2loopback-dkms && sudo modprobe v4l2loopback exclusive_caps=1 "
+        "card_label=autohair-video",
+        "darwin": "install OBS 30 or newer, and start and stop its virtual camera once",
+        "win32": "install OBS, which brings a virtual camera with it",
+    }
+)
+
+
+class VirtualCamera:
+    """Sends the composites of a session to a virtual camera, whatever view is chosen.
+
+    Raises:
+        OptionError: pyvirtualcam is not installed.
+        OutputError: the system has no virtual camera that is free.
+    """
+
+    def __init__(self, live: Live) -> None:
+        try:
+            import pyvirtualcam
+        except ImportError as exc:
+            raise OptionError(
+                "a virtual camera needs pyvirtualcam: pip install 'autohair-video[live]'"
+            ) from exc
+        self._live, o = live, live.options
+        try:
+            self._camera: Any = pyvirtualcam.Camera(
+                width=o.width, height=o.height, fps=o.rate, fmt=pyvirtualcam.PixelFormat.BGR
+            )
+        except RuntimeError as exc:
+            raise OutputError(f"no virtual camera: {setup()} (once); or close who else sends to it") from exc
+        self.name = str(self._camera.device)
+        live.needs_composite = True
+        live.viewers.append(self._send)
+
+    def close(self) -> None:
+        """Give the virtual camera back."""
+        self._camera.close()
+
+    def _send(self, shown: Shown) -> None:
+        if shown.composite is None:
+            return
+        try:
+            self._camera.send(shown.composite)
+        except RuntimeError as exc:
+            raise OutputError(f"virtual camera {self.name} takes no more pictures: {exc}") from exc
+        self._live.displayed(shown)
+
+
+def setup(platform: str = sys.platform) -> str:
+    """What makes a virtual camera on a platform, in a few words."""
+    return _SETUP.get(platform, _SETUP["linux"])

@@ -1,0 +1,155 @@
+"""A page in the browser with the live picture and its switches.
+
+On this machine alone unless asked otherwise; bound beyond it, every request needs the token of the
+address that is printed. Other sites' pages can neither read nor change anything: requests of another
+origin, or under another host name than a local one, are refused. No path ever comes from the browser:
+backgrounds are chosen by number, uploads get names of ours in a private folder, and files are handed
+out by name from the list of those that this session has written.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import tempfile
+import threading
+from contextlib import suppress
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from autohair_video.errors import AutohairError, OptionError, OutputError
+from autohair_video.live.session import Live
+from autohair_video.live.web.handlers import HEADERS, Feed, Handlers, failed, told
+
+_COOKIE: Final = "autohair-token"
+_LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of ``HOST:PORT``.
+
+    >>> parse_address("127.0.0.1:8000"), parse_address("[::1]:80")
+    (('127.0.0.1', 8000), ('::1', 80))
+
+    Raises:
+        OptionError: it is none.
+    """
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise OptionError(f"address {text!r} is not HOST:PORT, like 127.0.0.1:8000")
+    return host.strip("[]"), int(port)
+
+
+def is_local(host: str) -> bool:
+    """Whether a host that is bound to can be reached from this machine only.
+
+    >>> is_local("localhost"), is_local("127.0.0.2"), is_local("0.0.0.0")
+    (True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _reachable(host: str) -> str:
+    """The host of the page's address: for 0.0.0.0, the address by which this machine goes out."""
+    if host != "0.0.0.0":
+        return socket.gethostname() if host == "::" else f"[{host}]" if ":" in host else host
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        # an address of no one's, from the range for documentation; connecting UDP sends nothing
+        probe.connect(("192.0.2.1", 9))
+        return str(probe.getsockname()[0])
+    return socket.gethostname()
+
+
+class Server:
+    """The page of a session, served from a thread of its own until `close`.
+
+    Raises:
+        OptionError: ``address`` is not HOST:PORT.
+        OutputError: the port is taken or not allowed.
+    """
+
+    def __init__(self, live: Live, address: str) -> None:
+        host, port = parse_address(address)
+        token = None if is_local(host) else secrets.token_urlsafe(16)
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self._socket = socket.create_server((host, port), family=family)
+        except OSError as exc:
+            raise OutputError(f"cannot serve at {address} ({exc.strerror}): choose another port") from exc
+        self._folder = tempfile.TemporaryDirectory(prefix="autohair-live-")
+        self.url = f"http://{_reachable(host)}:{self._socket.getsockname()[1]}/" + (
+            f"?token={token}" if token else ""
+        )
+        live.add_background("blur")
+        feed = Feed(live)
+        live.viewers.append(feed.put)
+        app = Starlette(
+            routes=Handlers(live, feed, Path(self._folder.name)).routes(),
+            middleware=[Middleware(_Guard, token=token, host=host)],
+            exception_handlers={HTTPException: told, AutohairError: failed},
+        )
+        config = uvicorn.Config(
+            app, log_level="error", lifespan="off", ws="none", timeout_graceful_shutdown=1
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, name="server", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the page and remove what was uploaded."""
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+        self._folder.cleanup()
+
+
+class _Guard:
+    """Lets in who holds the token, or, without one, who is on this machine and not sent by another site."""
+
+    def __init__(self, app: ASGIApp, *, token: str | None, host: str) -> None:
+        self._app, self._token = app, token
+        self._names = _LOCAL_NAMES | {host}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        refusal = self._refusal(request)
+        if refusal is not None:
+            await PlainTextResponse(refusal, status_code=403, headers=HEADERS)(scope, receive, send)
+        elif self._token is not None and request.url.path == "/" and "token" in request.query_params:
+            answer = RedirectResponse("/", headers=HEADERS)
+            answer.set_cookie(_COOKIE, self._token, httponly=True, samesite="strict")
+            await answer(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _refusal(self, request: Request) -> str | None:
+        host = request.headers.get("host", "")
+        origin = request.headers.get("origin")
+        foreign = request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+        followed = request.headers.get("sec-fetch-mode") == "navigate" and request.method == "GET"
+        if (foreign and not followed) or (origin is not None and urlsplit(origin).netloc != host):
+            return "This page may be used from its own address only."
+        if self._token is None:
+            local = urlsplit(f"//{host}").hostname in self._names
+            return None if local else "Open this page under the address that the program printed."
+        given = request.query_params.get("token") or request.cookies.get(_COOKIE) or ""
+        if secrets.compare_digest(given.encode(), self._token.encode()):
+            return None
+        return "The token is missing or wrong: open the address that the program printed."

@@ -1,0 +1,192 @@
+"""Compares an output with the clip that it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import zip_longest
+from pathlib import Path
+
+import av
+from av import VideoFormat
+from torch import Tensor
+
+from autohair_video.errors import InputError, OptionError
+from autohair_video.frames import FrameFormat
+from autohair_video.jobs.spec import Request
+from autohair_video.media.alpha_reader import stored_frames
+from autohair_video.media.colour import to_rgb
+from autohair_video.media.encoder_input import encoder_size
+from autohair_video.media.inputs import Source, SourceLike
+from autohair_video.media.inspect import colour_name, range_name
+from autohair_video.media.presets import (
+    PRESETS,
+    Preset,
+    codec_depth,
+    codec_format,
+    premultiplied,
+    preset_named,
+)
+from autohair_video.media.probe import ClipInfo, probe
+from autohair_video.media.reader import ClipReader
+from autohair_video.verify.checks import Check, Verification
+from autohair_video.verify.pixels import Evidence
+from autohair_video.verify.timeline import Timeline, compare_times, compare_tracks, read_tracks
+
+_BATCH_FRAMES = 4
+
+
+def verify(
+    source: Source | SourceLike,
+    output: str | Path,
+    *,
+    preset: str | None = None,
+    is_premultiplied: bool = False,
+    in_light: bool = False,
+    start_s: float | None = None,
+    end_s: float | None = None,
+) -> Verification:
+    """Compare a clip's output with the clip.
+
+    Args:
+        source: the clip that was matted.
+        output: a file, or the pattern of a numbered sequence.
+        preset: what the output was written as; recognised by its codec without it.
+        is_premultiplied: colours were asked to be multiplied by alpha.
+        in_light: so was their light.
+        start_s: where in the clip the output begins.
+        end_s: where it ends.
+
+    Raises:
+        InputError: one of the two cannot be opened at all.
+        OptionError: there is no such preset, or the output looks like none.
+    """
+    row = recognise(output) if preset is None else preset_named(preset)
+    row = premultiplied(row, in_light=in_light) if is_premultiplied else row
+    return verify_as(row, source, output, start_s=start_s, end_s=end_s)
+
+
+def verify_request(request: Request) -> list[Verification]:
+    """`verify` for all outputs of a clip's job that has been done; nothing for a picture.
+
+    Raises:
+        InputError: an output, or the input, cannot be opened any more.
+    """
+    if request.is_picture or request.source.is_stdin:
+        return []
+    return [
+        verify_as(target.preset, request.source, target.path, start_s=request.start_s, end_s=request.end_s)
+        for target in request.clip_targets()
+    ]
+
+
+def recognise(output: str | Path) -> Preset:
+    """The first row of the table that such a file can come from.
+
+    Raises:
+        InputError: it cannot be opened.
+        OptionError: it looks like none of them.
+    """
+    if Path(output).suffix.lower() == ".webp":
+        return PRESETS["webp"]
+    info = probe(output)
+    wanted = info.codec, info.has_alpha, info.pixel_format.startswith("gray")
+    for row in PRESETS.values():
+        kind = _codec_name(row), row.alpha != "none", row.is_gray
+        if row.fits(output) and row.arrangement == "single" and kind == wanted:
+            return row
+    looks = f"{info.codec}, {info.pixel_format}"
+    raise OptionError(f"{output} ({looks}) looks like no format of ours: name it by --format")
+
+
+def verify_as(
+    preset: Preset,
+    source: Source | SourceLike,
+    output: str | Path,
+    *,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    deinterlace: bool = True,
+) -> Verification:
+    """`verify` for a known row of the table."""
+    with ClipReader(
+        source, batch_size=_BATCH_FRAMES, start_s=start_s, end_s=end_s, deinterlace=deinterlace
+    ) as reader:
+        evidence = Evidence(preset, codec_format(preset, reader.format))
+        given = Timeline(reader.time_base, reader.origin)
+        failure = None
+        frames = _frames(reader, given)
+        try:
+            for rgb, stored in zip_longest(frames, stored_frames(output)):
+                evidence.add(rgb, stored)
+        except InputError as exc:
+            failure = str(exc)
+            for _ in frames:
+                pass
+        wanted, until = reader.format, reader.until
+        whole = not start_s and end_s is None
+        heard = read_tracks(source, origin=reader.origin, until=until)
+    checks = [Check("decodes", failure is None, "to its end", failure or "to its end")]
+    checks.append(Check.equal("frames", given.count, evidence.count))
+    if Path(output).suffix.lower() != ".webp":
+        info = probe(output)
+        checks += _format_checks(preset, wanted, info)
+        if not preset.is_numbered:
+            muxer = preset.muxers[Path(output).suffix.lower()]
+            checks += compare_times(muxer, given, _timeline(output))
+            if preset.role != "matte":
+                tracks = read_tracks(output, origin=Fraction(0), until=None)
+                checks += compare_tracks(muxer, heard, tracks, given, whole=whole)
+    return Verification(str(source), str(output), preset.name, tuple(checks + evidence.checks()))
+
+
+def _frames(reader: ClipReader, times: Timeline) -> Iterator[Tensor]:
+    """(3, H, W) of every frame; its time is noted."""
+    for batch in reader:
+        for rgb, pts, duration in zip(to_rgb(batch), batch.pts, batch.durations, strict=True):
+            times.add(pts, duration)
+            yield rgb
+
+
+def _timeline(output: str | Path) -> Timeline:
+    with ClipReader(output, batch_size=_BATCH_FRAMES) as reader:
+        times = Timeline(reader.time_base, Fraction(0))
+        for batch in reader:
+            for pts, duration in zip(batch.pts, batch.durations, strict=True):
+                times.add(pts, duration)
+    return times
+
+
+def _format_checks(preset: Preset, given: FrameFormat, info: ClipInfo) -> list[Check]:
+    target, found = codec_format(preset, given), info.format
+    checks = [
+        Check.equal("size", "{}x{}".format(*encoder_size(preset, target)), f"{found.width}x{found.height}"),
+        _depth_check(codec_depth(preset, given), _bits(info)),
+    ]
+    if preset.is_numbered or preset.is_gray:
+        return checks
+    checks.append(Check.equal("pixel shape", target.sample_aspect_ratio, found.sample_aspect_ratio))
+    if preset.is_rgb:
+        return checks
+    for kind in ("matrix", "primaries", "transfer"):
+        # one name can stand for two codes
+        tags = (
+            f"{colour_name(kind, code)} ({code})" for code in (getattr(target, kind), getattr(found, kind))
+        )
+        checks.append(Check.equal(kind, *tags))
+    checks.append(Check.equal("range", range_name(target), range_name(found)))
+    return checks
+
+
+def _depth_check(wanted: int, found: int) -> Check:
+    """Some decoders (ProRes, CineForm) hand out more bits than were put in."""
+    return Check("bits", found >= wanted, f"{wanted} or more", str(found))
+
+
+def _bits(info: ClipInfo) -> int:
+    fmt = VideoFormat(info.pixel_format)
+    return 32 if "f16" in fmt.name or "f32" in fmt.name else max(part.bits for part in fmt.components)
+
+
+def _codec_name(preset: Preset) -> str:
+    return av.codec.Codec(preset.codec, "w").canonical_name

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from autohair_video import Matter
+from autohair_video.bench.clip import Clip
+from autohair_video.bench.end_to_end import time_job
+from autohair_video.runtime.profiling import peak_rss
+from tests.helpers.clips import make_clip
+from tests.helpers.options import HARD
+
+
+def test_memory_once_held_stays_in_the_peak() -> None:
+    before = peak_rss()
+    if before is None:
+        pytest.skip("this system does not tell")
+    held = bytearray(b"x" * 300_000_000)
+    during = peak_rss()
+    del held
+    assert during is not None
+    assert during >= 300_000_000
+    assert peak_rss() == during
+
+
+def test_a_long_clip_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
+    load = partial(Matter, device="cpu", options=HARD)
+    peaks = []
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
+        for frames in (60, 460):
+            path = make_clip(tmp_path / f"{frames}.mp4", size=(320, 180), pts=range(frames))
+            clip = Clip(path, path.name, 320, 180)
+            peaks.append(
+                fresh.submit(time_job, clip, tmp_path / "out.mp4", "#00ff00", load).result().peak_rss
+            )
+    if None in peaks:
+        pytest.skip("this system does not tell")
+    # 400 frames of samples and alpha are 120 MB
+    assert peaks[1] <= 1.05 * peaks[0]

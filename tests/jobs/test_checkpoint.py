@@ -1,0 +1,295 @@
+"""Jobs that go on after an interruption: state on disk, parts that count, and outputs as of one go."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import sys
+from dataclasses import replace
+from fractions import Fraction
+from itertools import accumulate, count
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from autohair_video import (
+    Matter,
+    OptionError,
+    OutputError,
+    Progress,
+    StoppedError,
+    TemporalOptions,
+    process,
+)
+from autohair_video.jobs.checkpoint import Part, WorkFolder
+from autohair_video.jobs.runner import BATCH_FRAMES, OnProgress
+from autohair_video.matting.state import Carry
+from autohair_video.media import ClipReader
+from autohair_video.media.alpha_reader import stored_frames
+from autohair_video.media.atomic_output import partial_path
+from tests.helpers.clips import make_clip, sound_packets, timeline
+from tests.helpers.options import HARD, QUICK, never
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_clip_in_parts_is_the_clip_at_once(tmp_path: Path) -> None:
+    matter = Matter(device="cpu", options=QUICK)
+    with ClipReader(make_clip(tmp_path / "a.mp4", pts=range(6)), batch_size=2) as reader:
+        batches = list(reader)
+    whole = torch.cat([matte.alpha for _, matte in matter.frames(batches)])
+    folder = WorkFolder(tmp_path / "o.mov", {})
+    alphas = []
+    for index, batch in enumerate(batches):
+        carry = folder.carry()
+        alphas += [matte.alpha for _, matte in matter.frames([batch], carry=carry)]
+        folder.commit(Part(index, len(batch), 0, ()), carry)
+        # as another process finds it
+        folder = WorkFolder(tmp_path / "o.mov", {})
+    assert torch.equal(torch.cat(alphas), whole)
+
+
+def test_only_parts_that_are_whole_count(tmp_path: Path) -> None:
+    folder = WorkFolder(tmp_path / "o.%03d.png", {"preset": "png"})
+    for index in range(2):
+        name = folder.file(index, 0, tmp_path / "o.%03d.png")
+        for number in (1, 2):
+            (name.with_name(name.name % number)).touch()
+        folder.commit(Part(index, 2, 9, (name.name,)), Carry())
+    (folder.path / "00002-0-00001.png").touch()
+    (folder.path / ".00002-0.1234.part").mkdir()
+    (folder.path / "00002.json.part").touch()
+    again = WorkFolder(tmp_path / "o.%03d.png", {"preset": "png"})
+    assert [part.index for part in again.done] == [0, 1]
+    assert [file.name for file in again.files(0)] == ["00000-0-%05d.png", "00001-0-%05d.png"]
+    stills = [f"0000{part}-0-0000{number}.png" for part in (0, 1) for number in (1, 2)]
+    assert _files(folder.path) == sorted(["job.json", "00000.json", "00001.json", "00001.state", *stills])
+    again.remove()
+    assert _files(tmp_path) == []
+
+
+def test_another_job_is_refused(tmp_path: Path) -> None:
+    folder = WorkFolder(tmp_path / "o.mov", {"preset": "prores", "size": (1, 2)})
+    folder.commit(Part(0, 2, 9, ()), Carry())
+    with pytest.raises(OutputError, match=r"another size: call it as before, or delete"):
+        WorkFolder(tmp_path / "o.mov", {"preset": "prores", "size": (1, 3)})
+    (folder.path / "00000.json").write_text("{")
+    with pytest.raises(OutputError, match=r"o\.mov\.resume.*delete it"):
+        WorkFolder(tmp_path / "o.mov", {"preset": "prores", "size": (1, 2)})
+
+
+def test_saved_state_runs_no_code(tmp_path: Path) -> None:
+    folder = WorkFolder(tmp_path / "o.mov", {})
+    folder.commit(Part(0, 2, 9, ()), Carry())
+    torch.save(np.float64, folder.path / "00000.state")
+    with pytest.raises(OutputError, match="to begin anew"):
+        WorkFolder(tmp_path / "o.mov", {}).carry()
+
+
+# Whole jobs
+
+UNEVEN_MS = tuple(accumulate((33, 34, 50, 16, 117, 33, 100) * 4, initial=0))
+# 8 frames: whole batches, and some of them
+PART_S = 0.4
+
+
+# no frames ahead, so that a batch that went in has come out
+CAUSAL = replace(HARD, temporal=TemporalOptions(mode="causal"))
+
+
+@pytest.fixture(scope="module")
+def matter() -> Matter:
+    return Matter(device="cpu", options=CAUSAL)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_clip(tmp_path / "a.mp4", pts=UNEVEN_MS, time_base=Fraction(1, 1000), last=40, sound="aac")
+
+
+def _stopping(after: int) -> tuple[Event, OnProgress]:
+    """An event, and what sets it when so many batches are done."""
+    stop, batches = Event(), count(1)
+
+    def seen(progress: Progress) -> None:
+        if next(batches) >= after:
+            stop.set()
+
+    return stop, seen
+
+
+def _decoded(path: Path) -> list[tuple[int, bytes]]:
+    """The pts and samples of every frame."""
+    with av.open(str(path)) as container:
+        return [
+            (frame.pts, b"".join(bytes(memoryview(plane)) for plane in frame.planes))
+            for frame in container.decode(video=0)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("name", "background"), [("o.mp4", "red"), ("o.mkv", "red"), ("o.mov", None), ("o.webm", None)]
+)
+def test_a_job_stopped_twice_gives_what_one_go_gives(
+    tmp_path: Path, matter: Matter, clip: Path, name: str, background: str | None
+) -> None:
+    asked: dict[str, Any] = {"background": background, "matter": matter, "resume": True, "segment_s": PART_S}
+    process(clip, tmp_path / f"whole_{name}", matte=tmp_path / "w.%02d.png", **asked)
+    asked["matte"] = tmp_path / "m.%02d.png"
+    for done, frames in ((0, 12), (8, 12), (8, 24)):
+        stop, seen = _stopping((frames - done) // BATCH_FRAMES["cpu"])
+        with pytest.raises(StoppedError, match=f"after {frames} frames; kept so far: .*same call goes on"):
+            process(clip, tmp_path / name, stop=stop, on_progress=seen, **asked)
+        kept = timeline(partial_path(tmp_path / name))
+        assert len(kept) == frames
+        assert [begin for begin, _ in kept] == [begin for begin, _ in timeline(clip)[:frames]]
+        if name == "o.mp4":
+            assert kept == timeline(clip)[:frames]
+    report = process(clip, tmp_path / name, **asked)
+    assert report.frames == len(UNEVEN_MS)
+    stills = [f"{part}.{number:02}.png" for part in "mw" for number in range(1, report.frames + 1)]
+    assert _files(tmp_path) == sorted(["a.mp4", name, f"whole_{name}", *stills])
+    assert _decoded(tmp_path / name) == _decoded(tmp_path / f"whole_{name}")
+    if background is None:
+        alphas = ([f.alpha for f in stored_frames(tmp_path / n)] for n in (name, f"whole_{name}"))
+        for a, b in zip(*alphas, strict=True):
+            assert a is not None
+            assert b is not None
+            assert torch.equal(a, b)
+    assert sound_packets(tmp_path / name) == sound_packets(tmp_path / f"whole_{name}")
+    assert timeline(tmp_path / name) == timeline(tmp_path / f"whole_{name}")
+    for number in range(1, report.frames + 1):
+        ours, whole = (tmp_path / f"{part}.{number:02}.png" for part in "mw")
+        assert ours.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize(("name", "codec_tag"), [("o.mp4", "avc1"), ("o.mov", "ap4h"), ("o.webm", None)])
+def test_joined_parts_are_the_file_that_one_encoder_writes(
+    tmp_path: Path, matter: Matter, clip: Path, name: str, codec_tag: str | None
+) -> None:
+    asked: dict[str, Any] = {"background": "red" if name == "o.mp4" else None, "matter": matter}
+    process(clip, tmp_path / name, resume=True, segment_s=PART_S, **asked)
+    process(clip, tmp_path / f"plain_{name}", **asked)
+    assert timeline(tmp_path / name) == timeline(tmp_path / f"plain_{name}")
+    assert sound_packets(tmp_path / name) == sound_packets(tmp_path / f"plain_{name}")
+    facts = []
+    for path in (tmp_path / name, tmp_path / f"plain_{name}"):
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            assert codec_tag in (None, stream.codec_context.codec_tag)
+            facts.append(
+                (stream.duration, stream.average_rate, stream.metadata, stream.codec_context.pix_fmt)
+            )
+    assert facts[0] == facts[1]
+
+
+# What Python does with files, as its audit hooks call it.
+FILE_EVENTS = (
+    "open",
+    "os.rename",
+    "os.remove",
+    "os.mkdir",
+    "os.rmdir",
+    "os.scandir",
+    "os.listdir",
+    "os.link",
+)
+KILLS = 10
+
+
+def _asked(folder: Path) -> dict[str, Any]:
+    """A job in four parts, with a clip and numbered stills as its outputs."""
+    output, matte = folder / "o.mkv", folder / "m.%02d.png"
+    return {"output": output, "matte": matte, "background": "red", "resume": True, "segment_s": PART_S}
+
+
+def _die_at(event: int, clip: Path, folder: Path, events: Any) -> None:
+    """Runs the job in a process of its own, which is killed at one of the things that it does.
+
+    These are batches that are done, and whatever it does with files in ``folder``; ``events`` is told how
+    many there were. No event is number 0.
+    """
+    happened = count(1)
+
+    def happens(_: object = None) -> None:
+        if next(happened) == event:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def watch(name: str, args: tuple[Any, ...]) -> None:
+        if name in FILE_EVENTS and str(folder) in str(args[0]):
+            happens()
+
+    matter = Matter(device="cpu", options=CAUSAL)
+    sys.addaudithook(watch)
+    process(clip, matter=matter, on_progress=happens, **_asked(folder))
+    events.put(next(happened) - 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_job_killed_at_random_gives_what_one_go_gives(tmp_path: Path, clip: Path) -> None:
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["autohair_video.jobs.runner", __name__])
+    events, chance = processes.SimpleQueue(), random.Random(5)
+    whole, again = tmp_path / "whole", tmp_path / "again"
+
+    def is_killed(event: int, folder: Path) -> bool:
+        job = processes.Process(target=_die_at, args=(event, clip, folder, events))
+        job.start()
+        job.join()
+        assert job.exitcode in (0, -signal.SIGKILL), event
+        return job.exitcode != 0
+
+    def is_done() -> bool:
+        return (again / "o.mkv").exists() and not (again / "o.mkv.resume").exists()
+
+    for folder in (whole, again):
+        folder.mkdir()
+    assert not is_killed(0, whole)
+    total, kills = events.get(), 0
+    while kills < KILLS or not is_done():
+        if is_done():
+            # the job went through, and the next one begins anew
+            for file in again.iterdir():
+                file.unlink()
+        if is_killed(chance.randint(1, total) if kills < KILLS else 0, again):
+            kills += 1
+            if not is_done():
+                continue
+            with pytest.raises(OutputError, match="exists"):
+                process(clip, matter=never, **_asked(again))
+        _assert_same_outputs(again, whole)
+
+
+def _assert_same_outputs(ours: Path, given: Path) -> None:
+    names = sorted(["o.mkv", *(f"m.{number:02}.png" for number in range(1, len(UNEVEN_MS) + 1))])
+    assert _files(ours) == _files(given) == names
+    assert _decoded(ours / "o.mkv") == _decoded(given / "o.mkv")
+    assert sound_packets(ours / "o.mkv") == sound_packets(given / "o.mkv")
+    for name in names:
+        assert name == "o.mkv" or (ours / name).read_bytes() == (given / name).read_bytes()
+
+
+def test_what_is_written_in_one_go_is_not_resumed(tmp_path: Path, clip: Path) -> None:
+    with pytest.raises(OptionError, match=r"o\.gif.*cannot be resumed"):
+        process(clip, tmp_path / "o.gif", matter=never, resume=True)
+    assert _files(tmp_path) == ["a.mp4"]
+
+
+def test_another_clip_under_the_same_name_is_no_reason_to_go_on(
+    tmp_path: Path, matter: Matter, clip: Path
+) -> None:
+    stop, seen = _stopping(1)
+    with pytest.raises(StoppedError):
+        process(clip, matte=tmp_path / "m.mkv", matter=matter, resume=True, stop=stop, on_progress=seen)
+    make_clip(clip, pts=range(9))
+    with pytest.raises(OutputError, match=r"another content of the input.*: call it as before"):
+        process(clip, matte=tmp_path / "m.mkv", matter=matter, resume=True)

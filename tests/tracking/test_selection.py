@@ -1,0 +1,251 @@
+"""The chosen body is kept for a clip's whole length, whoever comes near or walks in front of it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from autohair_video import Matter, SubjectOptions
+from autohair_video.media import ClipReader, to_rgb
+from autohair_video.tracking.selection import Guide, SubjectState, keep_subject, limit_alpha, upper_limit
+from tests.helpers.options import CLOSER
+
+WIDTH, HEIGHT, RADIUS = 160, 90, 14
+RED, BLUE = (200, 60, 40), (40, 60, 200)
+Disc = tuple[tuple[int, int], tuple[int, int, int]]
+
+
+def _scene(discs: list[Disc]) -> tuple[Tensor, Tensor]:
+    """Probabilities (1, 2, h, w) and RGB (1, 3, H, W) of textured discs, the last one in front."""
+    rng = np.random.default_rng(1)
+    rgb = cv2.resize(
+        rng.integers(90, 150, (9, 16, 3), np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC
+    )
+    person = np.zeros((HEIGHT, WIDTH), np.float32)
+    for centre, colour in discs:
+        spots = np.random.default_rng(sum(colour)).integers(-25, 25, (2 * RADIUS + 1, 2 * RADIUS + 1, 1))
+        y, x = np.mgrid[-RADIUS : RADIUS + 1, -RADIUS : RADIUS + 1]
+        for dy, dx in zip(*np.nonzero(np.hypot(x, y) <= RADIUS), strict=True):
+            row, column = centre[1] + dy - RADIUS, centre[0] + dx - RADIUS
+            if 0 <= row < HEIGHT and 0 <= column < WIDTH:
+                rgb[row, column] = np.clip(np.array(colour) + spots[dy, dx], 0, 255)
+                person[row, column] = 1
+    seen = torch.from_numpy(np.stack([person, 0 * person]))[None]
+    return seen, torch.from_numpy(rgb).permute(2, 0, 1)[None]
+
+
+def _follow(scenes: list[list[Disc]], guide: Guide) -> tuple[list[Tensor], list[str]]:
+    """What is kept of each frame (h, w), 10 frames a second, and what was told."""
+    state: SubjectState | None = None
+    kept, told = [], []
+    for index, discs in enumerate(scenes):
+        done = keep_subject(*_scene(discs), (Fraction(index, 10),), guide, state)
+        state = done.state
+        kept.append(done.seen[0, 0])
+        told += done.notices
+    return kept, told
+
+
+def _at(kept: Tensor, centre: tuple[int, int]) -> bool:
+    return bool(kept[centre[1], centre[0]] > 0.5)
+
+
+def _point(x: float, y: float, at_s: float = 0.0) -> Guide:
+    return Guide(SubjectOptions(choice="point", place=(x, y), at_s=at_s))
+
+
+@pytest.mark.parametrize("wanted", [RED, BLUE], ids=["behind", "in front"])
+def test_of_two_who_cross_the_one_pointed_at_is_kept(wanted: tuple[int, int, int]) -> None:
+    paths = [((80, 45), (20 + 4 * i, 40)) for i in range(28)]
+    scenes: list[list[Disc]] = [[(still, RED), (walker, BLUE)] for still, walker in paths]
+    start = paths[0][0] if wanted == RED else paths[0][1]
+    kept, told = _follow(scenes, _point(*start))
+    for (still, walker), frame in zip(paths, kept, strict=True):
+        mine, other = (still, walker) if wanted == RED else (walker, still)
+        apart = abs(still[0] - walker[0])
+        assert _at(frame, mine) or (wanted == RED and apart < 2 * RADIUS)
+        if apart > RADIUS:
+            assert not _at(frame, other)
+    assert not told
+
+
+def test_who_leaves_and_comes_back_is_known_again_and_it_is_told() -> None:
+    scenes: list[list[Disc]] = [[((130, 45), RED), ((30, 45), BLUE)]] * 5
+    scenes += [[((30, 45), BLUE)]] * 8 + [[((30, 45), BLUE), ((110, 50), RED)]] * 4
+    kept, told = _follow(scenes, _point(130, 45))
+    assert _at(kept[4], (130, 45))
+    assert all(frame.max() == 0 for frame in kept[5:13])
+    assert _at(kept[-1], (110, 50))
+    assert not _at(kept[-1], (30, 45))
+    assert [line.split(":")[0] for line in told] == [
+        "the subject is lost from 0.50 s on",
+        "the subject is seen again at 1.30 s",
+    ]
+
+
+def test_across_a_cut_the_subject_is_found_by_its_colours() -> None:
+    first: list[Disc] = [((40, 45), RED), ((120, 45), BLUE)]
+    second: list[Disc] = [((40, 45), BLUE), ((120, 45), RED)]
+    kept, _ = _follow([first] * 3 + [second] * 3, _point(40, 45))
+    assert (_at(kept[2], (40, 45)), _at(kept[2], (120, 45))) == (True, False)
+    assert (_at(kept[5], (40, 45)), _at(kept[5], (120, 45))) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (SubjectOptions(choice="largest"), (True, False, False)),
+        (SubjectOptions(choice="largest", count=2), (True, True, False)),
+        (SubjectOptions(choice="box", place=(220, 10, 80, 80)), (False, False, True)),
+        (SubjectOptions(choice="point", place=(319, 0)), (False, False, True)),
+    ],
+)
+def test_each_way_to_choose(options: SubjectOptions, expected: tuple[bool, ...]) -> None:
+    """Places count in pixels of the frame, which is twice as large as the probabilities here."""
+    seen = torch.zeros(1, 2, HEIGHT, WIDTH)
+    rgb = torch.full((1, 3, 2 * HEIGHT, 2 * WIDTH), 128, dtype=torch.uint8)
+    for rows, columns in ((slice(10, 80), slice(5, 40)), (slice(20, 70), slice(60, 90))):
+        seen[:, 0, rows, columns] = 1
+    seen[:, 0, 10:40, 120:140] = 1
+    kept = keep_subject(seen, rgb, (Fraction(0),), Guide(options), None).seen[0, 0]
+    assert tuple(_at(kept, centre) for centre in ((20, 40), (75, 40), (130, 25))) == expected
+
+
+def test_until_its_time_a_choice_keeps_the_nearest() -> None:
+    scenes: list[list[Disc]] = [[((40, 45), RED)]] * 3 + [[((40, 45), RED), ((130, 45), BLUE)]] * 3
+    kept, _ = _follow(scenes, _point(128, 45, at_s=0.4))
+    assert _at(kept[0], (40, 45))
+    assert (_at(kept[5], (40, 45)), _at(kept[5], (130, 45))) == (False, True)
+
+
+def test_a_choice_counts_its_time_from_the_clips_beginning() -> None:
+    """Some clips' clocks do not begin at 0; what an editor shows as 0 s does."""
+    options, scene = SubjectOptions(choice="point", place=(80, 90), at_s=0.4), _scene([((40, 45), RED)])
+    for time_s, is_due in ((Fraction(17, 10), False), (Fraction(18, 10), True)):
+        state = keep_subject(*scene, (time_s,), Guide(options, begin_s=Fraction(14, 10)), None).state
+        assert state is not None
+        assert state.chosen == is_due
+
+
+def test_of_many_passers_by_the_last_are_remembered_and_the_subject() -> None:
+    """Flat patches of colours that are unlike, one after the other, each where the last one was not."""
+    colours = [(r, g, b) for r in (30, 120, 220) for g in (40, 130, 230) for b in (20, 110, 210)] * 2
+    state: SubjectState | None = None
+    for index, colour in enumerate([(250, 250, 250), *colours]):
+        rgb, seen = torch.full((1, 3, 30, 40), 128, dtype=torch.uint8), torch.zeros(1, 2, 30, 40)
+        place = (..., slice(5, 25), slice(2, 18) if index % 2 else slice(22, 38))
+        rgb[place] = torch.tensor(colour, dtype=torch.uint8).view(3, 1, 1)
+        seen[:, :1][place] = 1
+        state = keep_subject(seen, rgb, (Fraction(index, 10),), _point(30, 10), state).state
+        assert state is not None
+    names = [body.name for body in state.bodies.known]
+    assert 5 < len(names) <= 25
+    assert state.kept == (1,)
+    assert 1 in names
+
+
+def test_a_mask_parts_two_who_touch() -> None:
+    scenes: list[list[Disc]] = [[((70, 45), RED), ((92, 45), BLUE)]] * 4
+    mask = torch.zeros(1, 1, HEIGHT, WIDTH)
+    mask[..., :81] = 1
+    guide = Guide(SubjectOptions(choice="mask", mask=Path("mask.png")), mask=mask)
+    for frame in _follow(scenes, guide)[0]:
+        assert _at(frame, (66, 45))
+        assert not _at(frame, (96, 45))
+
+
+def test_a_mask_of_a_whole_person_in_mid_clip_keeps_that_person() -> None:
+    scenes: list[list[Disc]] = [[((40, 45), RED), ((120, 45), BLUE)]] * 8
+    mask = torch.zeros(1, 1, HEIGHT, WIDTH)
+    mask[..., 100:140] = 1
+    options = SubjectOptions(choice="mask", mask=Path("mask.png"), at_s=0.3)
+    kept, told = _follow(scenes, Guide(options, mask=mask))
+    for frame in kept:
+        assert _at(frame, (120, 45))
+        assert not _at(frame, (40, 45))
+    assert not told
+
+
+@pytest.mark.parametrize("choice", ["largest", "point"])
+def test_who_is_chosen_before_being_known_again_stays_chosen(choice: str) -> None:
+    """Half red and half blue, gone for a second, and back with the blue half first."""
+    place, at_s = ((5, 30), 1.6) if choice == "point" else ((), 0.0)
+    guide = Guide(SubjectOptions(choice=choice, place=place, at_s=at_s))  # type: ignore[arg-type]
+    state: SubjectState | None = None
+    for n, left in enumerate([40] * 5 + [None] * 10 + [min(40, 4 * n - 30) for n in range(25)]):
+        rgb, seen = torch.full((1, 3, 60, 120), 128, dtype=torch.uint8), torch.zeros(1, 2, 60, 120)
+        for begin, colour in () if left is None else ((left, RED), (left + 20, BLUE)):
+            half = (..., slice(10, 50), slice(max(0, begin), max(0, begin + 20)))
+            rgb[half] = torch.tensor(colour, dtype=torch.uint8).view(3, 1, 1)
+            seen[:, :1][half] = 1
+        done = keep_subject(seen, rgb, (Fraction(n, 10),), guide, state)
+        state = done.state
+        assert torch.equal(done.seen, seen), n
+
+
+def test_no_one_to_choose_keeps_nothing() -> None:
+    scenes: list[list[Disc]] = [[]] * 3
+    kept, told = _follow(scenes, _point(10, 10))
+    assert all(frame.max() == 0 for frame in kept)
+    assert not told
+
+
+def test_alpha_is_held_between_keep_and_drop() -> None:
+    alpha, keep, drop = torch.full((1, 1, 4, 6), 0.4), torch.zeros(1, 1, 4, 6), torch.zeros(1, 1, 4, 6)
+    keep[..., :2], drop[..., 4:] = 1, 1
+    held = limit_alpha(alpha, keep, upper_limit(drop, None, (4, 6)))
+    assert held[0, 0, 0].tolist() == pytest.approx([1, 1, 0.4, 0.4, 0, 0])
+    assert limit_alpha(alpha, None, upper_limit(None, None, (4, 6))) is alpha
+
+
+# Real people
+
+
+def _signer(path: Path, matter: Matter, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Frames (N, 210, 280, 3) in 0..255 of a clip, and the signer's mask (N, 210, 280)."""
+    pictures: list[np.ndarray] = []
+    with ClipReader(path, batch_size=8) as reader:
+        for batch in reader:
+            rgb = (to_rgb(batch) * 255).permute(0, 2, 3, 1).numpy()
+            pictures += [cv2.resize(p, (280, 210), interpolation=cv2.INTER_AREA) for p in rgb]
+            if len(pictures) >= frames:
+                break
+    rgb = np.stack(pictures[:frames])
+    seen = matter.segment(torch.from_numpy(rgb).permute(0, 3, 1, 2) / 255)
+    person = torch.nn.functional.interpolate(seen[:, :1], (210, 280), mode="bilinear")[:, 0].numpy() > 0.5
+    main = [cv2.connectedComponentsWithStats(mask.astype(np.uint8)) for mask in person]
+    return rgb, np.stack([c[1] == 1 + np.argmax(c[2][1:, cv2.CC_STAT_AREA]) for c in main])
+
+
+def test_of_two_signers_who_cross_either_can_be_kept(shared: Path) -> None:
+    frames, width = 32, 480
+    matter = Matter(device="cpu", options=CLOSER)
+    behind, front = (
+        _signer(shared / "data" / "clips" / f"asl_{name}.mkv", matter, frames) for name in ("milk", "night")
+    )
+    pictures = np.full((frames, 210, width, 3), 150, np.uint8)
+    truth = np.zeros((2, frames, 210, width), bool)
+    for n in range(frames):
+        for who, (rgb, mask), left in ((0, behind, 0), (1, front, round(290 - 470 * n / (frames - 1)))):
+            begin, end = max(0, left), min(width, left + 280)
+            inside = mask[n][:, begin - left : end - left]
+            pictures[n, :, begin:end][inside] = rgb[n][:, begin - left : end - left][inside]
+            truth[:, n, :, begin:end][:, inside] = False
+            truth[who, n, :, begin:end] |= inside
+    rgb = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+    seen, times = matter.segment(rgb / 255), [Fraction(n, 20) for n in range(frames)]
+    for who, x in ((0, 140), (1, 430)):
+        done = keep_subject(seen, rgb, times, _point(x, 120), None).seen
+        kept = torch.nn.functional.interpolate(done, (210, width), mode="bilinear")[:, 0].numpy() > 0.5
+        mine, other = truth[who], truth[1 - who]
+        apart = [n for n in range(frames) if other[n].sum() > 4000 and (n < 9 or n > 26)]
+        for n in apart:
+            assert (kept[n] & other[n]).sum() < 0.1 * other[n].sum(), (who, n)
+        for n in (n for n in apart if mine[n].sum() > 9000):
+            assert (kept[n] & mine[n]).sum() > 0.7 * mine[n].sum(), (who, n)
