@@ -10,13 +10,14 @@ The way of a frame:
     encode, mux, <- RGB -> YUV     <- over background,   <- colour estimation <---------------+
     sound copied                      straight alpha
 
-`Matter` composes the matting stages; `process` does a whole job; `errors` holds what they raise.
+`MattingPipeline` composes the matting stages; `process` does a whole job; `errors` holds what they raise.
 
 Nothing heavy is imported before a name is used.
 """
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +34,11 @@ if TYPE_CHECKING:
     )
     from autohair_video.frames import FrameBatch, FrameFormat, Matte
     from autohair_video.jobs.runner import Progress, Report, process
-    from autohair_video.matting.pipeline import Matter
+    from autohair_video.matting.pipeline import MattingPipeline
     from autohair_video.options import (
         BlendOptions,
         EdgeOptions,
-        MatterOptions,
+        MattingOptions,
         SegmentOptions,
         SubjectOptions,
         TemporalOptions,
@@ -55,8 +56,8 @@ _HOMES = {
     "InputError": "errors",
     "JobError": "errors",
     "Matte": "frames",
-    "Matter": "matting.pipeline",
-    "MatterOptions": "options",
+    "MattingPipeline": "matting.pipeline",
+    "MattingOptions": "options",
     "OptionError": "errors",
     "OutputError": "errors",
     "Progress": "jobs.runner",
@@ -80,8 +81,8 @@ __all__ = [
     "InputError",
     "JobError",
     "Matte",
-    "Matter",
-    "MatterOptions",
+    "MattingOptions",
+    "MattingPipeline",
     "OptionError",
     "OutputError",
     "Progress",
@@ -97,7 +98,14 @@ __all__ = [
 ]
 
 
+# names of version 0.1, kept for one release
+_RENAMED = {"Matter": "MattingPipeline", "MatterOptions": "MattingOptions"}
+
+
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        warnings.warn(f"{name} is now {_RENAMED[name]}", DeprecationWarning, stacklevel=2)
+        name = _RENAMED[name]
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -216,7 +216,7 @@ class SubjectOptions:
 
 
 @dataclass(frozen=True)
-class MatterOptions:
+class MattingOptions:
     """Everything that decides how a matte is made, stage by stage."""
 
     segment: SegmentOptions = field(default_factory=SegmentOptions)
@@ -237,7 +237,7 @@ class MatterOptions:
         return replace(self.tiles, both_below_px=px, reuse=False)
 
     @classmethod
-    def for_tier(cls, tier: Tier) -> MatterOptions:
+    def for_tier(cls, tier: Tier) -> MattingOptions:
         """The defaults of a tier.
 
         ``best`` looks at a larger picture of each frame, lets the band grow, and solves all but large frames

@@ -393,12 +393,12 @@ def test_many_inputs_are_done_with_networks_loaded_once(
 
     loaded = []
 
-    class Counted(pipeline.Matter):
+    class Counted(pipeline.MattingPipeline):
         def __init__(self, **options: Any) -> None:
             loaded.append(options)
             super().__init__(**options)
 
-    monkeypatch.setattr(pipeline, "Matter", Counted)
+    monkeypatch.setattr(pipeline, "MattingPipeline", Counted)
     shots = folder / "shots"
     shots.mkdir()
     make_clip(shots / "b.mov", pts=range(2))

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import autohair_video
-from autohair_video import Matter, process
+from autohair_video import MattingPipeline, process
 
 NAMES = [
     "AutohairError",
@@ -19,8 +19,8 @@ NAMES = [
     "InputError",
     "JobError",
     "Matte",
-    "Matter",
-    "MatterOptions",
+    "MattingOptions",
+    "MattingPipeline",
     "OptionError",
     "OutputError",
     "Progress",
@@ -68,8 +68,14 @@ def test_the_arguments_of_the_two_entrances_are_these() -> None:
         "on_progress",
         "stop",
     ]
-    assert list(inspect.signature(Matter).parameters) == ["tier", "device", "options", "segmenter", "matter"]
-    assert {"image", "frames", "still"} <= set(dir(Matter))
+    assert list(inspect.signature(MattingPipeline).parameters) == [
+        "tier",
+        "device",
+        "options",
+        "segmenter",
+        "matter",
+    ]
+    assert {"image", "frames", "still"} <= set(dir(MattingPipeline))
 
 
 def test_every_error_is_an_autohair_error_with_its_exit_code() -> None:

@@ -14,11 +14,11 @@ import cv2
 import pytest
 import torch
 
-from autohair_video import Matter, Report, TemporalOptions, process
+from autohair_video import MattingPipeline, Report, TemporalOptions, process
 from autohair_video.cli import run
 from autohair_video.errors import OutputError
 from autohair_video.frames import FrameBatch, FrameFormat
-from autohair_video.jobs.sinks import Drawn, Writers
+from autohair_video.jobs.sinks import SinkFrame, SinkGroup
 from autohair_video.media import ClipWriter, preset_for, preset_named
 from tests.helpers.clips import make_clip, timeline
 from tests.helpers.options import HARD as MATTING
@@ -76,7 +76,7 @@ def test_a_clip_on_a_disk_that_fills_up_is_finished_as_far_as_it_goes(mount: Mou
 
     def write() -> None:
         for batch in _noise(192, 128, 200):
-            Writers(writers).write([Drawn(batch, _alpha(writer, batch)) for writer in writers])
+            SinkGroup(writers).write([SinkFrame(batch, _alpha(writer, batch)) for writer in writers])
 
     def in_all(names: list[str]) -> None:
         if not names:
@@ -116,7 +116,7 @@ def test_a_full_disk_is_told_in_one_line(
 
 def test_with_room_again_a_job_in_parts_goes_on(tmp_path: Path, mount: Mount) -> None:
     stills, disk = _stills(tmp_path, 24), mount("size=1m")
-    matter = Matter(device="cpu", options=replace(MATTING, temporal=TemporalOptions(mode="off")))
+    matter = MattingPipeline(device="cpu", options=replace(MATTING, temporal=TemporalOptions(mode="off")))
 
     def go_on() -> Report:
         return process(stills, disk / "o.mov", background=stills, matter=matter, resume=True, segment_s=0.1)

@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import nn
 
-from autohair_video import Matter, process
+from autohair_video import MattingPipeline, process
 from autohair_video.bench.clip import prepare, talking_head
-from autohair_video.bench.end_to_end import time_job
+from autohair_video.bench.end_to_end import time_end_to_end
 from autohair_video.media import ClipReader, to_rgb
 from autohair_video.models.dim import DeepImageMatting, MobileDIM
 from autohair_video.training.loop import Run, TrainOptions
-from autohair_video.training.train import matter_loss
+from autohair_video.training.train import matting_loss
 from autohair_video.weights import load_network
 from tests.helpers.clips import VFR_MS, make_clip, timeline
 from tests.helpers.options import CLOSER
@@ -31,8 +31,8 @@ def person() -> torch.Tensor:
 
 
 def test_half_precision_gives_the_alpha_of_the_cpu(cuda: str, person: torch.Tensor) -> None:
-    here = Matter(device="cpu", options=CLOSER).still(person)
-    there = Matter(device=cuda, options=CLOSER).still(person, here.trimap)
+    here = MattingPipeline(device="cpu", options=CLOSER).still(person)
+    there = MattingPipeline(device=cuda, options=CLOSER).still(person, here.trimap)
     assert float((there.alpha.cpu() - here.alpha).abs().mean()) < 2e-3
 
 
@@ -41,7 +41,7 @@ def test_a_clip_keeps_its_times_and_looks_as_from_the_cpu(cuda: str, tmp_path: P
     pictures = []
     for device in ("cpu", cuda):
         out = tmp_path / f"{device}.mp4"
-        process(clip, out, background="#00ff00", matter=Matter(device=device, options=CLOSER))
+        process(clip, out, background="#00ff00", matter=MattingPipeline(device=device, options=CLOSER))
         assert timeline(out) == timeline(clip)
         with ClipReader(out) as reader:
             pictures.append(torch.cat([to_rgb(batch) for batch in reader]))
@@ -49,12 +49,12 @@ def test_a_clip_keeps_its_times_and_looks_as_from_the_cpu(cuda: str, tmp_path: P
 
 
 def test_the_device_holds_no_more_for_a_longer_clip(cuda: str, tmp_path: Path) -> None:
-    load = partial(Matter, device=cuda)
+    load = partial(MattingPipeline, device=cuda)
     peaks = []
     for frames in (48, 240):
         (tmp_path / str(frames)).mkdir()
         clip = prepare(tmp_path / str(frames), None, "360p", frames, copied=False)
-        peaks.append(time_job(clip, tmp_path / "out.mp4", "#00ff00", load).peak_device)
+        peaks.append(time_end_to_end(clip, tmp_path / "out.mp4", "#00ff00", load).peak_device)
     assert peaks[0] is not None
     assert peaks[1] is not None
     assert peaks[1] <= 1.05 * peaks[0]
@@ -82,7 +82,7 @@ def test_a_network_is_trained_there_and_its_weights_load_here(
         "background": picture.flip(3),
     }
     run = Run(network(), TrainOptions(steps=3, report_every=3, device=cuda), tmp_path, "matter")
-    run.go(repeat(batch), matter_loss)
+    run.go(repeat(batch), matting_loss)
     with torch.inference_mode():
         alpha = load_network(run.weights, role="matter")(batch["image"], batch["trimap"])
     assert torch.isfinite(alpha).all()

@@ -14,7 +14,7 @@ from autohair_video.errors import JobError, OptionError
 
 
 @dataclass(frozen=True)
-class Against:
+class CompetitorTime:
     """Two whole commands, from start to end, the loading of networks included: seconds on the clock."""
 
     command: str
@@ -44,7 +44,7 @@ def parse_command(command: str) -> list[str]:
     return parts
 
 
-def time_against(command: str, clip: Path, out: Path, ours: Callable[[], None]) -> Against:
+def time_competitor(command: str, clip: Path, out: Path, ours: Callable[[], None]) -> CompetitorTime:
     """Times ``ours`` and then ``command``.
 
     Args:
@@ -66,4 +66,4 @@ def time_against(command: str, clip: Path, out: Path, ours: Callable[[], None]) 
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
         raise JobError(f"{call[0]} failed with exit code {done.returncode}: {last[0]}")
-    return Against(command, turned_s - began_s, ended_s - turned_s)
+    return CompetitorTime(command, turned_s - began_s, ended_s - turned_s)

@@ -11,16 +11,16 @@ from pathlib import Path
 from autohair_video.bench.clip import Clip
 from autohair_video.frames import FrameBatch
 from autohair_video.jobs.runner import BATCH_FRAMES, process
-from autohair_video.matting.pipeline import Matter
+from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.media.presets import preset_named
 from autohair_video.media.reader import ClipReader
 from autohair_video.media.writer import ClipWriter
 from autohair_video.runtime.profiling import peak_device, peak_rss
-from autohair_video.runtime.queues import Behind, ahead
+from autohair_video.runtime.queues import BackgroundWorker, prefetch
 
 
 @dataclass(frozen=True)
-class JobTime:
+class EndToEndTime:
     """What a job took: seconds on the clock, processor seconds of all threads, most bytes held."""
 
     frames: int
@@ -35,9 +35,9 @@ class JobTime:
         return self.frames / self.wall_s
 
 
-def time_job(
-    clip: Clip, out: Path, background: str, load: Callable[[], Matter], *, warm: bool = True
-) -> JobTime:
+def time_end_to_end(
+    clip: Clip, out: Path, background: str, load: Callable[[], MattingPipeline], *, warm: bool = True
+) -> EndToEndTime:
     """Times `process`, from its call to the finished file.
 
     ``warm``: the networks are loaded and have matted one batch before; what they need for a first
@@ -50,23 +50,23 @@ def time_job(
     began_s, cpu_began_s = time.perf_counter(), time.process_time()
     report = process(clip.path, out, background=background, end_s=clip.end_s, overwrite=True, matter=matter)
     wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_began_s
-    return JobTime(report.frames, wall_s, cpu_s, peak_rss(), peak_device(matter.device))
+    return EndToEndTime(report.frames, wall_s, cpu_s, peak_rss(), peak_device(matter.device))
 
 
-def time_floor(clip: Clip, out: Path) -> JobTime:
+def time_codec_baseline(clip: Clip, out: Path) -> EndToEndTime:
     """Times decoding and encoding alone, with the queues and the encoder of the whole job."""
     frames = 0
     began_s, cpu_began_s = time.perf_counter(), time.process_time()
     with (
         ClipReader(clip.path, batch_size=BATCH_FRAMES["cpu"], end_s=clip.end_s) as reader,
         copy_writer(reader, clip.path, out) as writer,
-        closing(ahead(reader)) as batches,
-        Behind[FrameBatch](writer.write) as encoder,
+        closing(prefetch(reader)) as batches,
+        BackgroundWorker[FrameBatch](writer.write) as encoder,
     ):
         for batch in batches:
             encoder.put(batch)
             frames += len(batch)
-    return JobTime(frames, time.perf_counter() - began_s, time.process_time() - cpu_began_s)
+    return EndToEndTime(frames, time.perf_counter() - began_s, time.process_time() - cpu_began_s)
 
 
 def copy_writer(reader: ClipReader, source: Path, out: Path) -> ClipWriter:

@@ -9,10 +9,10 @@ from typing import Any
 
 from autohair_video.bench.report import describe_machine
 from autohair_video.errors import OptionError
-from autohair_video.live.run import Outlets, run_live
+from autohair_video.live.run import LiveSinks, run_live
 from autohair_video.live.settings import LiveOptions
-from autohair_video.live.stats import Measured, as_figures, as_table
-from autohair_video.matting.pipeline import Matter
+from autohair_video.live.stats import SessionStats, as_figures, as_table
+from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.media.atomic_output import check_output, write_text
 from autohair_video.options import Tier
 
@@ -21,14 +21,14 @@ __all__ = ["as_table", "time_live"]
 
 def time_live(
     clip: Path,
-    load: Callable[[], Matter],
+    load: Callable[[], MattingPipeline],
     background: str,
     *,
     seconds: float,
     tier: Tier = "fast",
     json_path: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
-) -> Measured:
+) -> SessionStats:
     """Runs a session of 640x360 for a while; pictures count as displayed when they are drawn.
 
     Args:
@@ -51,12 +51,12 @@ def time_live(
         check_output(json_path, overwrite=True)
     options, machine = LiveOptions(backgrounds=(background,), tier=tier), {}
 
-    def loaded(_: Tier) -> Matter:
+    def loaded(_: Tier) -> MattingPipeline:
         matter = load()
         machine.update(describe_machine(matter.device))
         return matter
 
-    nobody = Outlets(window=False)
+    nobody = LiveSinks(window=False)
     measured = run_live(str(clip), load=loaded, options=options, outlets=nobody, say=say, seconds=seconds)
     if json_path is not None:
         content: dict[str, Any] = {

@@ -14,8 +14,8 @@ from rich.console import Group
 from rich.table import Table
 
 from autohair_video.bench.clip import Clip
-from autohair_video.bench.competitor import Against
-from autohair_video.bench.end_to_end import JobTime
+from autohair_video.bench.competitor import CompetitorTime
+from autohair_video.bench.end_to_end import EndToEndTime
 from autohair_video.bench.stages import StageTime
 from autohair_video.runtime.devices import working_dtype
 
@@ -26,10 +26,10 @@ class Bench:
 
     clip: Clip
     machine: Mapping[str, str | int]
-    job: JobTime
-    floor: JobTime
+    job: EndToEndTime
+    floor: EndToEndTime
     stages: tuple[StageTime, ...]
-    against: Against | None = None
+    against: CompetitorTime | None = None
 
 
 def describe_machine(device: torch.device) -> dict[str, str | int]:
@@ -78,7 +78,7 @@ def as_json(bench: Bench) -> str:
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
-def _job(job: JobTime) -> dict[str, Any]:
+def _job(job: EndToEndTime) -> dict[str, Any]:
     return {
         "frames": job.frames,
         "fps": job.fps,

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 from autohair_video.bench.clip import SIZES, Clip, check_source, prepare
-from autohair_video.bench.competitor import Against, parse_command, time_against
-from autohair_video.bench.end_to_end import time_floor, time_job
+from autohair_video.bench.competitor import CompetitorTime, parse_command, time_competitor
+from autohair_video.bench.end_to_end import time_codec_baseline, time_end_to_end
 from autohair_video.bench.report import Bench, as_json, describe_machine
 from autohair_video.bench.stages import time_encoder, time_matting
 from autohair_video.errors import OptionError
-from autohair_video.matting.pipeline import Matter
+from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.media.atomic_output import check_output, write_text
 from autohair_video.runtime.devices import choose_device
 
@@ -51,7 +51,7 @@ class BenchOptions:
 
 def run_bench(
     options: BenchOptions,
-    load: Callable[[], Matter],
+    load: Callable[[], MattingPipeline],
     *,
     device: str = "auto",
     json_path: Path | None = None,
@@ -83,9 +83,9 @@ def run_bench(
         out = work / "out.mp4"
         with _fresh_process() as process:
             progress("the whole job")
-            job = process.submit(time_job, clip, out, options.background, load).result()
+            job = process.submit(time_end_to_end, clip, out, options.background, load).result()
             progress("the floor")
-            floor = process.submit(time_floor, clip, work / "floor.mp4").result()
+            floor = process.submit(time_codec_baseline, clip, work / "floor.mp4").result()
             progress("stage by stage")
             stages = process.submit(time_matting, clip, options.background, load).result()
             stages += process.submit(time_encoder, out, work / "again.mp4").result()
@@ -102,18 +102,18 @@ def _side_by_side(
     clip: Clip,
     work: Path,
     background: str,
-    load: Callable[[], Matter],
+    load: Callable[[], MattingPipeline],
     command: str,
     progress: Callable[[str], None],
-) -> Against:
+) -> CompetitorTime:
     """Both programs as commands, from their start to their end."""
 
     def ours() -> None:
         with _fresh_process() as process:
-            process.submit(time_job, clip, work / "ours.mp4", background, load, warm=False).result()
+            process.submit(time_end_to_end, clip, work / "ours.mp4", background, load, warm=False).result()
 
     progress("the other program")
-    return time_against(command, clip.path, work / "theirs.mp4", ours)
+    return time_competitor(command, clip.path, work / "theirs.mp4", ours)
 
 
 def _fresh_process() -> ProcessPoolExecutor:

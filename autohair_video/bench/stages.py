@@ -17,13 +17,13 @@ import torch
 
 from autohair_video.bench.clip import Clip
 from autohair_video.bench.end_to_end import copy_writer
-from autohair_video.compositing.render import composite, open_scene
+from autohair_video.compositing.render import composite, open_background_planes
 from autohair_video.frames import FrameBatch, Matte
 from autohair_video.jobs.runner import BATCH_FRAMES
-from autohair_video.matting.pipeline import Matter
+from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.media.presets import codec_format, preset_named
 from autohair_video.media.reader import ClipReader
-from autohair_video.runtime.profiling import Stopwatch, Watch
+from autohair_video.runtime.profiling import StageClock, StageTimer
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ class _Laps:
         )
 
 
-def time_matting(clip: Clip, background: str, load: Callable[[], Matter]) -> tuple[StageTime, ...]:
+def time_matting(clip: Clip, background: str, load: Callable[[], MattingPipeline]) -> tuple[StageTime, ...]:
     """Times all stages from decoding to the finished frames; nothing is written.
 
     A batch is matted beforehand that does not count. On an accelerator every stage waits for the work
@@ -84,12 +84,12 @@ def time_matting(clip: Clip, background: str, load: Callable[[], Matter]) -> tup
     size = BATCH_FRAMES[matter.device.type]
     with ClipReader(clip.path, batch_size=size) as reader:
         next(matter.frames(reader))
-    matter.watch = watch = Stopwatch(matter.device)
+    matter.watch = watch = StageTimer(matter.device)
     laps = _Laps()
     with ClipReader(clip.path, batch_size=size, end_s=clip.end_s) as reader:
         target = codec_format(preset_named("h264"), reader.format)
-        with closing(open_scene(background, target)) as scene:
-            for batch, matte in in_turn(matter, watched(reader, watch, "decode")):
+        with closing(open_background_planes(background, target)) as scene:
+            for batch, matte in in_turn(matter, timed_stages(reader, watch, "decode")):
                 result = composite(batch, matte, scene, target, watch=watch)
                 with watch("download"):
                     result.to("cpu")
@@ -97,8 +97,8 @@ def time_matting(clip: Clip, background: str, load: Callable[[], Matter]) -> tup
     return laps.stages()
 
 
-def in_turn(matter: Matter, batches: Iterable[FrameBatch]) -> Iterator[tuple[FrameBatch, Matte]]:
-    """What `Matter.frames` gives, all on one thread, so that each stage's time is its own."""
+def in_turn(matter: MattingPipeline, batches: Iterable[FrameBatch]) -> Iterator[tuple[FrameBatch, Matte]]:
+    """What `MattingPipeline.frames` gives, all on one thread, so that each stage's time is its own."""
     state = None
     for batch in batches:
         done, state = matter.step(batch, state)
@@ -109,7 +109,7 @@ def in_turn(matter: Matter, batches: Iterable[FrameBatch]) -> Iterator[tuple[Fra
 
 def time_encoder(clip: Path, out: Path) -> tuple[StageTime, ...]:
     """Times encoding alone; the mean has the frames that the encoder holds back until the end."""
-    laps, watch = _Laps(), Stopwatch(torch.device("cpu"))
+    laps, watch = _Laps(), StageTimer(torch.device("cpu"))
     with ClipReader(clip, batch_size=BATCH_FRAMES["cpu"]) as reader, ExitStack() as stack:
         writer = stack.enter_context(copy_writer(reader, clip, out))
         for batch in reader:
@@ -122,7 +122,7 @@ def time_encoder(clip: Path, out: Path) -> tuple[StageTime, ...]:
     return laps.stages()
 
 
-def watched(items: Iterable[T], watch: Watch, stage: str) -> Iterator[T]:
+def timed_stages(items: Iterable[T], watch: StageClock, stage: str) -> Iterator[T]:
     """The items; what it takes to draw each counts to ``stage``."""
     waiting = iter(items)
     while True:

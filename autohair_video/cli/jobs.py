@@ -14,13 +14,13 @@ from autohair_video.errors import AutohairError
 if TYPE_CHECKING:
     from autohair_video.jobs.batch import Outcome
     from autohair_video.jobs.dry_run import Plan
-    from autohair_video.jobs.spec import Request
-    from autohair_video.matting.pipeline import Matter
+    from autohair_video.jobs.spec import JobSpec
+    from autohair_video.matting.pipeline import MattingPipeline
 
 
 def run_jobs(
-    requests: Sequence[Request],
-    load: Callable[[], Matter],
+    requests: Sequence[JobSpec],
+    load: Callable[[], MattingPipeline],
     *,
     skip_existing: bool,
     check: bool,
@@ -60,11 +60,11 @@ def run_jobs(
         raise typer.Exit(1)
 
 
-def _verified(request: Request, *, quiet: bool) -> bool:
+def _verified(request: JobSpec, *, quiet: bool) -> bool:
     """Whether all outputs of a job are as promised; says so, and what is wrong with those that are not."""
-    from autohair_video.verify.runner import verify_request
+    from autohair_video.verify.runner import verify_job
 
-    results = verify_request(request)
+    results = verify_job(request)
     for result in results:
         for check in result.failures:
             say(f"failed: {result.output}: {check.name}: expected {check.expected}, found {check.found}")
@@ -73,7 +73,7 @@ def _verified(request: Request, *, quiet: bool) -> bool:
     return all(result.passed for result in results)
 
 
-def plan_jobs(requests: Sequence[Request], load: Callable[[], Matter]) -> None:
+def plan_jobs(requests: Sequence[JobSpec], load: Callable[[], MattingPipeline]) -> None:
     """Print what each job would do and about what it would take; exit code 1 if one could not be done."""
     from autohair_video.jobs.batch import check_together
     from autohair_video.jobs.dry_run import plan_job

@@ -15,14 +15,14 @@ from autohair_video.cli.options import (
     QuietOption,
     SegmenterOption,
     TierOption,
-    matter_loader,
     parse_trimap,
+    pipeline_loader,
 )
 from autohair_video.errors import OptionError
 from autohair_video.options import Tier
 
 if TYPE_CHECKING:
-    from autohair_video.matting.pipeline import Matter
+    from autohair_video.matting.pipeline import MattingPipeline
 
 _SIZE = re.compile(r"(\d+)x(\d+)")
 
@@ -68,12 +68,12 @@ def live_command(
 ) -> None:
     """Matte a camera as it runs; h in the window lists its keys."""
     width, height = _parse_size(size)
-    from autohair_video.live.run import Outlets, run_live
+    from autohair_video.live.run import LiveSinks, run_live
     from autohair_video.live.settings import LiveOptions
     from autohair_video.live.stats import as_table
 
-    def load(tier: Tier) -> Matter:
-        return matter_loader(tier=tier, device=device, segmenter=segmenter, matter=matter)()
+    def load(tier: Tier) -> MattingPipeline:
+        return pipeline_loader(tier=tier, device=device, segmenter=segmenter, matter=matter)()
 
     measured = run_live(
         camera,
@@ -89,7 +89,7 @@ def live_command(
             tier=cast(Tier, tier),
             trimap=parse_trimap(trimap),
         ),
-        outlets=Outlets(
+        outlets=LiveSinks(
             window=serve is None if window is None else window,
             virtual_camera=virtual_camera,
             serve=serve,

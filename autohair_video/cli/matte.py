@@ -24,9 +24,9 @@ from autohair_video.cli.options import (
     TierOption,
     chosen_subject,
     given_trimap,
-    matter_loader,
     parse_input_alpha,
     parse_trimap,
+    pipeline_loader,
 )
 from autohair_video.options import BlendOptions, EdgeOptions, Screen, TemporalOptions, Tier
 
@@ -188,7 +188,7 @@ def matte_command(
     given = given_trimap(trimap)
     blend = BlendOptions(cast(Screen, despill), linear, light_wrap)
     who = chosen_subject(subject, mask, keep, drop)
-    load = matter_loader(
+    load = pipeline_loader(
         tier=tier,
         device=device,
         trimap=None if given else parse_trimap(trimap, or_file=True),
@@ -201,10 +201,10 @@ def matte_command(
         matter=matter,
     )
     from autohair_video.jobs.batch import expand_inputs
-    from autohair_video.jobs.spec import make_request
+    from autohair_video.jobs.spec import make_job_spec
 
     requests = [
-        make_request(
+        make_job_spec(
             source,
             output,
             background=background,

@@ -24,8 +24,8 @@ from autohair_video.cli.options import (
     SegmenterOption,
     TemporalOption,
     TierOption,
-    matter_loader,
     parse_trimap,
+    pipeline_loader,
 )
 from autohair_video.errors import OptionError
 from autohair_video.options import TemporalOptions, Tier
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from autohair_video.bench.runner import Size
     from autohair_video.evaluate.datasets import RegionName
     from autohair_video.evaluate.grid import Segment
-    from autohair_video.matting.pipeline import Matter
+    from autohair_video.matting.pipeline import MattingPipeline
 
 
 def evaluate_command(
@@ -63,7 +63,7 @@ def evaluate_command(
     quiet: QuietOption = False,
 ) -> None:
     """Matte every item of a folder whose alpha is known, and print how far off the mattes are."""
-    load = matter_loader(
+    load = pipeline_loader(
         tier=tier,
         device=device,
         trimap=parse_trimap(trimap),
@@ -120,7 +120,7 @@ def compare_command(
 ) -> None:
     """Put every combination of segmenter, trimap and matting engine on one sheet: which serves a shot?"""
     chosen: list[str | None] = [*(segmenter or ())] or [None]
-    loads = {s: cache(matter_loader(tier=tier, device=device, segmenter=s, matter=matter)) for s in chosen}
+    loads = {s: cache(pipeline_loader(tier=tier, device=device, segmenter=s, matter=matter)) for s in chosen}
     from autohair_video.evaluate.grid import CompareOptions, run_compare
 
     options = CompareOptions(frames=frames, long_side_px=size)
@@ -145,7 +145,7 @@ def compare_command(
         print(target)
 
 
-def _segmenter(load: Callable[[], Matter]) -> Segment:
+def _segmenter(load: Callable[[], MattingPipeline]) -> Segment:
     return load().segment
 
 
@@ -181,7 +181,7 @@ def bench_command(
     quiet: QuietOption = False,
 ) -> None:
     """Time a whole job, its stages and its floor: how fast is it, and where does the time go?"""
-    load = matter_loader(
+    load = pipeline_loader(
         tier=tier,
         device=device,
         trimap=parse_trimap(trimap),

@@ -13,7 +13,7 @@ import typer
 from autohair_video.errors import OptionError
 from autohair_video.options import (
     EdgeOptions,
-    MatterOptions,
+    MattingOptions,
     SubjectChoice,
     SubjectOptions,
     TemporalMode,
@@ -23,7 +23,7 @@ from autohair_video.options import (
 )
 
 if TYPE_CHECKING:
-    from autohair_video.matting.pipeline import Matter
+    from autohair_video.matting.pipeline import MattingPipeline
 
 TierOption = Annotated[str, typer.Option("--tier", help="fast or best.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
@@ -157,7 +157,7 @@ def chosen_subject(subject: str, mask: str | None, keep: Path | None, drop: Path
     return replace(options, keep=keep, drop=drop)
 
 
-def matter_loader(
+def pipeline_loader(
     *,
     tier: str,
     device: str,
@@ -169,13 +169,13 @@ def matter_loader(
     edges: EdgeOptions | None = None,
     segmenter: str | None,
     matter: str | None,
-) -> Callable[[], Matter]:
+) -> Callable[[], MattingPipeline]:
     """What loads the networks when all else has proved good.
 
     Raises:
         OptionError: there is no such tier or temporal mode.
     """
-    options = MatterOptions.for_tier(cast(Tier, tier))
+    options = MattingOptions.for_tier(cast(Tier, tier))
     rounds = options.trimap.rounds if rounds is None else rounds
     options = replace(
         options,
@@ -185,10 +185,10 @@ def matter_loader(
         edges=edges or EdgeOptions(),
     )
     # torch takes seconds to import: only a call that is going to work pays for it
-    from autohair_video.matting.pipeline import Matter
+    from autohair_video.matting.pipeline import MattingPipeline
 
     return partial(
-        Matter,
+        MattingPipeline,
         tier=cast(Tier, tier),
         device=device,
         options=options,

@@ -73,10 +73,10 @@ def train_matter_command(
     from autohair_video.errors import OptionError
     from autohair_video.training.loop import TrainOptions
     from autohair_video.training.matting_dataset import MatteSource
-    from autohair_video.training.train import Materials, MatterName, matte_source, train_matter
+    from autohair_video.training.train import Materials, MattingNetName, matte_source, train_matting_net
 
-    if network not in get_args(MatterName):
-        raise OptionError(f"unknown network {network!r}: use {' or '.join(get_args(MatterName))}")
+    if network not in get_args(MattingNetName):
+        raise OptionError(f"unknown network {network!r}: use {' or '.join(get_args(MattingNetName))}")
     options = TrainOptions(
         steps, batch=batch, crop_px=crop, learning_rate=rate, seed=seed, device=device, workers=workers
     )
@@ -89,8 +89,8 @@ def train_matter_command(
         imagenet = materials.initial("mobilenet_v2_imagenet.safetensors")
     else:
         raise OptionError("name the training data: --shared FOLDER, or --packed FOLDER made by train pack")
-    name = cast(MatterName, network)
-    print(train_matter(out, source, options, network=name, start=start or (), imagenet=imagenet))
+    name = cast(MattingNetName, network)
+    print(train_matting_net(out, source, options, network=name, start=start or (), imagenet=imagenet))
 
 
 @train.command("mean")

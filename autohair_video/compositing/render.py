@@ -22,8 +22,8 @@ from autohair_video.frames import FrameBatch, FrameFormat, Matte
 from autohair_video.media.colour import convert_format, from_rgb, planes_to_rgb, round_planes
 from autohair_video.media.transfer import from_linear, to_linear
 from autohair_video.options import BlendOptions
-from autohair_video.runtime.devices import too_little_memory
-from autohair_video.runtime.profiling import Watch, unwatched
+from autohair_video.runtime.devices import out_of_memory_error
+from autohair_video.runtime.profiling import StageClock, untimed
 from autohair_video.runtime.thread_pools import on_each_core
 
 # Colours of an image (N, C, H, W) under its alpha.
@@ -34,7 +34,7 @@ BLUR_SHARE = 0.02
 WRAP_SHARE = 0.01
 
 
-class Scene(Protocol):
+class BackgroundPlanes(Protocol):
     """What lies behind the subject, as planes of a format in sample units."""
 
     def behind(self, source: Planes, taken: Tensor, times_s: Sequence[Fraction]) -> Planes:
@@ -49,7 +49,7 @@ class Scene(Protocol):
         ...
 
 
-class Backdrop:
+class BackgroundSource:
     """A picture, a clip or a colour, in the planes of ``fmt``; a clip begins at ``origin`` seconds."""
 
     def __init__(self, spec: str, fmt: FrameFormat, origin: Fraction) -> None:
@@ -72,7 +72,7 @@ class Backdrop:
         self._background.close()
 
 
-class Blurred:
+class BlurredBackground:
     """The frame's own surroundings, out of focus, with the subject taken out of them."""
 
     def __init__(self, fmt: FrameFormat) -> None:
@@ -86,7 +86,9 @@ class Blurred:
         """Nothing is open."""
 
 
-def open_scene(spec: str, fmt: FrameFormat, *, origin: Fraction = Fraction(0)) -> Scene:
+def open_background_planes(
+    spec: str, fmt: FrameFormat, *, origin: Fraction = Fraction(0)
+) -> BackgroundPlanes:
     """The scene that ``spec`` names: ``blur``, a colour, a picture or a clip.
 
     ``origin``: the time of the frames, in seconds, at which a clip in the background begins.
@@ -95,17 +97,17 @@ def open_scene(spec: str, fmt: FrameFormat, *, origin: Fraction = Fraction(0)) -
         OptionError: ``spec`` is neither a word, a colour nor a path.
         InputError: the file is missing or cannot be read.
     """
-    return Blurred(fmt) if spec.lower() == "blur" else Backdrop(spec, fmt, origin)
+    return BlurredBackground(fmt) if spec.lower() == "blur" else BackgroundSource(spec, fmt, origin)
 
 
 def composite(
     batch: FrameBatch,
     matte: Matte,
-    scene: Scene,
+    scene: BackgroundPlanes,
     target: FrameFormat,
     blend: BlendOptions | None = None,
     *,
-    watch: Watch = unwatched,
+    watch: StageClock = untimed,
 ) -> FrameBatch:
     """The subject of ``batch`` over ``scene``, as frames of ``target``.
 
@@ -139,14 +141,19 @@ def _in_halves(
         return work(batch, matte)
     except torch.OutOfMemoryError as exc:
         if len(batch) == 1:
-            raise too_little_memory(batch.device, batch.format.width, batch.format.height) from exc
+            raise out_of_memory_error(batch.device, batch.format.width, batch.format.height) from exc
     parts = [_in_halves(work, *part) for part in zip(batch.halves(), matte.halves(), strict=True)]
     y, u, v = (torch.cat(planes) for planes in zip(*(part.planes for part in parts), strict=True))
     return batch.with_planes((y, u, v), parts[0].format)
 
 
 def _composite(
-    batch: FrameBatch, matte: Matte, scene: Scene, target: FrameFormat, blend: BlendOptions, watch: Watch
+    batch: FrameBatch,
+    matte: Matte,
+    scene: BackgroundPlanes,
+    target: FrameFormat,
+    blend: BlendOptions,
+    watch: StageClock,
 ) -> FrameBatch:
     alpha, mixture = matte.alpha, matte.mixture
     with watch("foreground"):

@@ -145,7 +145,7 @@ def evaluate_stills_folder(
     return Evaluation(folder, "stills", "whole", tuple(items))
 
 
-def evaluate_nobody_folder(
+def evaluate_empty_folder(
     folder: Path, matte_image: MatteImage, *, progress: Progress | None = None
 ) -> Evaluation:
     """Fully automatic mattes of pictures without people: SAD, and MAD, which here is the mean alpha."""

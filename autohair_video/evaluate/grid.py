@@ -58,7 +58,7 @@ from autohair_video.media.reader import ClipReader
 from autohair_video.options import TrimapOptions
 
 if TYPE_CHECKING:
-    from autohair_video.matting.pipeline import Matter
+    from autohair_video.matting.pipeline import MattingPipeline
 
 Segment = Callable[[Tensor], Tensor]
 """(1, 3, H, W) RGB in 0..1 -> (1, 2, h, w) probabilities of person and hair, as `Segmenter`."""
@@ -103,7 +103,7 @@ def run_compare(
     source: Path,
     sheet: Path,
     *,
-    matter: Matter | Callable[[], Matter],
+    matter: MattingPipeline | Callable[[], MattingPipeline],
     segmenters: Mapping[str, Callable[[], Segment]] | None = None,
     options: CompareOptions | None = None,
     overwrite: bool = False,

@@ -18,7 +18,7 @@ from autohair_video.evaluate.datasets import (
     Progress,
     RegionName,
     Solve,
-    evaluate_nobody_folder,
+    evaluate_empty_folder,
     evaluate_stills_folder,
     evaluate_trimap_folder,
     evaluate_video_folder,
@@ -27,7 +27,7 @@ from autohair_video.evaluate.datasets import (
 from autohair_video.evaluate.metrics import Alpha
 from autohair_video.evaluate.report import write_json, write_sheet
 from autohair_video.frames import Matte
-from autohair_video.matting.pipeline import Matter
+from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.media.atomic_output import check_output
 from autohair_video.media.colour import to_rgb
 from autohair_video.media.image import read_image
@@ -80,7 +80,7 @@ def run_evaluation(
     elif layout == "video":
         evaluation = evaluate_video_folder(folder, engines.matte_clip, progress=progress)
     elif layout == "nobody":
-        evaluation = evaluate_nobody_folder(folder, engines.matte_image, progress=progress)
+        evaluation = evaluate_empty_folder(folder, engines.matte_image, progress=progress)
     else:
         evaluation = evaluate_stills_folder(folder, engines.matte_image, progress=progress)
     if json_path is not None:
@@ -90,8 +90,8 @@ def run_evaluation(
     return evaluation
 
 
-def automatic(load: Callable[[], Matter]) -> Engines:
-    """Engines of a `Matter`, which is loaded when the first item is matted."""
+def automatic(load: Callable[[], MattingPipeline]) -> Engines:
+    """Engines of a `MattingPipeline`, which is loaded when the first item is matted."""
     loaded = cache(load)
 
     def solve(picture: Picture, trimap: Picture) -> Alpha:

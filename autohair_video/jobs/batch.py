@@ -10,9 +10,9 @@ from threading import Event
 
 from autohair_video.errors import OptionError, StoppedError
 from autohair_video.jobs.checkpoint import died_at_its_end
-from autohair_video.jobs.runner import LoadMatter, OnProgress, Report, run_request
-from autohair_video.jobs.spec import Request, StrPath
-from autohair_video.matting.pipeline import Matter
+from autohair_video.jobs.runner import LoadMatter, OnProgress, Report, run_job
+from autohair_video.jobs.spec import JobSpec, StrPath
+from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.media.inputs import Source, find_sources, parse_rate
 
 
@@ -20,7 +20,7 @@ from autohair_video.media.inputs import Source, find_sources, parse_rate
 class Outcome:
     """What became of one job: its report, or its error; neither where its outputs were there already."""
 
-    request: Request
+    request: JobSpec
     report: Report | None = None
     error: Exception | None = None
 
@@ -45,11 +45,11 @@ def expand_inputs(given: Sequence[StrPath], *, rate: str | None = None) -> list[
 
 
 def run_batch(
-    requests: Sequence[Request],
+    requests: Sequence[JobSpec],
     *,
     matter: LoadMatter,
     skip_existing: bool = False,
-    on_start: Callable[[int, Request], OnProgress],
+    on_start: Callable[[int, JobSpec], OnProgress],
     stop: Event | None = None,
 ) -> Iterator[Outcome]:
     """Does one request after the other; one that fails does not stop the others.
@@ -77,7 +77,7 @@ def run_batch(
             yield Outcome(request)
             continue
         try:
-            report = run_request(request, matter=networks, on_progress=on_start(number, request), stop=stop)
+            report = run_job(request, matter=networks, on_progress=on_start(number, request), stop=stop)
         except StoppedError:
             raise
         except Exception as exc:
@@ -88,11 +88,11 @@ def run_batch(
             yield Outcome(request, report=report)
 
 
-def _is_done(request: Request) -> bool:
+def _is_done(request: JobSpec) -> bool:
     return request.is_done and not (request.resume and died_at_its_end(request.output_paths()[0]))
 
 
-def check_together(requests: Sequence[Request]) -> None:
+def check_together(requests: Sequence[JobSpec]) -> None:
     """Raises OptionError if a request is contradictory, or two write the same file."""
     writers: dict[Path, list[str]] = defaultdict(list)
     for request in requests:
@@ -115,10 +115,10 @@ class _Once:
 
     def __init__(self, load: LoadMatter) -> None:
         self._load = load
-        self._matter: Matter | None = None
+        self._matter: MattingPipeline | None = None
         self.error: Exception | None = None
 
-    def __call__(self) -> Matter:
+    def __call__(self) -> MattingPipeline:
         if self._matter is None:
             try:
                 self._matter = self._load()

@@ -28,16 +28,16 @@ from typing import Any, Final, get_args, get_type_hints
 import torch
 
 from autohair_video.errors import OutputError
-from autohair_video.matting.state import Carry
+from autohair_video.matting.state import CarriedState
 from autohair_video.media.decode import reason
-from autohair_video.media.reader import Place
+from autohair_video.media.reader import SeekPoint
 
 _JOB: Final = "job.json"
 _JOINED: Final = "joined.json"
 
 
 @dataclass(frozen=True)
-class Part:
+class Segment:
     """A span of frames that is done.
 
     ``frames``: how many. ``end``: the tick at which its last one ends. ``place``: where in the clip the
@@ -49,7 +49,7 @@ class Part:
     end: int
     files: tuple[str, ...]
     notices: tuple[str, ...] = ()
-    place: Place | None = None
+    place: SeekPoint | None = None
 
 
 def died_at_its_end(output: Path) -> bool:
@@ -62,7 +62,7 @@ def died_at_its_end(output: Path) -> bool:
     return (folder / _JOINED).exists()
 
 
-class WorkFolder:
+class JobCheckpoint:
     """The folder of a job that can be resumed, named after the job's first output.
 
     ``done``: the parts that are whole, in order; what a crash left of others is removed.
@@ -93,7 +93,7 @@ class WorkFolder:
         """The files of one output in all parts that are done, in order."""
         return [self.path / part.files[output] for part in self.done]
 
-    def commit(self, part: Part, carry: Carry) -> None:
+    def commit(self, part: Segment, carry: CarriedState) -> None:
         """Makes a part count, with the state that it leaves; it does so after a power cut, too."""
         for name in part.files:
             for file in self._of(name):
@@ -111,14 +111,14 @@ class WorkFolder:
         if part.index:
             (self.path / f"{part.index - 1:05}.state").unlink(missing_ok=True)
 
-    def carry(self) -> Carry:
+    def carry(self) -> CarriedState:
         """The state after the last part that is done."""
         if not self.done:
-            return Carry()
+            return CarriedState()
         file = self.path / f"{self.done[-1].index:05}.state"
         try:
-            with torch.serialization.safe_globals(_state_classes(Carry)):
-                return Carry(torch.load(file, weights_only=True))
+            with torch.serialization.safe_globals(_state_classes(CarriedState)):
+                return CarriedState(torch.load(file, weights_only=True))
         except (OSError, RuntimeError, pickle.UnpicklingError) as exc:
             raise OutputError(f"cannot resume from {file}: delete {self.path} to begin anew") from exc
 
@@ -148,15 +148,15 @@ class WorkFolder:
                 "or delete that folder to begin anew"
             )
 
-    def _whole_parts(self) -> list[Part]:
-        parts: list[Part] = []
+    def _whole_parts(self) -> list[Segment]:
+        parts: list[Segment] = []
         while (file := self.path / f"{len(parts):05}.json").exists():
             entry = json.loads(file.read_text())
             lists = {name: tuple(entry[name]) for name in ("files", "notices")}
             place = entry.get("place")
             if place is not None:
-                place = Place(**place | {"damage": tuple(place["damage"])})
-            parts.append(Part(**entry | lists | {"place": place}))
+                place = SeekPoint(**place | {"damage": tuple(place["damage"])})
+            parts.append(Segment(**entry | lists | {"place": place}))
         return parts
 
     def tidy(self) -> None:

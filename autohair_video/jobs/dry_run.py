@@ -13,10 +13,10 @@ from typing import Final
 import torch
 
 from autohair_video.errors import JobError, OptionError
-from autohair_video.jobs.runner import Progress, expected_frames, open_reader, run_request
-from autohair_video.jobs.spec import Product, Request, Target
+from autohair_video.jobs.runner import Progress, expected_frames, open_reader, run_job
+from autohair_video.jobs.spec import JobSpec, Product, Target
 from autohair_video.jobs.subject_inputs import check_time
-from autohair_video.matting.pipeline import Matter
+from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.media.atomic_output import is_sequence
 from autohair_video.media.image import read_image
 from autohair_video.media.probe import ClipInfo
@@ -42,7 +42,7 @@ class Plan:
     accelerator's, if there is one), ``disk_bytes`` needed and ``free_bytes`` at the first output.
     """
 
-    request: Request
+    request: JobSpec
     outputs: tuple[PlannedOutput, ...]
     device: str
     info: ClipInfo | None = None
@@ -59,7 +59,7 @@ class Plan:
         return self.disk_bytes is None or self.free_bytes is None or self.disk_bytes < self.free_bytes
 
 
-def plan_job(request: Request, matter: Matter) -> Plan:
+def plan_job(request: JobSpec, matter: MattingPipeline) -> Plan:
     """Looks at the input, checks the outputs' names and does the first frames in a temporary folder.
 
     Raises:
@@ -76,7 +76,7 @@ def plan_job(request: Request, matter: Matter) -> Plan:
     return _plan_clip(request, matter)
 
 
-def _plan_clip(request: Request, matter: Matter) -> Plan:
+def _plan_clip(request: JobSpec, matter: MattingPipeline) -> Plan:
     targets = request.clip_targets()
     with open_reader(request, batch_size=1) as reader:
         info = reader.info
@@ -107,7 +107,7 @@ def _plan_clip(request: Request, matter: Matter) -> Plan:
     )
 
 
-def _sample(request: Request, targets: tuple[Target, ...], info: ClipInfo, folder: Path) -> Request:
+def _sample(request: JobSpec, targets: tuple[Target, ...], info: ClipInfo, folder: Path) -> JobSpec:
     """The same job for the first frames, into ``folder``."""
     begin_s = request.start_s or 0
     end_s = begin_s + _SAMPLE_FRAMES / float(info.rate or _USUAL_RATE)
@@ -129,7 +129,7 @@ def _sample(request: Request, targets: tuple[Target, ...], info: ClipInfo, folde
     )
 
 
-def _timed(sample: Request, matter: Matter) -> tuple[int, float, tuple[str, ...]]:
+def _timed(sample: JobSpec, matter: MattingPipeline) -> tuple[int, float, tuple[str, ...]]:
     """Frames done, seconds for each after the first batch, which warms up, and notices."""
     marks: list[tuple[int, float]] = []
 
@@ -138,7 +138,7 @@ def _timed(sample: Request, matter: Matter) -> tuple[int, float, tuple[str, ...]
 
     begin_s = time.perf_counter()
     try:
-        report = run_request(sample, matter=matter, on_progress=mark)
+        report = run_job(sample, matter=matter, on_progress=mark)
     except JobError as exc:
         # What such an error says of files that were kept is not true here.
         raise exc.__cause__ if isinstance(exc.__cause__, JobError) else exc from None

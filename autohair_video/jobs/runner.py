@@ -1,9 +1,9 @@
 """Whole jobs: a clip or a picture in, matted files out.
 
 process
-├── a clip:    ClipReader -> Matter.frames -> outlets -> ClipWriters, each at its own pace on
+├── a clip:    ClipReader -> MattingPipeline.frames -> outlets -> ClipWriters, each at its own pace on
 │              bounded queues, whatever the clip's length
-└── a picture: read_image -> Matter.still -> outputs -> write_image
+└── a picture: read_image -> MattingPipeline.still -> outputs -> write_image
 
 What can be refused is refused first: the call, then the inputs, then the outputs' names; only then are
 the networks loaded, and the outputs opened last.
@@ -23,27 +23,27 @@ from types import TracebackType
 import torch
 from torch import Tensor
 
-from autohair_video.compositing.render import Scene, composite, cut_out, open_scene
+from autohair_video.compositing.render import BackgroundPlanes, composite, cut_out, open_background_planes
 from autohair_video.errors import InputError, JobError, StoppedError
 from autohair_video.frames import FrameBatch, FrameFormat, Matte
 from autohair_video.jobs.checkpoint import died_at_its_end
-from autohair_video.jobs.segments import PartedJob, run_in_parts
-from autohair_video.jobs.sinks import Outlet, Writers, drawing, plan_outlets, trimap_alpha
-from autohair_video.jobs.spec import Content, Request, StrPath, make_request
-from autohair_video.jobs.subject_inputs import check_time, late_choice, load_guide
-from autohair_video.matting.pipeline import Matter
+from autohair_video.jobs.segments import SegmentedJob, run_segmented
+from autohair_video.jobs.sinks import Sink, SinkGroup, plan_sinks, render_and_encode, trimap_alpha
+from autohair_video.jobs.spec import Content, JobSpec, StrPath, make_job_spec
+from autohair_video.jobs.subject_inputs import check_time, late_choice, load_subject_prompt
+from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.matting.trimap import quantise_trimap
 from autohair_video.media.colour import quantise_alpha, to_rgb
-from autohair_video.media.concat import check_joinable
+from autohair_video.media.concat import check_concatenable
 from autohair_video.media.image import image_depth, read_gray, read_image, write_image
 from autohair_video.media.inputs import Source, from_stdin
 from autohair_video.media.probe import ClipInfo
 from autohair_video.media.reader import ClipReader
 from autohair_video.media.writer import ClipWriter
 from autohair_video.options import BlendOptions, SubjectOptions
-from autohair_video.runtime.queues import Behind, ahead
+from autohair_video.runtime.queues import BackgroundWorker, prefetch
 
-LoadMatter = Callable[[], Matter]
+LoadMatter = Callable[[], MattingPipeline]
 
 # On a CPU a larger batch takes longer for each frame, as it fits no cache, and more memory.
 BATCH_FRAMES = {"cpu": 2, "mps": 8, "cuda": 16}
@@ -92,7 +92,7 @@ def process(
     resume: bool = False,
     segment_s: float = 10,
     keep_alpha: bool = True,
-    matter: Matter | LoadMatter = Matter,
+    matter: MattingPipeline | LoadMatter = MattingPipeline,
     on_progress: OnProgress | None = None,
     stop: Event | None = None,
 ) -> Report:
@@ -144,7 +144,7 @@ def process(
             the error says so. Of a clip that is damaged or breaks off, that is all that decodes.
         StoppedError: ``stop`` was set, likewise.
     """
-    request = make_request(
+    request = make_job_spec(
         input,
         output,
         background=background,
@@ -167,13 +167,13 @@ def process(
         segment_s=segment_s,
         keep_alpha=keep_alpha,
     )
-    return run_request(request, matter=matter, on_progress=on_progress, stop=stop)
+    return run_job(request, matter=matter, on_progress=on_progress, stop=stop)
 
 
-def run_request(
-    request: Request,
+def run_job(
+    request: JobSpec,
     *,
-    matter: Matter | LoadMatter = Matter,
+    matter: MattingPipeline | LoadMatter = MattingPipeline,
     on_progress: OnProgress | None = None,
     stop: Event | None = None,
 ) -> Report:
@@ -181,7 +181,7 @@ def run_request(
     if request.source.is_stdin:
         with from_stdin() as source:
             spooled = replace(request, source=source)
-            return run_request(spooled, matter=matter, on_progress=on_progress, stop=stop)
+            return run_job(spooled, matter=matter, on_progress=on_progress, stop=stop)
     if request.is_picture:
         report = _process_picture(request, matter, on_progress)
     else:
@@ -193,13 +193,15 @@ def _unseen(progress: Progress) -> None:
     """Who asks for no progress gets none."""
 
 
-def _process_picture(request: Request, matter: Matter | LoadMatter, on_progress: OnProgress | None) -> Report:
+def _process_picture(
+    request: JobSpec, matter: MattingPipeline | LoadMatter, on_progress: OnProgress | None
+) -> Report:
     products = request.picture_products()
     batch = read_image(request.source.location)
     outputs = request.check_outputs(*(product.path for product in products))
     notices: list[str] = []
     known = None if request.trimap is None else _given_trimap(request.trimap, batch.format, notices)
-    guide = load_guide(request.subject, batch.format)
+    guide = load_subject_prompt(request.subject, batch.format)
     with ExitStack() as stack:
         scene = _scene(request, batch.format, stack)
         network = _loaded(matter)
@@ -234,7 +236,7 @@ def _check_trimap_size(path: Path, width: int, height: int, fmt: FrameFormat) ->
 
 
 def _picture(
-    content: Content, batch: FrameBatch, matte: Matte, scene: Scene | None, blend: BlendOptions
+    content: Content, batch: FrameBatch, matte: Matte, scene: BackgroundPlanes | None, blend: BlendOptions
 ) -> Tensor:
     """(1, C, H, W) samples of the picture's depth: RGB, RGB and alpha, or gray."""
     fmt = batch.format
@@ -259,7 +261,7 @@ def _write_picture(path: Path, samples: Tensor, fmt: FrameFormat, *, overwrite: 
 
 
 def _process_clip(
-    request: Request, matter: Matter | LoadMatter, on_progress: OnProgress, stop: Event
+    request: JobSpec, matter: MattingPipeline | LoadMatter, on_progress: OnProgress, stop: Event
 ) -> Report:
     targets = request.clip_targets()
     if request.resume and died_at_its_end(targets[0].path):
@@ -269,19 +271,19 @@ def _process_clip(
     with ExitStack() as stack:
         with open_reader(request, batch_size=1) as peek:
             outputs = request.check_outputs(*(target.path for target in targets))
-            outlets = plan_outlets(request, targets, peek.format, peek.origin, stack)
-            guide = load_guide(request.subject, peek.format, peek.begin_s)
+            outlets = plan_sinks(request, targets, peek.format, peek.origin, stack)
+            guide = load_subject_prompt(request.subject, peek.format, peek.begin_s)
             check_time(request.subject, start_s=request.start_s, end_s=request.end_s, length_s=peek.length_s)
             if request.resume:
                 for target in targets:
-                    check_joinable(target.path, target.preset)
+                    check_concatenable(target.path, target.preset)
         network = _loaded(matter)
         size = BATCH_FRAMES[network.device.type]
         reader = stack.enter_context(open_reader(request, size))
         expected = expected_frames(reader.info, request)
         if request.resume:
-            job = PartedJob(request, outlets, reader, BATCH_FRAMES[network.device.type], network, guide)
-            frames, notices = run_in_parts(
+            job = SegmentedJob(request, outlets, reader, BATCH_FRAMES[network.device.type], network, guide)
+            frames, notices = run_segmented(
                 job, on_frames=lambda done: on_progress(Progress(done, expected)), stop=stop
             )
             notices += late_choice(request.subject, reader.last_s)
@@ -290,11 +292,11 @@ def _process_clip(
         stack.push(partial(_tell_kept, opened))
         for outlet in outlets:
             opened.append(stack.enter_context(_writer(outlet, reader, request)))
-        writers = Writers(opened)
+        writers = SinkGroup(opened)
         trimaps = _clip_trimaps(request, reader, stack)
-        batches = stack.enter_context(closing(ahead(_ready_for(network.device, reader))))
+        batches = stack.enter_context(closing(prefetch(_ready_for(network.device, reader))))
         mattes = network.frames(batches, guide=guide, trimaps=trimaps)
-        with Behind(drawing(outlets, writers)) as encoder:
+        with BackgroundWorker(render_and_encode(outlets, writers)) as encoder:
             for batch, matte in mattes:
                 encoder.put((batch, matte))
                 frames += len(batch)
@@ -332,18 +334,18 @@ def _ready_for(device: torch.device, batches: Iterable[FrameBatch]) -> Iterable[
     return (batch.pinned() for batch in batches) if device.type == "cuda" else batches
 
 
-def _loaded(matter: Matter | LoadMatter) -> Matter:
-    return matter if isinstance(matter, Matter) else matter()
+def _loaded(matter: MattingPipeline | LoadMatter) -> MattingPipeline:
+    return matter if isinstance(matter, MattingPipeline) else matter()
 
 
-def _scene(request: Request, fmt: FrameFormat, stack: ExitStack) -> Scene | None:
+def _scene(request: JobSpec, fmt: FrameFormat, stack: ExitStack) -> BackgroundPlanes | None:
     """What lies behind a picture's subject, until ``stack`` closes; None for a cut-out."""
     if request.background is None or request.is_cutout:
         return None
-    return stack.enter_context(closing(open_scene(request.background, fmt, origin=Fraction(0))))
+    return stack.enter_context(closing(open_background_planes(request.background, fmt, origin=Fraction(0))))
 
 
-def open_reader(request: Request, batch_size: int) -> ClipReader:
+def open_reader(request: JobSpec, batch_size: int) -> ClipReader:
     """The frames of a clip's job. See `ClipReader` for errors."""
     return ClipReader(
         request.source,
@@ -355,7 +357,7 @@ def open_reader(request: Request, batch_size: int) -> ClipReader:
     )
 
 
-def _clip_trimaps(request: Request, reader: ClipReader, stack: ExitStack) -> Iterator[Tensor] | None:
+def _clip_trimaps(request: JobSpec, reader: ClipReader, stack: ExitStack) -> Iterator[Tensor] | None:
     """The clip's own trimaps, one by one; None if it has none."""
     if request.trimap is None:
         return None
@@ -375,7 +377,7 @@ def _as_trimaps(batch: FrameBatch) -> Tensor:
     return quantise_trimap(gray.round().to(torch.uint8))
 
 
-def _writer(outlet: Outlet, reader: ClipReader, request: Request) -> ClipWriter:
+def _writer(outlet: Sink, reader: ClipReader, request: JobSpec) -> ClipWriter:
     silent = outlet.target.preset.role == "matte" or request.source.is_sequence
     return ClipWriter(
         outlet.target.path,
@@ -391,7 +393,7 @@ def _writer(outlet: Outlet, reader: ClipReader, request: Request) -> ClipWriter:
     )
 
 
-def expected_frames(info: ClipInfo, request: Request) -> int | None:
+def expected_frames(info: ClipInfo, request: JobSpec) -> int | None:
     """How many frames a job will have, for a progress line; None where nothing is known."""
     expected, length_s = info.expected_frames, info.duration_s
     if expected is None or not length_s:

@@ -13,17 +13,17 @@ from typing import Any, Final
 
 from autohair_video.errors import InputError, JobError, OutputError, StoppedError
 from autohair_video.frames import FrameBatch
-from autohair_video.jobs.checkpoint import Part, WorkFolder
-from autohair_video.jobs.sinks import Outlet, Writers, drawing
-from autohair_video.jobs.spec import Request
-from autohair_video.matting.pipeline import Matter
-from autohair_video.matting.state import Carry
+from autohair_video.jobs.checkpoint import JobCheckpoint, Segment
+from autohair_video.jobs.sinks import Sink, SinkGroup, render_and_encode
+from autohair_video.jobs.spec import JobSpec
+from autohair_video.matting.pipeline import MattingPipeline
+from autohair_video.matting.state import CarriedState
 from autohair_video.media.atomic_output import partial_path, present_files
-from autohair_video.media.concat import Rest, join_parts
+from autohair_video.media.concat import TailSpec, concat_segments
 from autohair_video.media.reader import ClipReader
 from autohair_video.media.writer import ClipWriter
-from autohair_video.runtime.queues import Behind, ahead
-from autohair_video.tracking.selection import Guide
+from autohair_video.runtime.queues import BackgroundWorker, prefetch
+from autohair_video.tracking.selection import SubjectPrompt
 
 OnFrames = Callable[[int], None]
 
@@ -33,15 +33,15 @@ _PASSED_OVER: Final = ("source", "overwrite", "resume", "output_dir")
 
 
 @dataclass(frozen=True)
-class PartedJob:
+class SegmentedJob:
     """A clip, its outputs, and the networks; ``reader`` is at the clip's beginning."""
 
-    request: Request
-    outlets: Sequence[Outlet]
+    request: JobSpec
+    outlets: Sequence[Sink]
     reader: ClipReader
     batch_frames: int
-    matter: Matter
-    guide: Guide
+    matter: MattingPipeline
+    guide: SubjectPrompt
 
     @property
     def part_frames(self) -> int:
@@ -58,7 +58,7 @@ class PartedJob:
         """What must be the same for the job to go on."""
         source = self.request.source
         stats = [file.stat() for file in source.files]
-        asked = {f.name: str(getattr(self.request, f.name)) for f in fields(Request)}
+        asked = {f.name: str(getattr(self.request, f.name)) for f in fields(JobSpec)}
         return {
             "input": str(source),
             "content of the input": [[s.st_size, 0 if source.label else s.st_mtime_ns] for s in stats],
@@ -77,7 +77,7 @@ class _Progress:
     end: int = 0
 
 
-def run_in_parts(job: PartedJob, *, on_frames: OnFrames, stop: Event) -> tuple[int, list[str]]:
+def run_segmented(job: SegmentedJob, *, on_frames: OnFrames, stop: Event) -> tuple[int, list[str]]:
     """Does the parts that are missing, and joins them all to the outputs.
 
     Args:
@@ -92,11 +92,11 @@ def run_in_parts(job: PartedJob, *, on_frames: OnFrames, stop: Event) -> tuple[i
         JobError: as `stream.process`. The parts remain, and the same call goes on from them; what plays
             is kept as ``name.partial.ext``.
     """
-    folder = WorkFolder(job.outlets[0].target.path, job.description())
+    folder = JobCheckpoint(job.outlets[0].target.path, job.description())
     done = _Progress(sum(part.frames for part in folder.done), folder.done[-1].end if folder.done else 0)
     place = folder.done[-1].place if folder.done else None
     skipped = 0 if place is not None and job.reader.go_on(place) else -(-done.frames // job.batch_frames)
-    with closing(ahead(job.reader)) as batches:
+    with closing(prefetch(job.reader)) as batches:
         for _ in islice(batches, skipped):
             pass
         try:
@@ -117,19 +117,19 @@ def run_in_parts(job: PartedJob, *, on_frames: OnFrames, stop: Event) -> tuple[i
 
 
 def _do_part(
-    job: PartedJob,
-    folder: WorkFolder,
+    job: SegmentedJob,
+    folder: JobCheckpoint,
     span: Iterable[FrameBatch],
-    carry: Carry,
+    carry: CarriedState,
     done: _Progress,
     on_frames: OnFrames,
     stop: Event,
-) -> Part:
+) -> Segment:
     files, before = _next_files(job, folder), done.frames
     notices: list[str] = []
     with ExitStack() as stack:
         opened = [stack.enter_context(_writer(job, *pair)) for pair in zip(job.outlets, files, strict=True)]
-        with Behind(drawing(job.outlets, Writers(opened))) as encoder:
+        with BackgroundWorker(render_and_encode(job.outlets, SinkGroup(opened))) as encoder:
             for batch, matte in job.matter.frames(span, guide=job.guide, carry=carry):
                 encoder.put((batch, matte))
                 done.frames, done.end = done.frames + len(batch), batch.pts[-1] + batch.durations[-1]
@@ -139,18 +139,18 @@ def _do_part(
                     break
         if stop.is_set():
             raise StoppedError(f"stopped after {done.frames} frames")
-    notices += Writers(opened).notices
+    notices += SinkGroup(opened).notices
     names = tuple(file.name for file in files)
     place = job.reader.place(batch)
-    return Part(len(folder.done), done.frames - before, done.end, names, tuple(notices), place)
+    return Segment(len(folder.done), done.frames - before, done.end, names, tuple(notices), place)
 
 
-def _next_files(job: PartedJob, folder: WorkFolder) -> list[Path]:
+def _next_files(job: SegmentedJob, folder: JobCheckpoint) -> list[Path]:
     index = len(folder.done)
     return [folder.file(index, n, outlet.target.path) for n, outlet in enumerate(job.outlets)]
 
 
-def _writer(job: PartedJob, outlet: Outlet, file: Path) -> ClipWriter:
+def _writer(job: SegmentedJob, outlet: Sink, file: Path) -> ClipWriter:
     return ClipWriter(
         file,
         outlet.target.preset,
@@ -163,13 +163,15 @@ def _writer(job: PartedJob, outlet: Outlet, file: Path) -> ClipWriter:
     )
 
 
-def _finish(job: PartedJob, folder: WorkFolder, end: int) -> tuple[list[Path], list[str]]:
+def _finish(job: SegmentedJob, folder: JobCheckpoint, end: int) -> tuple[list[Path], list[str]]:
     """Joins all parts; the outputs of a clip that is not whole are partial. Returns them, and notices."""
     joined, whole = [], job.reader.truncated is None
     try:
         for number, outlet in enumerate(job.outlets):
             rest = _rest(job, outlet, end, whole=whole)
-            joined.append(join_parts(folder.files(number), outlet.target.path, outlet.target.preset, rest))
+            joined.append(
+                concat_segments(folder.files(number), outlet.target.path, outlet.target.preset, rest)
+            )
     except BaseException:
         for staged, _ in joined:
             staged.discard()
@@ -186,7 +188,7 @@ def _finish(job: PartedJob, folder: WorkFolder, end: int) -> tuple[list[Path], l
     return [staged.path for staged, _ in joined], [line for _, notices in joined for line in notices]
 
 
-def _kept(job: PartedJob, folder: WorkFolder, end: int, error: JobError) -> JobError:
+def _kept(job: SegmentedJob, folder: JobCheckpoint, end: int, error: JobError) -> JobError:
     """``error`` with what it leaves: the parts, and joined to playable files what can be."""
     kept = []
     for number, (outlet, file) in enumerate(zip(job.outlets, _next_files(job, folder), strict=True)):
@@ -196,18 +198,18 @@ def _kept(job: PartedJob, folder: WorkFolder, end: int, error: JobError) -> JobE
         with suppress(OutputError):
             if parts:
                 rest = _rest(job, outlet, end, whole=False)
-                staged, _ = join_parts(parts, outlet.target.path, outlet.target.preset, rest)
+                staged, _ = concat_segments(parts, outlet.target.path, outlet.target.preset, rest)
                 kept.append(str(staged.commit_partial()))
     folder.tidy()
     so_far = f"; kept so far: {', '.join(kept)}" if kept else ""
     return type(error)(f"{error}{so_far}; the same call goes on from {folder.path}")
 
 
-def _rest(job: PartedJob, outlet: Outlet, end: int, *, whole: bool = True) -> Rest:
+def _rest(job: SegmentedJob, outlet: Sink, end: int, *, whole: bool = True) -> TailSpec:
     reader, source = job.reader, job.request.source
     silent = outlet.target.preset.role == "matte" or source.is_sequence
     shift = round(reader.origin / reader.time_base)
-    return Rest(
+    return TailSpec(
         end_s=(end - shift) * reader.time_base,
         copy_from=None if silent else source.location,
         origin=reader.origin,

@@ -10,58 +10,60 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from autohair_video.compositing.render import Scene, composite, cut_out, open_scene
+from autohair_video.compositing.render import BackgroundPlanes, composite, cut_out, open_background_planes
 from autohair_video.frames import FrameBatch, FrameFormat, Matte
-from autohair_video.jobs.spec import Request, Target
-from autohair_video.media.disk_space import check_room
+from autohair_video.jobs.spec import JobSpec, Target
+from autohair_video.media.disk_space import check_disk_space
 from autohair_video.media.presets import codec_format
 from autohair_video.media.writer import ClipWriter
 from autohair_video.options import BlendOptions
 
 
 @dataclass(frozen=True)
-class Outlet:
+class Sink:
     """One output: its format, and what lies behind the subject; None for a cut-out or alpha itself."""
 
     target: Target
     format: FrameFormat
-    scene: Scene | None
+    scene: BackgroundPlanes | None
     blend: BlendOptions = field(default_factory=BlendOptions)
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SinkFrame:
     """One batch as one output shows it; ``alpha`` where that is written too, or instead."""
 
     frames: FrameBatch
     alpha: Tensor | None
 
 
-def plan_outlets(
-    request: Request, targets: Sequence[Target], source: FrameFormat, origin: Fraction, stack: ExitStack
-) -> list[Outlet]:
+def plan_sinks(
+    request: JobSpec, targets: Sequence[Target], source: FrameFormat, origin: Fraction, stack: ExitStack
+) -> list[Sink]:
     """What each output will be given, for frames of ``source``; scenes are open until ``stack`` closes.
 
     Raises:
         OptionError: an encoder does not take this size, or the background is none.
         InputError: the background cannot be read.
     """
-    scenes: dict[FrameFormat, Scene] = {}
+    scenes: dict[FrameFormat, BackgroundPlanes] = {}
     outlets = []
     for target in targets:
         fmt = codec_format(target.preset, source)
         if target.preset.role == "matte":
-            outlets.append(Outlet(target, source, None))
+            outlets.append(Sink(target, source, None))
         elif target.content == "result" and request.background is not None and not request.is_cutout:
             if fmt not in scenes:
-                scenes[fmt] = stack.enter_context(closing(open_scene(request.background, fmt, origin=origin)))
-            outlets.append(Outlet(target, fmt, scenes[fmt], request.blend))
+                scenes[fmt] = stack.enter_context(
+                    closing(open_background_planes(request.background, fmt, origin=origin))
+                )
+            outlets.append(Sink(target, fmt, scenes[fmt], request.blend))
         else:
-            outlets.append(Outlet(target, fmt, None, request.blend))
+            outlets.append(Sink(target, fmt, None, request.blend))
     return outlets
 
 
-def draw(outlets: Sequence[Outlet], frames: FrameBatch, matte: Matte) -> list[Drawn]:
+def draw(outlets: Sequence[Sink], frames: FrameBatch, matte: Matte) -> list[SinkFrame]:
     """What each output shows of one matted batch.
 
     Alpha that the clip itself brought is a limit: the smaller of the two holds, so that what was cut away
@@ -77,7 +79,7 @@ def draw(outlets: Sequence[Outlet], frames: FrameBatch, matte: Matte) -> list[Dr
         target, fmt = outlet.target, outlet.format
         if target.preset.role == "matte":
             alpha = trimap_alpha(matte) if target.content == "trimap" else matte.alpha
-            drawn.append(Drawn(frames, alpha))
+            drawn.append(SinkFrame(frames, alpha))
             continue
         key = fmt, outlet.scene is None
         if key not in made:
@@ -86,24 +88,26 @@ def draw(outlets: Sequence[Outlet], frames: FrameBatch, matte: Matte) -> list[Dr
                 if outlet.scene is None
                 else composite(frames, matte, outlet.scene, fmt, outlet.blend)
             )
-        drawn.append(Drawn(made[key], matte.alpha if target.preset.needs_alpha else None))
+        drawn.append(SinkFrame(made[key], matte.alpha if target.preset.needs_alpha else None))
     return drawn
 
 
-class Writers:
+class SinkGroup:
     """The open files of all outputs."""
 
     def __init__(self, writers: Sequence[ClipWriter]) -> None:
         self._writers = writers
 
-    def write(self, drawn: Sequence[Drawn]) -> None:
+    def write(self, drawn: Sequence[SinkFrame]) -> None:
         """Encode one batch for each output.
 
         Raises:
             OutputError: an encoder or a disk refuses, or has too little room for the batch and for what
                 makes the outputs whole.
         """
-        check_room(writer.needs(len(part.frames)) for writer, part in zip(self._writers, drawn, strict=True))
+        check_disk_space(
+            writer.needs(len(part.frames)) for writer, part in zip(self._writers, drawn, strict=True)
+        )
         for writer, part in zip(self._writers, drawn, strict=True):
             writer.write(part.frames, part.alpha)
 
@@ -113,7 +117,9 @@ class Writers:
         return list(dict.fromkeys(line for writer in self._writers for line in writer.notices))
 
 
-def drawing(outlets: Sequence[Outlet], writers: Writers) -> Callable[[tuple[FrameBatch, Matte]], None]:
+def render_and_encode(
+    outlets: Sequence[Sink], writers: SinkGroup
+) -> Callable[[tuple[FrameBatch, Matte]], None]:
     """What draws a matted batch for each output and encodes it, for a thread beside the matting."""
     return lambda done: writers.write(draw(outlets, *done))
 

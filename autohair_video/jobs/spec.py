@@ -56,7 +56,7 @@ class Target(Product):
 
 
 @dataclass(frozen=True)
-class Request:
+class JobSpec:
     """The arguments of `stream.process`.
 
     ``background`` None is a cut-out, and so is ``transparent``. ``output_dir`` is where outputs without a
@@ -243,7 +243,7 @@ class Request:
         return "".join(c for c in Path(self.background).stem if c.isalnum() or c in "-_") or "composite"
 
 
-def make_request(
+def make_job_spec(
     input: Source | StrPath,
     output: StrPath | Sequence[StrPath] | None = None,
     *,
@@ -266,7 +266,7 @@ def make_request(
     resume: bool = False,
     segment_s: float = 10,
     keep_alpha: bool = True,
-) -> Request:
+) -> JobSpec:
     """The request that the arguments of `stream.process` stand for.
 
     Raises:
@@ -277,7 +277,7 @@ def make_request(
         raise OptionError(f"parts of {segment_s} s cannot be made: give more than 0")
     source = Source.of(input, rate)
     folder = None if output_dir is None else Path(output_dir)
-    return Request(
+    return JobSpec(
         source=source,
         outputs=tuple(_placed(path, source, folder) for path in _listed(output)),
         background=None if background is None else os.fspath(background).strip(),

@@ -12,14 +12,16 @@ from autohair_video.errors import InputError, OptionError
 from autohair_video.frames import FrameFormat
 from autohair_video.media.image import read_gray
 from autohair_video.options import SubjectOptions
-from autohair_video.tracking.selection import Guide
+from autohair_video.tracking.selection import SubjectPrompt
 
 # Relative difference of aspect up to which a picture is taken as drawn on a frame.
 _SAME_ASPECT = 0.02
 
 
-def load_guide(options: SubjectOptions, fmt: FrameFormat, begin_s: Fraction = Fraction(0)) -> Guide:
-    """What `Matter.frames` needs to know of the subject of frames of ``fmt``.
+def load_subject_prompt(
+    options: SubjectOptions, fmt: FrameFormat, begin_s: Fraction = Fraction(0)
+) -> SubjectPrompt:
+    """What `MattingPipeline.frames` needs to know of the subject of frames of ``fmt``.
 
     ``begin_s``: the time of the clip's frames from which the subject's time is counted.
 
@@ -34,7 +36,7 @@ def load_guide(options: SubjectOptions, fmt: FrameFormat, begin_s: Fraction = Fr
     mask, keep, drop = (_fitted(path, fmt) for path in (options.mask, options.keep, options.drop))
     if mask is not None and not bool((mask > 0.5).any()):
         raise InputError(f"the mask {options.mask} has no white: paint the subject white in it")
-    return Guide(options, mask, keep, drop, begin_s)
+    return SubjectPrompt(options, mask, keep, drop, begin_s)
 
 
 def check_time(

@@ -1,7 +1,7 @@
 """One live picture at a time: what it shows and what the last one left -> its matte.
 
-The stages are those of `Matter.frames`, in two steps, so that one picture can be looked at while the one
-before is solved. Resolution and the segmenter's interval may change from one picture to the next, and what
+The stages are those of `MattingPipeline.frames`, in two steps, so that one image can be segmented while
+the one before is solved. Resolution and the interval of the segmenter may change between images, and what
 the last picture left is brought to the new size, so that a change of quality is no cut.
 """
 
@@ -21,11 +21,11 @@ from autohair_video.frames import MATRIX_SMPTE170M, FrameBatch, FrameFormat, Mat
 from autohair_video.live.quality import Level
 from autohair_video.live.settings import LiveOptions, Settings
 from autohair_video.matting.optical_flow import Motion, estimate_motions
-from autohair_video.matting.pipeline import Matter
-from autohair_video.matting.temporal import Mean, Solved, smooth_alphas, smooth_probability
-from autohair_video.matting.tiled_inference import SolvedTile
-from autohair_video.matting.trimap import draw_trimap, guess_levels
-from autohair_video.media.camera import Picture, Shot
+from autohair_video.matting.pipeline import MattingPipeline
+from autohair_video.matting.temporal import InferredAlpha, RunningMean, smooth_alphas, smooth_probability
+from autohair_video.matting.tiled_inference import CachedTile
+from autohair_video.matting.trimap import draw_trimap, encode_alpha_prior
+from autohair_video.media.camera import CameraFrame, Picture
 from autohair_video.options import SegmentOptions, TemporalOptions, TileOptions, TrimapOptions
 
 MILLISECOND: Final = Fraction(1, 1000)
@@ -40,13 +40,13 @@ _TRANSFER: Final = 1
 
 
 @dataclass(frozen=True)
-class Matted:
+class MattedFrame:
     """A camera's picture with its matte, both at the shown size.
 
     ``frames``: the picture as one frame of 4:2:0 planes, its pts in milliseconds.
     """
 
-    shot: Shot
+    shot: CameraFrame
     frames: FrameBatch
     matte: Matte
 
@@ -57,7 +57,7 @@ class Matted:
 
 
 @dataclass(frozen=True)
-class Looked:
+class SegmentedFrame:
     """What is known of a picture before its alpha is solved.
 
     ``samples`` (1, 3, h, w) uint8 RGB at the level's share of ``size``, the picture's height and width;
@@ -70,7 +70,7 @@ class Looked:
     size: tuple[int, int]
     trimap: Tensor
     guess: Tensor
-    seen: Mean
+    seen: RunningMean
     since_seen: int
     motion: Motion | None
     temporal: TemporalOptions
@@ -78,17 +78,17 @@ class Looked:
     is_resized: bool
 
 
-class LiveMatter:
+class LivePipeline:
     """Mattes pictures as they come; holds what the last one left.
 
     `look` and `solve` may run in two threads, each picture going through both in the same order.
     ``options``: how trimap and smoothing work, before the viewer's settings.
     """
 
-    def __init__(self, matter: Matter, options: LiveOptions) -> None:
+    def __init__(self, matter: MattingPipeline, options: LiveOptions) -> None:
         self._matter, self._options = matter, options
-        self._looked: Looked | None = None
-        self._solved: tuple[Solved, tuple[SolvedTile, ...]] | None = None
+        self._looked: SegmentedFrame | None = None
+        self._solved: tuple[InferredAlpha, tuple[CachedTile, ...]] | None = None
 
     def forget(self) -> None:
         """Take the next picture that is looked at as the first of a scene."""
@@ -99,7 +99,7 @@ class LiveMatter:
         return self.solve(self.look(picture, settings, level))
 
     @torch.inference_mode()
-    def look(self, picture: Picture, settings: Settings, level: Level) -> Looked:
+    def look(self, picture: Picture, settings: Settings, level: Level) -> SegmentedFrame:
         """Where the subject is, and how it moved.
 
         Args:
@@ -121,8 +121,8 @@ class LiveMatter:
             form = scaled(o.trimap, settings.band)
             before = past.trimap if steady.strength > 0 and past and motion else None
             trimap = draw_trimap(seen.value, size=size, options=form, before=before)
-            guess = guess_levels(seen.value[:, :1], size)
-        self._looked = Looked(
+            guess = encode_alpha_prior(seen.value[:, :1], size)
+        self._looked = SegmentedFrame(
             samples,
             (height, width),
             trimap,
@@ -137,7 +137,7 @@ class LiveMatter:
         return self._looked
 
     @torch.inference_mode()
-    def solve(self, looked: Looked) -> Matte:
+    def solve(self, looked: SegmentedFrame) -> Matte:
         """Matte of a picture that was looked at, at the picture's size; its time is not set."""
         watch, samples, trimap = self._matter.watch, looked.samples, looked.trimap
         size = (samples.shape[2], samples.shape[3])
@@ -160,11 +160,11 @@ class LiveMatter:
     def _seen(
         self,
         samples: Tensor,
-        past: Looked | None,
+        past: SegmentedFrame | None,
         motion: Motion | None,
         steady: TemporalOptions,
         level: Level,
-    ) -> tuple[Mean, int]:
+    ) -> tuple[RunningMean, int]:
         """Person and hair probabilities, and how many pictures ago the segmenter looked."""
         watch, since_seen = self._matter.watch, 1 + (past.since_seen if past else 0)
         before, now = past.seen if past else None, None
@@ -176,7 +176,7 @@ class LiveMatter:
         with watch("temporal"):
             return smooth_probability(before, motion, now, steady), since_seen
 
-    def _left(self, size: tuple[int, int]) -> tuple[Solved | None, tuple[SolvedTile, ...]]:
+    def _left(self, size: tuple[int, int]) -> tuple[InferredAlpha | None, tuple[CachedTile, ...]]:
         """What the last solved picture left, for pictures of a height and width."""
         if self._solved is None:
             return None, ()
@@ -185,7 +185,7 @@ class LiveMatter:
             return s, tiles
         alpha, value, weight = (_scaled(x, size) for x in (s.alpha, s.mean.value, s.mean.weight))
         picture, trimap = _scaled(s.picture, size), F.interpolate(s.trimap, size, mode="nearest")
-        return Solved.of(picture, alpha, trimap, Mean(value, weight)), ()
+        return InferredAlpha.of(picture, alpha, trimap, RunningMean(value, weight)), ()
 
 
 def scaled(form: TrimapOptions, band: float) -> TrimapOptions:
@@ -259,7 +259,7 @@ def _as_rgb(picture: Picture) -> Tensor:
     return rgb.permute(2, 0, 1)[None].contiguous()
 
 
-def _at_size(looked: Looked, size: tuple[int, int]) -> Looked:
+def _at_size(looked: SegmentedFrame, size: tuple[int, int]) -> SegmentedFrame:
     """The same for pictures of another height and width; probabilities fit any."""
     if looked.samples.shape[2:] == size:
         return looked

@@ -54,7 +54,7 @@ def levels_for(tier: Tier) -> tuple[Level, ...]:
     return _BEST_LEVELS if tier == "best" else LEVELS
 
 
-class Ladder:
+class AdaptiveQuality:
     """The level to work at, from the time that each picture took."""
 
     def __init__(self, rate: float, levels: tuple[Level, ...] = LEVELS) -> None:

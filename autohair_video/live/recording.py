@@ -14,12 +14,12 @@ from torch import Tensor
 from autohair_video.compositing.render import cut_out
 from autohair_video.errors import OptionError
 from autohair_video.frames import MATRIX_RGB, FrameBatch, FrameFormat
-from autohair_video.live.pipeline import MILLISECOND, Matted, frame_format
+from autohair_video.live.pipeline import MILLISECOND, MattedFrame, frame_format
 from autohair_video.media.colour import quantise_alpha
 from autohair_video.media.image import write_image
 from autohair_video.media.presets import Preset, codec_format, preset_named
 from autohair_video.media.writer import ClipWriter
-from autohair_video.runtime.queues import Behind
+from autohair_video.runtime.queues import BackgroundWorker
 
 # A slow encoder loses pictures, which the clip's times allow, rather than hold up what is shown.
 _WAITING_PICTURES = 30
@@ -44,7 +44,7 @@ def free_path(folder: Path, extension: str) -> Path:
     return next(path for path in paths if not path.exists())
 
 
-def write_snapshot(folder: Path, matted: Matted) -> Path:
+def write_snapshot(folder: Path, matted: MattedFrame) -> Path:
     """The subject as a PNG with straight alpha, in a new file of ``folder``; its path.
 
     Raises:
@@ -57,7 +57,7 @@ def write_snapshot(folder: Path, matted: Matted) -> Path:
     return path
 
 
-def _rgb_frames(matted: Matted) -> FrameBatch:
+def _rgb_frames(matted: MattedFrame) -> FrameBatch:
     height, width = matted.picture.shape[:2]
     fmt = FrameFormat(width, height, subsample_x=1, subsample_y=1, matrix=MATRIX_RGB, full_range=True)
     rgb = torch.from_numpy(cv2.cvtColor(matted.picture, cv2.COLOR_BGR2RGB)).to(matted.matte.alpha.device)
@@ -83,7 +83,7 @@ class Recording:
         self._format = codec_format(preset, shown) if preset.role == "alpha" else shown
         hint = Fraction(rate).limit_denominator(1001)
         self._writer = ClipWriter(self.path, preset, self._format, MILLISECOND, rate=hint)
-        self._encoder = Behind(self._write, depth=_WAITING_PICTURES)
+        self._encoder = BackgroundWorker(self._write, depth=_WAITING_PICTURES)
         self._encoder.__enter__()
 
     @property
@@ -91,7 +91,7 @@ class Recording:
         """Length of the clip so far."""
         return 0 if self._begin_ms is None else (self._last_ms - self._begin_ms) // 1000
 
-    def add(self, matted: Matted, composite: FrameBatch | None) -> None:
+    def add(self, matted: MattedFrame, composite: FrameBatch | None) -> None:
         """Queue one picture, or pass it over while the encoder is behind.
 
         ``composite``: the picture on its background; needed by presets of that role.

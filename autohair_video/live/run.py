@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 from autohair_video.errors import OptionError
 from autohair_video.live.session import Live
 from autohair_video.live.settings import LiveOptions
-from autohair_video.live.stats import Measured, resident_bytes
+from autohair_video.live.stats import SessionStats, resident_bytes
 from autohair_video.live.virtual_camera import VirtualCamera
 from autohair_video.live.window import Window, check_screen
-from autohair_video.matting.pipeline import Matter
+from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.media.camera import Camera
 from autohair_video.options import Tier
 
@@ -28,7 +28,7 @@ _MEMORY_SAMPLES: Final = 200
 
 
 @dataclass(frozen=True)
-class Outlets:
+class LiveSinks:
     """Who shows a session's pictures. ``serve``: HOST:PORT of a page in the browser."""
 
     window: bool = True
@@ -44,12 +44,12 @@ class Outlets:
 def run_live(
     source: str,
     *,
-    load: Callable[[Tier], Matter],
+    load: Callable[[Tier], MattingPipeline],
     options: LiveOptions,
-    outlets: Outlets,
+    outlets: LiveSinks,
     say: Say,
     seconds: float | None = None,
-) -> Measured:
+) -> SessionStats:
     """Show a camera's pictures matted until the viewer has enough, or interrupts.
 
     Args:
@@ -88,7 +88,7 @@ def run_live(
     return live.measured(span.memory_bytes)
 
 
-def _open(live: Live, outlets: Outlets, stack: ExitStack, say: Say) -> Window | None:
+def _open(live: Live, outlets: LiveSinks, stack: ExitStack, say: Say) -> Window | None:
     if outlets.virtual_camera:
         say(f"virtual camera: {stack.enter_context(closing(VirtualCamera(live))).name}")
     if outlets.serve is not None:

@@ -21,25 +21,25 @@ from typing import Final
 
 import torch
 
-from autohair_video.compositing.render import Scene, composite, open_scene
+from autohair_video.compositing.render import BackgroundPlanes, composite, open_background_planes
 from autohair_video.errors import AutohairError
 from autohair_video.frames import FrameBatch
+from autohair_video.live.overlay import draw_view
 from autohair_video.live.pipeline import (
-    LiveMatter,
-    Looked,
-    Matted,
+    LivePipeline,
+    MattedFrame,
+    SegmentedFrame,
     as_frames,
     as_picture,
     fitted,
     frame_format,
 )
-from autohair_video.live.quality import Ladder, levels_for
+from autohair_video.live.quality import AdaptiveQuality, levels_for
 from autohair_video.live.recording import Recording, recording_preset, write_snapshot
 from autohair_video.live.settings import LiveOptions, Settings, following
-from autohair_video.live.stats import Measured
-from autohair_video.live.view import draw_view
-from autohair_video.matting.pipeline import Matter
-from autohair_video.media.camera import Camera, Picture, Shot
+from autohair_video.live.stats import SessionStats
+from autohair_video.matting.pipeline import MattingPipeline
+from autohair_video.media.camera import Camera, CameraFrame, Picture
 from autohair_video.options import Tier
 from autohair_video.runtime.thread_pools import threads_on
 
@@ -57,7 +57,7 @@ class Shown:
 
     picture: Picture
     composite: Picture | None
-    shot: Shot
+    shot: CameraFrame
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Live:
         WeightsError, DeviceError: the networks cannot be loaded.
     """
 
-    def __init__(self, camera: Camera, load: Callable[[Tier], Matter], options: LiveOptions) -> None:
+    def __init__(self, camera: Camera, load: Callable[[Tier], MattingPipeline], options: LiveOptions) -> None:
         self.options, self.preset = options, recording_preset(options.preset)
         self.viewers: list[Callable[[Shown], None]] = []
         self.needs_composite = False
@@ -108,7 +108,7 @@ class Live:
         self._began_s = time.monotonic()
         self._scene = self._open(self._settings.background)
         self._behind = self._settings.background
-        self._matted: Matted | None = None
+        self._matted: MattedFrame | None = None
         self._recording: Recording | None = None
         self._pace = _Pace()
         self._last_displayed = 0
@@ -189,10 +189,10 @@ class Live:
             self._last_displayed = shown.shot.number
             self._pace.latencies_s.append(time.monotonic() - shown.shot.taken_s)
 
-    def measured(self, memory_bytes: Sequence[int] = ()) -> Measured:
+    def measured(self, memory_bytes: Sequence[int] = ()) -> SessionStats:
         """What the session has come to so far; memory is the caller's to watch."""
         pace, ladder = self._pace, self._ladder
-        return Measured(
+        return SessionStats(
             seconds=pace.seconds,
             pictures=pace.matted,
             dropped=pace.dropped,
@@ -294,14 +294,14 @@ class Live:
         self._solving.settle()
         self._drawing.settle()
 
-    def _advance(self, shot: Shot, settings: Settings) -> None:
+    def _advance(self, shot: CameraFrame, settings: Settings) -> None:
         began_s = time.monotonic()
         shot = replace(shot, picture=fitted(shot.picture, self.options.width, self.options.height))
         looked = self._live_matter.look(shot.picture, settings, self._ladder.level)
         look_s = time.monotonic() - began_s
         self._solving.hand(lambda: self._finish(shot, looked, settings, look_s))
 
-    def _finish(self, shot: Shot, looked: Looked, settings: Settings, look_s: float) -> None:
+    def _finish(self, shot: CameraFrame, looked: SegmentedFrame, settings: Settings, look_s: float) -> None:
         began_s = time.monotonic()
         self._draw(self._solve(shot, looked), settings, new=True)
         ended_s = time.monotonic()
@@ -310,25 +310,25 @@ class Live:
             # the slower of the two says how often pictures come
             self._ladder.took(max(look_s, ended_s - began_s), ended_s)
 
-    def _render_anew(self, matted: Matted, settings: Settings, before: Settings) -> None:
+    def _render_anew(self, matted: MattedFrame, settings: Settings, before: Settings) -> None:
         if _matte_of(settings) != _matte_of(before):
             self._live_matter.forget()
             looked = self._live_matter.look(matted.picture, settings, self._ladder.level)
             matted = self._solve(matted.shot, looked)
         self._draw(matted, settings, new=False)
 
-    def _draw(self, matted: Matted, settings: Settings, *, new: bool) -> None:
+    def _draw(self, matted: MattedFrame, settings: Settings, *, new: bool) -> None:
         self._drawing.hand(lambda: self._show(matted, settings, new=new))
 
-    def _solve(self, shot: Shot, looked: Looked) -> Matted:
+    def _solve(self, shot: CameraFrame, looked: SegmentedFrame) -> MattedFrame:
         matte = self._live_matter.solve(looked)
         time_ms = round(1000 * (shot.taken_s - self._began_s))
         frames = as_frames(shot.picture, time_ms, duration_ms=round(1000 / self.options.rate))
         frames = frames.to(matte.alpha.device)
-        self._matted = Matted(shot, frames, matte)
+        self._matted = MattedFrame(shot, frames, matte)
         return self._matted
 
-    def _show(self, matted: Matted, settings: Settings, *, new: bool) -> None:
+    def _show(self, matted: MattedFrame, settings: Settings, *, new: bool) -> None:
         with self._lock:
             recording = self._recording if new else None
         recorded = recording is not None and recording.preset.role == "composite"
@@ -342,7 +342,7 @@ class Live:
         for viewer in self.viewers:
             viewer(shown)
 
-    def _record(self, recording: Recording, matted: Matted, placed: FrameBatch | None) -> None:
+    def _record(self, recording: Recording, matted: MattedFrame, placed: FrameBatch | None) -> None:
         try:
             recording.add(matted, placed)
         except AutohairError as exc:
@@ -359,10 +359,10 @@ class Live:
             self.change(lambda s: replace(s, tier=self._tier))
 
     def _use(self, tier: Tier) -> None:
-        self._live_matter = LiveMatter(self._load(tier), self.options)
-        self._tier, self._ladder = tier, Ladder(self.options.rate, levels_for(tier))
+        self._live_matter = LivePipeline(self._load(tier), self.options)
+        self._tier, self._ladder = tier, AdaptiveQuality(self.options.rate, levels_for(tier))
 
-    def _composite(self, matted: Matted, settings: Settings) -> FrameBatch:
+    def _composite(self, matted: MattedFrame, settings: Settings) -> FrameBatch:
         if settings.background != self._behind:
             self._change_scene(settings.background)
         return composite(matted.frames, matted.matte, self._scene, matted.frames.format)
@@ -378,9 +378,9 @@ class Live:
         self._scene.close()
         self._scene, self._behind = scene, background
 
-    def _open(self, background: str) -> Scene:
+    def _open(self, background: str) -> BackgroundPlanes:
         o, elapsed_s = self.options, time.monotonic() - self._began_s
-        return open_scene(background, frame_format(o.width, o.height), origin=Fraction(elapsed_s))
+        return open_background_planes(background, frame_format(o.width, o.height), origin=Fraction(elapsed_s))
 
 
 def _matte_of(settings: Settings) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ _STATM: Final = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True)
-class Measured:
+class SessionStats:
     """What a session came to.
 
     ``seconds``: from its first picture to its last. ``pictures``: matted in that time. ``dropped``: the
@@ -35,7 +35,7 @@ class Measured:
     def fps(self) -> float:
         """Pictures per second.
 
-        >>> Measured(2.0, 61, 0, (), 5, 5).fps
+        >>> SessionStats(2.0, 61, 0, (), 5, 5).fps
         30.0
         """
         return (self.pictures - 1) / self.seconds if self.seconds > 0 else 0.0
@@ -44,7 +44,7 @@ class Measured:
     def latency_s(self) -> tuple[float, float] | None:
         """Median and 95th percentile; None where fewer than two pictures were shown.
 
-        >>> Measured(1.0, 3, 0, (1.0, 2.0, 3.0), 5, 5).latency_s
+        >>> SessionStats(1.0, 3, 0, (1.0, 2.0, 3.0), 5, 5).latency_s
         (2.0, 2.9)
         """
         if len(self.latencies_s) < 2:
@@ -56,7 +56,7 @@ class Measured:
     def memory_by_tenths(self) -> tuple[int, ...]:
         """Bytes at the beginning and after each tenth of the time, 11 figures; none where it is not known.
 
-        >>> Measured(1.0, 9, 0, (), 5, 5, tuple(range(101))).memory_by_tenths
+        >>> SessionStats(1.0, 9, 0, (), 5, 5, tuple(range(101))).memory_by_tenths
         (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
         """
         last = len(self.memory_bytes) - 1
@@ -70,7 +70,7 @@ def resident_bytes() -> int | None:
     return int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def as_table(measured: Measured) -> Table:
+def as_table(measured: SessionStats) -> Table:
     """All figures, for a rich console."""
     table = Table("figure", "value", box=None)
     table.add_row("pictures matted", f"{measured.pictures} in {measured.seconds:.1f} s")
@@ -88,7 +88,7 @@ def as_table(measured: Measured) -> Table:
     return table
 
 
-def as_figures(measured: Measured) -> dict[str, Any]:
+def as_figures(measured: SessionStats) -> dict[str, Any]:
     """All figures, for JSON; the keys name the units."""
     latency = measured.latency_s or (None, None)
     return {

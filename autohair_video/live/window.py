@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 
 from autohair_video.errors import AutohairError, OutputError
+from autohair_video.live.overlay import draw_overlay_text
 from autohair_video.live.session import Live, Shown
 from autohair_video.live.settings import VIEWS, Settings, following, narrower, wider
-from autohair_video.live.view import with_words
 from autohair_video.live.words import status_line
-from autohair_video.runtime.queues import Newest
+from autohair_video.runtime.queues import LatestSlot
 
 TITLE: Final = "autohair-video"
 _POLL_MS: Final = 15
@@ -60,7 +60,7 @@ class Window:
 
     def __init__(self, live: Live) -> None:
         self._live = live
-        self._newest: Newest[Shown] = Newest()
+        self._newest: LatestSlot[Shown] = LatestSlot()
         live.viewers.append(self._newest.put)
         self._picture = np.zeros((live.options.height, live.options.width, 3), np.uint8)
         self._size = (0, 0)
@@ -108,7 +108,7 @@ class Window:
         if size != self._size:
             cv2.resizeWindow(TITLE, *size)
             self._size = size
-        cv2.imshow(TITLE, with_words(self._picture, lines))
+        cv2.imshow(TITLE, draw_overlay_text(self._picture, lines))
         self._drawn = lines
 
     def _press(self, code: int) -> None:

@@ -2,7 +2,7 @@
 
 Alpha belongs to the subject and not to what is seen behind it, so in the band the subject's own motion
 counts (`subject_flow`). Where the outline slides over the surface, or flow is off by a part of a pixel, alpha
-itself says how the outline moves (`aligned_flow`).
+itself says how the outline moves (`refine_flow`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from autohair_video.matting.optical_flow import Flow, all_places, carry, moved_places, shrunk
+from autohair_video.matting.optical_flow import (
+    Flow,
+    area_downsample,
+    displaced_grid,
+    full_sampling_grid,
+    warp,
+)
 
 # How far around a pixel the subject's motion is looked for, as a share of the thumbnail's long side.
 _REACH: Final = 0.04
@@ -52,7 +58,7 @@ def subject_flow(flow: Flow, alpha: Tensor) -> Flow:
         alpha: (1, 1, H, W) float in 0..1, the frame's own.
     """
     h, w = flow.way.shape[2:]
-    solid = shrunk(alpha, (h, w)).square().square()
+    solid = area_downsample(alpha, (h, w)).square().square()
     weight = solid * flow.confidence
     square = flow.way.square().sum(dim=1, keepdim=True)
     sums = torch.cat([weight * flow.way, weight * square, weight, solid, weight * flow.confidence], dim=1)
@@ -70,7 +76,7 @@ def stillness(flow: Flow) -> Tensor:
     return torch.exp(-flow.way.square().sum(dim=1, keepdim=True) / _STILL_PX**2)
 
 
-def aligned_flow(flow: Flow, alpha: Tensor, other: Tensor) -> Flow:
+def refine_flow(flow: Flow, alpha: Tensor, other: Tensor) -> Flow:
     """The subject's flow, moved so that it takes the outline in a frame to that in the other frame.
 
     The mean over a stretch of outline counts (Lucas and Kanade, "An Iterative Image Registration Technique
@@ -82,17 +88,17 @@ def aligned_flow(flow: Flow, alpha: Tensor, other: Tensor) -> Flow:
         other: alpha of the other frame, likewise.
     """
     h, w = flow.way.shape[2:]
-    here, there = shrunk(alpha, (h, w)), shrunk(other, (h, w))
+    here, there = area_downsample(alpha, (h, w)), area_downsample(other, (h, w))
     reach = max(1, round(_EDGE_REACH * max(h, w)))
     around = _around((here > 0) & (here < 1), reach + 2)
     if around is None:
         return flow
     part = ..., *around
     here, told = here[part], flow.way[part]
-    places = all_places((h, w), alpha.device)[:, around[0], around[1]]
+    places = full_sampling_grid((h, w), alpha.device)[:, around[0], around[1]]
 
     def missed(way: Tensor) -> Tensor:
-        return carry(there, moved_places(places, way, (h, w))) - here
+        return warp(there, displaced_grid(places, way, (h, w))) - here
 
     way, missing = told, missed(told)
     before = _box_mean(missing.square(), reach)

@@ -18,7 +18,7 @@ _LARGEST_DISC_PX: Final = 4.0
 _ROUNDER_PX: Final = 0.4
 
 
-def adjust_edges(alpha: Tensor, options: EdgeOptions) -> Tensor:
+def adjust_matte(alpha: Tensor, options: EdgeOptions) -> Tensor:
     """Alpha choked, feathered and graded; the same tensor where the options change nothing.
 
     Args:

@@ -1,7 +1,7 @@
 """How the picture moves from frame to frame, and how far that can be trusted.
 
 Flow is found on thumbnails (`estimate_motions`), judged by its way back and by the colours at its two
-ends, and read at the pixels of any larger map (`origins`, `carry`).
+ends, and read at the pixels of any larger map (`backward_warp_grid`, `warp`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from autohair_video.options import TemporalOptions
-from autohair_video.runtime.thread_pools import on_idle_cores
+from autohair_video.runtime.thread_pools import on_spare_cores
 
 _Picture = npt.NDArray[np.uint8]
 _Map = npt.NDArray[np.float32]
@@ -83,7 +83,7 @@ def estimate_motions(
     # down and up again all at once: an accelerator is waited for each time
     small = torch.cat([_thumbnail(frame, options.flow_long_side_px) for frame in frames]).cpu().numpy()
     pairs = list(pairwise(small))
-    planes = on_idle_cores(lambda pair: _motion(*pair), pairs, pictures.device)
+    planes = on_spare_cores(lambda pair: _motion(*pair), pairs, pictures.device)
     found = [both for both in planes if both is not None]
     flows = iter(torch.from_numpy(np.stack(found)).to(pictures.device) if found else ())
     motions = tuple(None if both is None else _as_motion(next(flows)) for both in planes)
@@ -169,7 +169,7 @@ def _round_trip_error(way: _Map, back: _Map) -> _Map:
     return np.asarray(miss / (0.01 * (there + again) + 0.5), np.float32)
 
 
-def which_are_calm(motions: Sequence[Motion | None], alpha: Tensor | None) -> list[bool]:
+def is_low_motion(motions: Sequence[Motion | None], alpha: Tensor | None) -> list[bool]:
     """In which of consecutive frames the subject hardly moves, so that its outline may be carried along.
 
     Args:
@@ -197,11 +197,11 @@ def _near_subject(alpha: Tensor | None, like: Tensor) -> Tensor:
     """(1, 1, h, w) of 0 and 1: in and around the subject; without one, everywhere."""
     if alpha is None:
         return torch.ones_like(like)
-    near = F.max_pool2d(shrunk(alpha, (like.shape[2], like.shape[3])), 9, stride=1, padding=4) > 0
+    near = F.max_pool2d(area_downsample(alpha, (like.shape[2], like.shape[3])), 9, stride=1, padding=4) > 0
     return (near | ~near.any()).to(like.dtype)
 
 
-def shrunk(x: Tensor, size: tuple[int, int]) -> Tensor:
+def area_downsample(x: Tensor, size: tuple[int, int]) -> Tensor:
     """(1, 1, H, W) at a smaller size, means of areas; on a CPU whole cells take a third of pooling's time."""
     (height, width), (h, w) = x.shape[2:], size
     if height % h or width % w:
@@ -213,33 +213,33 @@ def shrunk(x: Tensor, size: tuple[int, int]) -> Tensor:
     return total.div_(width // w)
 
 
-def all_places(size: tuple[int, int], device: torch.device) -> Tensor:
+def full_sampling_grid(size: tuple[int, int], device: torch.device) -> Tensor:
     """(1, H, W, 2) places of all pixels of a frame of that height and width, x first, -1..1 over it."""
     y, x = ((torch.arange(side, device=device) + 0.5) * (2 / side) - 1 for side in size)
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[None]
 
 
-def some_places(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+def sampling_grid_at(pixels: Tensor, size: tuple[int, int]) -> Tensor:
     """(1, 1, K, 2) places of ``pixels`` (K,), counted row by row from the top left, likewise."""
     height, width = size
     x, y = pixels % width, pixels.div(width, rounding_mode="floor")
     return torch.stack([(x + 0.5) * (2 / width) - 1, (y + 0.5) * (2 / height) - 1], dim=-1)[None, None]
 
 
-def origins(flow: Flow, places: Tensor) -> tuple[Tensor, Tensor]:
+def backward_warp_grid(flow: Flow, places: Tensor) -> tuple[Tensor, Tensor]:
     """Where places (1, h, w, 2) of a frame lie in the other frame, and the confidence (1, 1, h, w) in it."""
-    known = carry(torch.cat([flow.way, flow.confidence], dim=1), places)
+    known = warp(torch.cat([flow.way, flow.confidence], dim=1), places)
     size = (flow.way.shape[2], flow.way.shape[3])
-    return moved_places(places, known[:, :2], size), known[:, 2:]
+    return displaced_grid(places, known[:, :2], size), known[:, 2:]
 
 
-def moved_places(places: Tensor, way: Tensor, size: tuple[int, int]) -> Tensor:
+def displaced_grid(places: Tensor, way: Tensor, size: tuple[int, int]) -> Tensor:
     """Places (1, h, w, 2) moved by ``way`` (1, 2, h, w) in pixels of a map of that height and width."""
     height, width = size
     return torch.stack([way[:, 0] * (2 / width), way[:, 1] * (2 / height)], dim=-1).add_(places)
 
 
-def carry(other: Tensor, places: Tensor, *, sharp: bool = False) -> Tensor:
+def warp(other: Tensor, places: Tensor, *, sharp: bool = False) -> Tensor:
     """A frame's (1, C, H, W) float values at places (1, h, w, 2), as (1, C, h, w).
 
     ``sharp``: cubic, for what is carried on from frame to frame, as linear means would soften it each time

@@ -19,28 +19,34 @@ from torch import Tensor, nn
 from autohair_video.errors import InputError, OptionError
 from autohair_video.frames import FrameBatch, Matte, join_frames
 from autohair_video.matting.arrays import as_rgb, as_trimap
-from autohair_video.matting.matte_adjust import adjust_edges
-from autohair_video.matting.optical_flow import Motion, which_are_calm
-from autohair_video.matting.preprocess import Prepared, prepare, prepare_all
+from autohair_video.matting.matte_adjust import adjust_matte
+from autohair_video.matting.optical_flow import Motion, is_low_motion
+from autohair_video.matting.preprocess import PreprocessedBatch, preprocess, preprocess_batches
 from autohair_video.matting.segmentation import Segmenter
-from autohair_video.matting.state import Carry, ClipState, Waiting
-from autohair_video.matting.temporal import Solved, link_later, smooth_alphas, smooth_probability, with_later
-from autohair_video.matting.tiled_inference import BandSolver, SolvedTile
-from autohair_video.matting.trimap import draw_trimaps, guess_levels
-from autohair_video.matting.trimap_expansion import grow_band, keep_growth
-from autohair_video.models.fused_conv import can_fuse, fuse
-from autohair_video.options import MatterOptions, Tier
-from autohair_video.runtime.devices import choose_device, too_little_memory, working_dtype
-from autohair_video.runtime.profiling import Watch, unwatched
-from autohair_video.runtime.queues import ahead
+from autohair_video.matting.state import CarriedState, ClipState, PendingFrame
+from autohair_video.matting.temporal import (
+    InferredAlpha,
+    average_with_later,
+    correspond_with_later,
+    smooth_alphas,
+    smooth_probability,
+)
+from autohair_video.matting.tiled_inference import CachedTile, TiledMattingNet
+from autohair_video.matting.trimap import draw_trimaps, encode_alpha_prior
+from autohair_video.matting.trimap_expansion import expand_band, keep_expansion
+from autohair_video.models.fused_conv import can_fuse, fuse_convolutions
+from autohair_video.options import MattingOptions, Tier
+from autohair_video.runtime.devices import choose_device, out_of_memory_error, working_dtype
+from autohair_video.runtime.profiling import StageClock, untimed
+from autohair_video.runtime.queues import prefetch
 from autohair_video.runtime.thread_pools import on_each_core
 from autohair_video.tracking.selection import (
-    Guide,
-    Kept,
+    SelectedProbability,
+    SubjectPrompt,
     SubjectState,
-    add_kept,
-    keep_subject,
     limit_alpha,
+    merge_selected,
+    select_subject,
     upper_limit,
 )
 from autohair_video.weights import Role, load_network
@@ -48,7 +54,7 @@ from autohair_video.weights import Role, load_network
 Done = tuple[FrameBatch, Matte]
 
 
-class Matter:
+class MattingPipeline:
     """Mattes images and frames. Made once: it loads the networks and holds no state between clips.
 
     Args:
@@ -68,14 +74,14 @@ class Matter:
         *,
         tier: Tier = "fast",
         device: str = "auto",
-        options: MatterOptions | None = None,
+        options: MattingOptions | None = None,
         segmenter: str | Path | None = None,
         matter: str | Path | None = None,
     ) -> None:
         self.tier = tier
-        self.watch: Watch = unwatched
+        self.watch: StageClock = untimed
         self.device = choose_device(device)
-        self.options = options or MatterOptions.for_tier(tier)
+        self.options = options or MattingOptions.for_tier(tier)
         self._networks: list[nn.Module] = []
         # how many frames of a size the memory has room for, where a batch once was too large
         self._most_frames: dict[tuple[int, int], int] = {}
@@ -84,14 +90,14 @@ class Matter:
         tiles = self.options.tiles
         if self.options.temporal.mode == "off":
             tiles = replace(tiles, reuse=False)
-        self.solve = BandSolver(self._network("matter", matter), tiles)
+        self.solve = TiledMattingNet(self._network("matter", matter), tiles)
         self.solve_still = self.solve.at(self.options.still_tiles)
 
     def _network(self, role: Role, own: str | Path | None) -> nn.Module:
         network = load_network(own or f"{role}-{self.tier}", role=role)
         network = network.to(self.device, working_dtype(self.device)).to(memory_format=torch.channels_last)
         if self.device.type == "cpu" and can_fuse():
-            fuse(network)
+            fuse_convolutions(network)
         self._networks.append(network)
         return network
 
@@ -109,8 +115,8 @@ class Matter:
         batches: Iterable[FrameBatch],
         *,
         trimaps: Iterable[Tensor] | None = None,
-        guide: Guide | None = None,
-        carry: Carry | None = None,
+        guide: SubjectPrompt | None = None,
+        carry: CarriedState | None = None,
     ) -> Iterator[tuple[FrameBatch, Matte]]:
         """Matte a clip: consecutive frames in time order.
 
@@ -123,7 +129,7 @@ class Matter:
                 used up, it holds what this one leaves.
 
         Yields:
-            The frames on the Matter's device, and their matte; with look-ahead some frames later than
+            The frames on the pipeline's device, and their matte; with look-ahead some frames later than
             they went in. Where the device's memory was too small for a batch, it comes back in parts.
 
         Raises:
@@ -132,13 +138,13 @@ class Matter:
             OptionError: there are trimaps, and ``guide`` names a subject.
         """
         state = carry.state if carry else None
-        guide = Guide() if guide is None else guide.to(self.device)
+        guide = SubjectPrompt() if guide is None else guide.to(self.device)
         given = None if trimaps is None else (one for some in trimaps for one in torch.split(some, 1))
         before, options = _picture_of(state), self.options.temporal
         # the CPU finds the flow of the next frames while the networks are at these
         parts = (part for batch in batches for part in self._fitting(batch))
-        in_turn = prepare_all(parts, before, options, device=self.device, watch=self.watch)
-        with closing(ahead(in_turn, depth=1)) as prepared:
+        in_turn = preprocess_batches(parts, before, options, device=self.device, watch=self.watch)
+        with closing(prefetch(in_turn, depth=1)) as prepared:
             for frames in prepared:
                 trimap = None if given is None else _next_trimaps(given, len(frames.batch))
                 done, state = self._step(frames, state or ClipState(), guide, trimap)
@@ -154,7 +160,7 @@ class Matter:
         batch: FrameBatch,
         state: ClipState | None,
         *,
-        guide: Guide | None = None,
+        guide: SubjectPrompt | None = None,
         trimap: Tensor | None = None,
     ) -> tuple[list[Done], ClipState]:
         """One batch of a clip.
@@ -162,7 +168,7 @@ class Matter:
         Args:
             batch: the frames that follow those of the last step, on any device.
             state: what the last step gave back; None at the start of a clip.
-            guide: as for `frames`, on the Matter's device.
+            guide: as for `frames`, on the MattingPipeline's device.
             trimap: (N, 1, H, W) uint8 of 0, 128 and 255, or None.
 
         Returns:
@@ -176,14 +182,14 @@ class Matter:
         state, done = state or ClipState(), []
         given = None if trimap is None else iter(torch.split(trimap, 1))
         before, options = _picture_of(state), self.options.temporal
-        for frames in prepare(batch, before, options, device=self.device, watch=self.watch):
+        for frames in preprocess(batch, before, options, device=self.device, watch=self.watch):
             known = None if given is None else _next_trimaps(given, len(frames.batch))
-            ready, state = self._step(frames, state, guide or Guide(), known)
+            ready, state = self._step(frames, state, guide or SubjectPrompt(), known)
             done += ready
         return done, state
 
     def _step(
-        self, frames: Prepared, state: ClipState, guide: Guide, trimap: Tensor | None
+        self, frames: PreprocessedBatch, state: ClipState, guide: SubjectPrompt, trimap: Tensor | None
     ) -> tuple[list[Done], ClipState]:
         batch = frames.batch
         _check_choice(guide, trimap)
@@ -191,7 +197,7 @@ class Matter:
             state = self._solve_batch(frames, state, guide, trimap)
         except torch.OutOfMemoryError as exc:
             if len(batch) == 1:
-                raise too_little_memory(self.device, batch.format.width, batch.format.height) from exc
+                raise out_of_memory_error(self.device, batch.format.width, batch.format.height) from exc
             self._most_frames[_size_of(batch)] = len(batch) - len(batch) // 2
         else:
             return self._ready(state, guide, self.options.temporal.frames_ahead)
@@ -210,13 +216,13 @@ class Matter:
         for half in batch.halves():
             yield from self._fitting(half)
 
-    def flush(self, state: ClipState, *, guide: Guide | None = None) -> tuple[list[Done], ClipState]:
+    def flush(self, state: ClipState, *, guide: SubjectPrompt | None = None) -> tuple[list[Done], ClipState]:
         """The frames that still wait when a clip or a part of it has ended, and the state without them."""
-        return self._ready(state, guide or Guide(), 0)
+        return self._ready(state, guide or SubjectPrompt(), 0)
 
-    def _ready(self, state: ClipState, guide: Guide, ahead: int) -> tuple[list[Done], ClipState]:
-        """The frames that ``ahead`` others follow, as one batch, and the state without them."""
-        count = max(0, len(state.waiting) - ahead)
+    def _ready(self, state: ClipState, guide: SubjectPrompt, prefetch: int) -> tuple[list[Done], ClipState]:
+        """The frames that ``prefetch`` others follow, as one batch, and the state without them."""
+        count = max(0, len(state.waiting) - prefetch)
         if not count:
             return [], state
         with self.watch("temporal"):
@@ -239,24 +245,24 @@ class Matter:
         )
         return [(batch, matte)], replace(state, waiting=waiting[count:])
 
-    def _linked(self, waiting: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
+    def _linked(self, waiting: tuple[PendingFrame, ...]) -> tuple[PendingFrame, ...]:
         """The same frames, each linked with the one after it, if frames wait for later ones at all."""
         if not self.options.temporal.frames_ahead:
             return waiting
         fresh = [n for n, (here, _) in enumerate(pairwise(waiting)) if here.later is None]
 
-        def link(n: int) -> Waiting:
+        def link(n: int) -> PendingFrame:
             here, later = waiting[n : n + 2]
-            return replace(here, later=link_later(here.solved, later.solved))
+            return replace(here, later=correspond_with_later(here.solved, later.solved))
 
         linked = dict(zip(fresh, on_each_core(link, fresh, self.device), strict=True))
         return tuple(linked.get(n, frame) for n, frame in enumerate(waiting))
 
-    def _steadied(self, waiting: tuple[Waiting, ...], n: int) -> Tensor:
+    def _steadied(self, waiting: tuple[PendingFrame, ...], n: int) -> Tensor:
         """Alpha of the ``n``-th of them, steadied by those that it looks ahead to."""
         window = waiting[n : n + self.options.temporal.frames_ahead + 1]
         solved, links = [frame.solved for frame in window], [frame.later for frame in window[:-1]]
-        return with_later(solved, links, self.options.temporal)
+        return average_with_later(solved, links, self.options.temporal)
 
     def image(
         self, image: NDArray[np.uint8] | Tensor, trimap: NDArray[np.uint8] | Tensor | None = None
@@ -277,7 +283,7 @@ class Matter:
         known = None if trimap is None else as_trimap(trimap, rgb).to(self.device)
         return self.still(rgb, known).alpha[0, 0].cpu()
 
-    def still(self, rgb: Tensor, trimap: Tensor | None = None, guide: Guide | None = None) -> Matte:
+    def still(self, rgb: Tensor, trimap: Tensor | None = None, guide: SubjectPrompt | None = None) -> Matte:
         """Matte of one picture: (1, 3, H, W) float RGB in 0..1, (1, 1, H, W) uint8 trimap or None.
 
         Raises:
@@ -285,7 +291,7 @@ class Matter:
         """
         rgb = rgb.to(self.device)
         pictures = (rgb * 255).round().to(torch.uint8)
-        guide = Guide() if guide is None else guide.to(self.device)
+        guide = SubjectPrompt() if guide is None else guide.to(self.device)
         _check_choice(guide, trimap)
         if trimap is not None:
             known = trimap.to(self.device)
@@ -299,12 +305,12 @@ class Matter:
         return Matte(alpha, trimap=known, mixture=mixture, notices=kept.notices)
 
     def _solve_batch(
-        self, frames: Prepared, state: ClipState, guide: Guide, given: Tensor | None
+        self, frames: PreprocessedBatch, state: ClipState, guide: SubjectPrompt, given: Tensor | None
     ) -> ClipState:
         """The state after these frames, which wait in it."""
         options, watch, last = self.options.temporal, self.watch, state.last
         batch, pictures, motions = frames.batch, frames.pictures, frames.motions
-        kept: Kept | None = None
+        kept: SelectedProbability | None = None
         if given is None:
             state, kept = self._look(frames, state, guide)
             with watch("trimap"):
@@ -319,7 +325,7 @@ class Matter:
         with watch("temporal"):
             frames_solved = smooth_alphas(last, motions, pictures, alpha, trimap, options)
         waiting = [
-            Waiting(
+            PendingFrame(
                 batch.frame(n),
                 solved,
                 kept.others[n : n + 1] if kept and kept.others is not None else None,
@@ -330,7 +336,9 @@ class Matter:
         left = tuple(tile.for_next() for tile in tiles if tile.tile.frame == len(batch) - 1)
         return replace(state, last=frames_solved[-1], tiles=left, waiting=(*state.waiting, *waiting))
 
-    def _look(self, frames: Prepared, state: ClipState, guide: Guide) -> tuple[ClipState, Kept]:
+    def _look(
+        self, frames: PreprocessedBatch, state: ClipState, guide: SubjectPrompt
+    ) -> tuple[ClipState, SelectedProbability]:
         """What the segmenter sees of the subject, steadied, and the state with it."""
         batch, pictures = frames.batch, frames.pictures
         turns, unseen = self._turns(frames.motions, state)
@@ -353,7 +361,7 @@ class Matter:
         every, turns, unseen = self.options.segment.every, [], state.unseen
         if every == 1:
             return [True] * len(motions), 0
-        for calm in which_are_calm(motions, state.last.alpha if state.last else None):
+        for calm in is_low_motion(motions, state.last.alpha if state.last else None):
             unseen += 1
             turn = unseen >= every or not calm
             unseen = 0 if turn else unseen
@@ -367,29 +375,29 @@ class Matter:
         size, follows = (pictures.shape[2], pictures.shape[3]), [motion is not None for motion in motions]
         return draw_trimaps(seen, size=size, options=self.options.trimap, before=before, follows=follows)
 
-    def _grown(self, drawn: Tensor, motions: tuple[Motion | None, ...], last: Solved | None) -> Tensor:
+    def _grown(self, drawn: Tensor, motions: tuple[Motion | None, ...], last: InferredAlpha | None) -> Tensor:
         """Trimaps with what the band had grown by before the batch, up to the first cut."""
         if not self.options.trimap.rounds or last is None:
             return drawn
         cut = motions.index(None) if None in motions else len(motions)
-        shot = [keep_growth(drawn[n : n + 1], last.trimap, last.mean.value) for n in range(cut)]
+        shot = [keep_expansion(drawn[n : n + 1], last.trimap, last.mean.value) for n in range(cut)]
         return torch.cat([*shot, drawn[cut:]])
 
     def _close(
         self,
-        solver: BandSolver,
+        solver: TiledMattingNet,
         pictures: Tensor,
         drawn: Tensor,
         trimap: Tensor,
-        tiles: tuple[SolvedTile, ...],
+        tiles: tuple[CachedTile, ...],
         seen: Tensor,
-    ) -> tuple[Tensor, Tensor, tuple[SolvedTile, ...]]:
+    ) -> tuple[Tensor, Tensor, tuple[CachedTile, ...]]:
         """The closed loop: alpha, the trimap grown until alpha is settled at its rim, and the tiles."""
-        guess = guess_levels(seen[:, :1], (pictures.shape[2], pictures.shape[3]))
+        guess = encode_alpha_prior(seen[:, :1], (pictures.shape[2], pictures.shape[3]))
         with self.watch("matte"):
             alpha, tiles = solver.follow(pictures, trimap, tiles, guess)
         for _ in range(self.options.trimap.rounds):
-            grown = grow_band(alpha, trimap, drawn)
+            grown = expand_band(alpha, trimap, drawn)
             if torch.equal(grown, trimap):
                 break
             trimap = grown
@@ -402,22 +410,24 @@ class Matter:
         seen: Tensor,
         pictures: Tensor,
         times_s: Sequence[Fraction],
-        guide: Guide,
+        guide: SubjectPrompt,
         state: SubjectState | None,
-    ) -> Kept:
-        kept = Kept(seen)
+    ) -> SelectedProbability:
+        kept = SelectedProbability(seen)
         if guide.subject.choice != "all":
-            kept = keep_subject(seen, pictures, times_s, guide, state)
-        return kept._replace(seen=add_kept(kept.seen, guide.keep))
+            kept = select_subject(seen, pictures, times_s, guide, state)
+        return kept._replace(seen=merge_selected(kept.seen, guide.keep))
 
-    def _finish(self, alpha: Tensor, guide: Guide, others: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def _finish(
+        self, alpha: Tensor, guide: SubjectPrompt, others: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         """Alpha with what the user and the choice of a subject force, and `Matte.mixture`.
 
         The former has the edge controls.
         """
         high = upper_limit(guide.drop, others, (alpha.shape[2], alpha.shape[3]))
         mixture = limit_alpha(alpha, guide.keep, high)
-        edged = adjust_edges(mixture, self.options.edges)
+        edged = adjust_matte(mixture, self.options.edges)
         return edged, None if edged is mixture else mixture
 
 
@@ -437,6 +447,6 @@ def _next_trimaps(given: Iterator[Tensor], count: int) -> Tensor:
     return torch.cat(some)
 
 
-def _check_choice(guide: Guide, trimap: Tensor | None) -> None:
+def _check_choice(guide: SubjectPrompt, trimap: Tensor | None) -> None:
     if trimap is not None and guide.subject.choice != "all":
         raise OptionError("a trimap of one's own says who is kept: leave it out, or the subject and the mask")

@@ -12,12 +12,12 @@ from autohair_video.frames import FrameBatch
 from autohair_video.matting.optical_flow import Motion, estimate_motions
 from autohair_video.media.colour import to_rgb
 from autohair_video.options import TemporalOptions
-from autohair_video.runtime.devices import too_little_memory
-from autohair_video.runtime.profiling import Watch
+from autohair_video.runtime.devices import out_of_memory_error
+from autohair_video.runtime.profiling import StageClock
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreprocessedBatch:
     """Frames on the device, their pictures (N, 3, H, W) uint8 RGB, and each one's motion."""
 
     batch: FrameBatch
@@ -25,29 +25,29 @@ class Prepared:
     motions: tuple[Motion | None, ...]
 
 
-def prepare_all(
+def preprocess_batches(
     batches: Iterable[FrameBatch],
     before: Tensor | None,
     options: TemporalOptions,
     *,
     device: torch.device,
-    watch: Watch,
-) -> Generator[Prepared, None, None]:
-    """`prepare` for consecutive batches."""
+    watch: StageClock,
+) -> Generator[PreprocessedBatch, None, None]:
+    """`preprocess` for consecutive batches."""
     for batch in batches:
-        for frames in prepare(batch, before, options, device=device, watch=watch):
+        for frames in preprocess(batch, before, options, device=device, watch=watch):
             yield frames
             before = frames.pictures[-1:]
 
 
-def prepare(
+def preprocess(
     batch: FrameBatch,
     before: Tensor | None,
     options: TemporalOptions,
     *,
     device: torch.device,
-    watch: Watch,
-) -> Generator[Prepared, None, None]:
+    watch: StageClock,
+) -> Generator[PreprocessedBatch, None, None]:
     """Frames made ready for the networks; in parts where the device's memory is too small for all of them.
 
     Args:
@@ -64,19 +64,23 @@ def prepare(
         frames = _at_once(batch, before, options, device, watch)
     except torch.OutOfMemoryError as exc:
         if len(batch) == 1:
-            raise too_little_memory(device, batch.format.width, batch.format.height) from exc
+            raise out_of_memory_error(device, batch.format.width, batch.format.height) from exc
     else:
         yield frames
         return
-    yield from prepare_all(batch.halves(), before, options, device=device, watch=watch)
+    yield from preprocess_batches(batch.halves(), before, options, device=device, watch=watch)
 
 
 def _at_once(
-    batch: FrameBatch, before: Tensor | None, options: TemporalOptions, device: torch.device, watch: Watch
-) -> Prepared:
+    batch: FrameBatch,
+    before: Tensor | None,
+    options: TemporalOptions,
+    device: torch.device,
+    watch: StageClock,
+) -> PreprocessedBatch:
     with watch("upload"):
         batch = batch.to(device)
     with watch("convert"):
         pictures = to_rgb(batch).mul_(255).round_().to(torch.uint8)
     with watch("flow"):
-        return Prepared(batch, pictures, estimate_motions(before, pictures, options))
+        return PreprocessedBatch(batch, pictures, estimate_motions(before, pictures, options))

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from autohair_video.frames import FrameBatch
-from autohair_video.matting.temporal import Link, Mean, Solved
-from autohair_video.matting.tiled_inference import SolvedTile
+from autohair_video.matting.temporal import Correspondence, InferredAlpha, RunningMean
+from autohair_video.matting.tiled_inference import CachedTile
 from autohair_video.tracking.selection import SubjectState
 
 
 @dataclass(frozen=True)
-class Waiting:
+class PendingFrame:
     """A frame that is solved, as a batch of one, and waits for later ones to be steadied by.
 
     ``later``: its link with the frame after it, once there is one. ``others`` and ``notices``: of `Kept`.
     """
 
     batch: FrameBatch
-    solved: Solved
+    solved: InferredAlpha
     others: Tensor | None = None
     notices: tuple[str, ...] = ()
-    later: Link | None = None
+    later: Correspondence | None = None
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,18 @@ class ClipState:
     that have not been given back yet, oldest first. ``subject``: all bodies, and which are kept.
     """
 
-    last: Solved | None = None
-    seen: Mean | None = None
+    last: InferredAlpha | None = None
+    seen: RunningMean | None = None
     drawn: Tensor | None = None
     unseen: int = 0
-    tiles: tuple[SolvedTile, ...] = ()
-    waiting: tuple[Waiting, ...] = ()
+    tiles: tuple[CachedTile, ...] = ()
+    waiting: tuple[PendingFrame, ...] = ()
     subject: SubjectState | None = None
 
 
 @dataclass
-class Carry:
-    """State in time that outlives one call of `Matter.frames`, where a clip is matted in parts.
+class CarriedState:
+    """State in time that outlives one call of `MattingPipeline.frames`, where a clip is matted in parts.
 
     ``state`` is that after the last frame of a part, and none waits in it: dataclasses of tensors and plain
     values only, so that it can be saved. None at the beginning of a clip.

@@ -4,8 +4,8 @@ What other frames had is carried to this frame along optical flow, and averaged 
 colour say that it is the same surface. Means are kept with their weight, so that a surface seen for the
 second time counts half and one that was seen for long is hardly changed by a single frame. The past
 serves twice: for the segmenter's probabilities, before the trimap, and for alpha, after the matter. With
-a file as input alpha may wait for a few later frames as well (`with_later`). At a scene cut nothing is
-carried.
+a file as input alpha may wait for a few later frames as well (`average_with_later`). At a scene cut all is
+dropped.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autohair_video.matting.flow_refinement import aligned_flow, stillness, subject_flow
+from autohair_video.matting.flow_refinement import refine_flow, stillness, subject_flow
 from autohair_video.matting.optical_flow import (
     Flow,
     Motion,
-    all_places,
-    carry,
-    origins,
-    some_places,
+    backward_warp_grid,
+    full_sampling_grid,
+    sampling_grid_at,
+    warp,
 )
 from autohair_video.matting.trimap import UNKNOWN
 from autohair_video.options import TemporalOptions
@@ -43,20 +43,20 @@ _LEAST_TRUST: Final = 0.1
 
 
 @dataclass(frozen=True)
-class Mean:
+class RunningMean:
     """A mean over frames: ``value`` (1, C, h, w), and how many frames it is worth, (1, 1, h, w) from 1 up."""
 
     value: Tensor
     weight: Tensor
 
     @classmethod
-    def of(cls, value: Tensor) -> Mean:
+    def of(cls, value: Tensor) -> RunningMean:
         """What one frame says, (1, C, h, w)."""
         return cls(value, torch.ones_like(value[:, :1]))
 
 
 @dataclass(frozen=True)
-class Solved:
+class InferredAlpha:
     """A frame with the alpha that was solved for it.
 
     ``picture`` (1, 3, H, W) uint8 RGB, ``colours`` (1, 3, H / 2, W / 2) float of 0..255, the same without
@@ -70,7 +70,7 @@ class Solved:
     trimap: Tensor
     band: Tensor
     motion: Motion | None
-    mean: Mean
+    mean: RunningMean
 
     @classmethod
     def of(
@@ -78,10 +78,10 @@ class Solved:
         picture: Tensor,
         alpha: Tensor,
         trimap: Tensor,
-        mean: Mean,
+        mean: RunningMean,
         motion: Motion | None = None,
         band: Tensor | None = None,
-    ) -> Solved:
+    ) -> InferredAlpha:
         """With the colours of ``picture``, and the band of ``trimap`` where it is not known yet."""
         # On a CPU this takes a tenth of what pooling takes.
         colours = _pairs(_pairs(picture.to(torch.int16), 2), 3) / 4
@@ -90,8 +90,8 @@ class Solved:
 
 
 def smooth_probability(
-    previous: Mean | None, motion: Motion | None, probability: Tensor | None, options: TemporalOptions
-) -> Mean:
+    previous: RunningMean | None, motion: Motion | None, probability: Tensor | None, options: TemporalOptions
+) -> RunningMean:
     """The segmenter's probabilities of a frame, steadied along the motion.
 
     Args:
@@ -104,18 +104,18 @@ def smooth_probability(
     if previous is None or motion is None:
         if probability is None:
             raise ValueError("neither the segmenter nor the past says anything about this frame")
-        return Mean.of(probability)
+        return RunningMean.of(probability)
     seen = previous.value if probability is None else probability
     size = (seen.shape[2], seen.shape[3])
-    places, confidence = origins(motion.back, all_places(size, seen.device))
-    value, weight = carry(previous.value, places), carry(previous.weight, places) * options.strength
+    places, confidence = backward_warp_grid(motion.back, full_sampling_grid(size, seen.device))
+    value, weight = warp(previous.value, places), warp(previous.weight, places) * options.strength
     if probability is None:
-        return Mean(value, weight.clamp(min=1))
-    return _merged(Mean.of(probability), Mean(value, weight), confidence)
+        return RunningMean(value, weight.clamp(min=1))
+    return _merged(RunningMean.of(probability), RunningMean(value, weight), confidence)
 
 
 def smooth_alphas(
-    previous: Solved | None,
+    previous: InferredAlpha | None,
     motions: Sequence[Motion | None],
     pictures: Tensor,
     alphas: Tensor,
@@ -123,7 +123,7 @@ def smooth_alphas(
     options: TemporalOptions,
     *,
     align: bool = True,
-) -> list[Solved]:
+) -> list[InferredAlpha]:
     """Alpha of consecutive frames' unknown bands, steadied by the past; what is known stays.
 
     Args:
@@ -136,13 +136,15 @@ def smooth_alphas(
         align: whether outlines are compared; they cannot be where ``previous`` was solved at another size.
     """
 
-    def solved(n: int) -> Solved:
+    def solved(n: int) -> InferredAlpha:
         alpha, one = alphas[n : n + 1], slice(n, n + 1)
-        return Solved.of(pictures[one], alpha, trimaps[one], Mean.of(alpha), motions[n], bands[n])
+        return InferredAlpha.of(
+            pictures[one], alpha, trimaps[one], RunningMean.of(alpha), motions[n], bands[n]
+        )
 
-    def link(n: int) -> Link | None:
+    def link(n: int) -> Correspondence | None:
         before, motion = (frames[n - 1] if n else previous), motions[n]
-        return Link.of(frames[n], before, motion.back, align=align) if before and motion else None
+        return Correspondence.of(frames[n], before, motion.back, align=align) if before and motion else None
 
     numbers, bands = range(len(motions)), _bands(trimaps)
     frames = on_each_core(solved, numbers, alphas.device)
@@ -154,35 +156,37 @@ def smooth_alphas(
     return frames
 
 
-def with_later(frames: Sequence[Solved], links: Sequence[Link | None], options: TemporalOptions) -> Tensor:
+def average_with_later(
+    frames: Sequence[InferredAlpha], links: Sequence[Correspondence | None], options: TemporalOptions
+) -> Tensor:
     """Alpha of the first of consecutive frames, steadied by those after it as by those before.
 
     Args:
         frames: one or more.
-        links: of each frame but the last with the one after it, from `link_later`.
+        links: of each frame but the last with the one after it, from `correspond_with_later`.
         options: as for `smooth_alphas`.
 
     Returns:
         (1, 1, H, W) float in 0..1.
     """
-    mean = Mean.of(frames[-1].alpha) if links else frames[0].mean
+    mean = RunningMean.of(frames[-1].alpha) if links else frames[0].mean
     for number in reversed(range(len(links))):
         link = links[number]
-        own = Mean.of(frames[number].alpha) if number else frames[0].mean
+        own = RunningMean.of(frames[number].alpha) if number else frames[0].mean
         mean = own if link is None else link.averaged(own, mean, options)
     return mean.value
 
 
-def link_later(here: Solved, later: Solved) -> Link | None:
+def correspond_with_later(here: InferredAlpha, later: InferredAlpha) -> Correspondence | None:
     """A frame's link with the one after it; None where that begins a new scene."""
-    return None if later.motion is None else Link.of(here, later, later.motion.forth)
+    return None if later.motion is None else Correspondence.of(here, later, later.motion.forth)
 
 
 @dataclass(frozen=True)
-class Link:
+class Correspondence:
     """The K unknown pixels of a frame, and where their surfaces are in another.
 
-    ``band`` (K,): the pixels, as in `Solved`; ``places`` (1, 1, K, 2) in the other frame, as
+    ``band`` (K,): the pixels, as in `InferredAlpha`; ``places`` (1, 1, K, 2) in the other frame, as
     `motion.some_places` gives them; ``confidence`` (K,) in 0..1 and colour ``residual`` (K,), squared, of
     255: how far the surface is the same; ``stillness`` (K,) in 0..1: 1 where the subject does not move;
     ``alpha`` (K,) of the frame itself.
@@ -196,22 +200,24 @@ class Link:
     alpha: Tensor
 
     @classmethod
-    def of(cls, here: Solved, other: Solved, flow: Flow, *, align: bool = True) -> Link:
+    def of(
+        cls, here: InferredAlpha, other: InferredAlpha, flow: Flow, *, align: bool = True
+    ) -> Correspondence:
         """Along ``flow``, which leads from the frame to the other; ``align``: and along the outline."""
         band = here.band
         if not len(band):
             nothing = here.alpha.new_empty(0)
             return cls(band, nothing.view(1, 1, 0, 2), nothing, nothing, nothing, nothing)
-        own = some_places(band, (here.trimap.shape[2], here.trimap.shape[3]))
+        own = sampling_grid_at(band, (here.trimap.shape[2], here.trimap.shape[3]))
         subject = subject_flow(flow, here.alpha)
-        way = aligned_flow(subject, here.alpha, other.alpha) if align else subject
-        places, confidence = origins(way, own)
-        residual = carry(here.colours, own) - carry(other.colours, places)
+        way = refine_flow(subject, here.alpha, other.alpha) if align else subject
+        places, confidence = backward_warp_grid(way, own)
+        residual = warp(here.colours, own) - warp(other.colours, places)
         alpha = here.alpha.reshape(-1).index_select(0, band)
         squared = residual[0, :, 0].square().mean(dim=0)
-        return cls(band, places, confidence[0, 0, 0], squared, carry(stillness(subject), own)[0, 0, 0], alpha)
+        return cls(band, places, confidence[0, 0, 0], squared, warp(stillness(subject), own)[0, 0, 0], alpha)
 
-    def averaged(self, own: Mean, other: Mean, options: TemporalOptions) -> Mean:
+    def averaged(self, own: RunningMean, other: RunningMean, options: TemporalOptions) -> RunningMean:
         """A frame's own mean and that of the other, in the unknown band.
 
         Only the band's pixels are looked up, so that this costs as much as there is of it.
@@ -219,9 +225,9 @@ class Link:
         if not len(self.band):
             return own
         # cubic weights add up to 1 but for rounding, which must not make mixed pixels of solid ones
-        value = carry(other.value, self.places, sharp=True).mul_(1 + 2 * _ROUNDING).sub_(_ROUNDING)
+        value = warp(other.value, self.places, sharp=True).mul_(1 + 2 * _ROUNDING).sub_(_ROUNDING)
         value = value.clamp_(0, 1)[0, 0, 0]
-        weight = carry(other.weight, self.places)[0, 0, 0]
+        weight = warp(other.weight, self.places)[0, 0, 0]
         own_value, own_weight = (x.reshape(-1).index_select(0, self.band) for x in (own.value, own.weight))
         trust = self.confidence * _likeness(self.residual, self.alpha, value)
         # what moves is off by a part of a pixel each time that it is carried on
@@ -229,7 +235,7 @@ class Link:
         strength = moving + (options.strength - moving) * self.stillness
         share = weight * (trust - _LEAST_TRUST).clamp(min=0) * strength / (1 - _LEAST_TRUST)
         total = own_weight + share
-        merged = Mean(own.value.clone(), own.weight.clone())
+        merged = RunningMean(own.value.clone(), own.weight.clone())
         merged.value.view(-1).index_copy_(0, self.band, torch.lerp(own_value, value, share / total))
         merged.weight.view(-1).index_copy_(0, self.band, total)
         return merged
@@ -266,8 +272,8 @@ def _pairs(x: Tensor, dim: int) -> Tensor:
     return sums
 
 
-def _merged(own: Mean, other: Mean, share: Tensor) -> Mean:
+def _merged(own: RunningMean, other: RunningMean, share: Tensor) -> RunningMean:
     """Both means as one; ``share`` (1, 1, h, w) in 0..1 scales the other's weight."""
     other_weight = other.weight * share
     weight = own.weight + other_weight
-    return Mean(torch.lerp(own.value, other.value, other_weight / weight), weight)
+    return RunningMean(torch.lerp(own.value, other.value, other_weight / weight), weight)

@@ -41,7 +41,7 @@ _AROUND: Final = 2
 
 
 @dataclass(frozen=True)
-class SolvedTile:
+class CachedTile:
     """A tile as it was when it was last solved.
 
     ``picture`` (3, S, S) uint8 RGB, ``trimap`` (1, S, S) uint8, with the guess in it if there was one,
@@ -54,7 +54,7 @@ class SolvedTile:
     alpha: Tensor
     doubled: bool = False
 
-    def for_next(self) -> SolvedTile:
+    def for_next(self) -> CachedTile:
         """The same as a tile of the frame before, without a hold on the batch that it was cut from."""
         return replace(
             self,
@@ -65,7 +65,7 @@ class SolvedTile:
         )
 
 
-class BandSolver:
+class TiledMattingNet:
     """A matting network, and how it is spread over a frame's unknown band."""
 
     def __init__(self, network: nn.Module, options: TileOptions) -> None:
@@ -77,9 +77,9 @@ class BandSolver:
         self._mean, self._deviation = (torch.tensor(v, device=device) for v in (_MEAN, _DEVIATION))
         self._batch = options.batch or max(1, most_px // options.tile_px**2)
 
-    def at(self, options: TileOptions) -> BandSolver:
+    def at(self, options: TileOptions) -> TiledMattingNet:
         """The same network with other options."""
-        return BandSolver(self._network, options)
+        return TiledMattingNet(self._network, options)
 
     def __call__(self, rgb: Tensor, trimap: Tensor) -> Tensor:
         """Alpha of frames with a trimap, each for itself.
@@ -99,9 +99,9 @@ class BandSolver:
         self,
         pictures: Tensor,
         trimap: Tensor,
-        before: Sequence[SolvedTile] = (),
+        before: Sequence[CachedTile] = (),
         guess: Tensor | None = None,
-    ) -> tuple[Tensor, tuple[SolvedTile, ...]]:
+    ) -> tuple[Tensor, tuple[CachedTile, ...]]:
         """Alpha of consecutive frames; tiles that did not change since they were solved keep theirs.
 
         Args:
@@ -109,7 +109,7 @@ class BandSolver:
             trimap: as for a call.
             before: the tiles of the frame before, whose ``frame`` is -1, or of these very frames, solved
                 with another trimap.
-            guess: (N, 1, H, W) uint8 from `trimap.guess_levels`: what the unknown pixels probably are. A
+            guess: (N, 1, H, W) uint8 from `trimap.encode_alpha_prior`: the coarse alpha. A
                 network that takes no guess does not see it.
 
         Returns:
@@ -131,8 +131,8 @@ class BandSolver:
         return keep_known(alpha, trimap), solved
 
     def _follow_doubled(
-        self, pictures: Tensor, trimap: Tensor, before: Sequence[SolvedTile]
-    ) -> tuple[Tensor, tuple[SolvedTile, ...]]:
+        self, pictures: Tensor, trimap: Tensor, before: Sequence[CachedTile]
+    ) -> tuple[Tensor, tuple[CachedTile, ...]]:
         larger = F.interpolate(pictures.float(), scale_factor=2.0, mode="bicubic").round().clamp(0, 255)
         known = F.interpolate(trimap, scale_factor=2.0, mode="nearest")
         alpha, solved = self._follow(larger.to(torch.uint8), known, before, block_px=2 * _BLOCK_PX)
@@ -142,9 +142,9 @@ class BandSolver:
         self,
         pictures: Tensor,
         trimap: Tensor,
-        before: Sequence[SolvedTile],
+        before: Sequence[CachedTile],
         block_px: int = _BLOCK_PX,
-    ) -> tuple[Tensor, tuple[SolvedTile, ...]]:
+    ) -> tuple[Tensor, tuple[CachedTile, ...]]:
         o = self._options
         places = [solved.tile for solved in before]
         tiles = plan_tiles(trimap, tile_px=o.tile_px, overlap_px=o.overlap_px, before=places)
@@ -161,9 +161,9 @@ class BandSolver:
         tiles: tuple[Tile, ...],
         pictures: Tensor,
         trimaps: Tensor,
-        before: Sequence[SolvedTile],
+        before: Sequence[CachedTile],
         block_px: int,
-    ) -> tuple[SolvedTile, ...]:
+    ) -> tuple[CachedTile, ...]:
         """Solves what changed, all of a batch together; ``block_px`` are `_BLOCK_PX` of the frame."""
         # looking is as dear as solving where each look waits for an accelerator
         follows = self._options.reuse and pictures.device.type == "cpu"
@@ -180,7 +180,7 @@ class BandSolver:
             for i, j in zip(numbers, known, strict=True):
                 if j is None or not next(same):
                     j = len(pool)
-                    pool.append(SolvedTile(tiles[i], pictures[i], trimaps[i], trimaps[i].float()))
+                    pool.append(CachedTile(tiles[i], pictures[i], trimaps[i], trimaps[i].float()))
                 latest[tiles[i].place] = j
                 sources.append(j)
         due = pool[len(before) :]
@@ -188,7 +188,7 @@ class BandSolver:
         pool[len(before) :] = [replace(tile, alpha=alpha) for tile, alpha in zip(due, alphas, strict=True)]
         return tuple(replace(pool[j], tile=tile) for tile, j in zip(tiles, sources, strict=True))
 
-    def _solve_all(self, tiles: Sequence[SolvedTile]) -> list[Tensor]:
+    def _solve_all(self, tiles: Sequence[CachedTile]) -> list[Tensor]:
         """(1, S, S) alpha of each tile, solved some at a time; on a CPU some on each core."""
         device = next(self._network.parameters()).device
         workers = cores(device)
@@ -199,7 +199,7 @@ class BandSolver:
         solved = on_each_core(self._solve_some, parts, device)
         return [alpha for part in solved for alpha in part]
 
-    def _solve_some(self, tiles: Sequence[SolvedTile]) -> Tensor:
+    def _solve_some(self, tiles: Sequence[CachedTile]) -> Tensor:
         return self._solve(
             torch.stack([tile.picture for tile in tiles]), torch.stack([tile.trimap for tile in tiles])
         )
@@ -213,11 +213,11 @@ class BandSolver:
 
 
 def _which_are_same(
-    pairs: Sequence[tuple[SolvedTile, int]], pictures: Tensor, trimaps: Tensor, block_px: int
+    pairs: Sequence[tuple[CachedTile, int]], pictures: Tensor, trimaps: Tensor, block_px: int
 ) -> list[bool]:
     """`_same` of tiles and the numbers of what they are now; an accelerator is asked once for all."""
 
-    def same(some: Sequence[tuple[SolvedTile, int]]) -> Tensor:
+    def same(some: Sequence[tuple[CachedTile, int]]) -> Tensor:
         then, trimap_then = (
             torch.stack(parts)
             for parts in zip(*((tile.picture, tile.trimap) for tile, _ in some), strict=True)

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from autohair_video.errors import InputError
 from autohair_video.options import TrimapOptions
-from autohair_video.runtime.thread_pools import on_idle_cores
+from autohair_video.runtime.thread_pools import on_spare_cores
 
 BACKGROUND: Final = 0
 UNKNOWN: Final = 128
@@ -179,7 +179,7 @@ def adaptive_trimap(
 def _sure(person: Tensor, hair: Tensor, size: tuple[int, int], band: float) -> Tensor:
     """`_sureness` of each frame, (N, 1, H, W)."""
     maps = torch.cat([person, hair], dim=1).float().cpu().numpy()
-    drawn = on_idle_cores(lambda both: _sureness(both[0], both[1], band), list(maps), person.device)
+    drawn = on_spare_cores(lambda both: _sureness(both[0], both[1], band), list(maps), person.device)
     field = torch.from_numpy(np.stack(drawn)[:, None]).to(person.device)
     return F.interpolate(field, size, mode="bilinear", align_corners=False)
 
@@ -216,7 +216,7 @@ def _distance_to(mask: _Mask) -> _Map:
     return np.asarray(far, np.float32)
 
 
-def guess_levels(person: Tensor, size: tuple[int, int]) -> Tensor:
+def encode_alpha_prior(person: Tensor, size: tuple[int, int]) -> Tensor:
     """What unknown pixels probably are, in the values that a matting network reads in a trimap.
 
     Args:

@@ -24,7 +24,7 @@ _GROWTH: Final = 0.025
 _FARTHEST: Final = 0.06
 
 
-def grow_band(alpha: Tensor, trimap: Tensor, drawn: Tensor) -> Tensor:
+def expand_band(alpha: Tensor, trimap: Tensor, drawn: Tensor) -> Tensor:
     """The trimap with a wider band where alpha at its rim is not settled.
 
     Args:
@@ -41,7 +41,7 @@ def grow_band(alpha: Tensor, trimap: Tensor, drawn: Tensor) -> Tensor:
     return trimap.masked_fill(_as_pixels(reach, trimap) > 0, UNKNOWN)
 
 
-def keep_growth(trimap: Tensor, before: Tensor, alpha: Tensor) -> Tensor:
+def keep_expansion(trimap: Tensor, before: Tensor, alpha: Tensor) -> Tensor:
     """The trimap with what the band had grown by in the frame before, where alpha there was mixed.
 
     So a still picture's band is not grown anew in each frame.

@@ -18,7 +18,7 @@ from av.subtitles.stream import SubtitleStream
 
 from autohair_video.errors import InputError
 from autohair_video.media.decode import check_input_file, reason
-from autohair_video.media.metadata import copy_belongings
+from autohair_video.media.metadata import copy_metadata
 
 # What players and editors read in each container; None: all that FFmpeg writes to it.
 _SOUND: Final[Mapping[str, frozenset[str] | None]] = MappingProxyType(
@@ -58,7 +58,7 @@ _SEEK_MARGIN_S: Final = 2
 _MICROSECOND: Final = Fraction(1, 1_000_000)
 
 
-class SoundCopy:
+class PacketCopier:
     """Feeds the audio and subtitle packets of ``source`` to ``output``, in step with its video.
 
     Every stream is added to ``output`` on creation: packets as they are where the container holds
@@ -97,7 +97,7 @@ class SoundCopy:
             self._add_sound(sound, number)
         for number, subtitles in enumerate(self._source.streams.subtitles, 1):
             self._add_subtitles(subtitles, number)
-        self.notices += copy_belongings(self._source, output, muxer, origin=origin, until=until)
+        self.notices += copy_metadata(self._source, output, muxer, origin=origin, until=until)
         self._waiting = self._read()
         self._next = next(self._waiting, None)
 

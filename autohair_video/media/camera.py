@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from autohair_video.errors import InputError
 from autohair_video.media.image import silenced_opencv
-from autohair_video.runtime.queues import Newest
+from autohair_video.runtime.queues import LatestSlot
 
 Picture = NDArray[np.uint8]
 
@@ -42,7 +42,7 @@ _STRIDE: Final = 8
 
 
 @dataclass(frozen=True)
-class Shot:
+class CameraFrame:
     """One picture of a camera: (H, W, 3) uint8 BGR.
 
     ``number`` counts all pictures that the camera gave, those too that nobody took. ``taken_s`` is
@@ -73,7 +73,7 @@ class Camera:
         self.source = source
         self.trouble: str | None = None
         self._asked = (width, height, rate)
-        self._newest: Newest[Shot] = Newest()
+        self._newest: LatestSlot[CameraFrame] = LatestSlot()
         self._stop = threading.Event()
         self.given = 0
         self._doubts = _Doubts(source)
@@ -81,7 +81,7 @@ class Camera:
             self._open().release()
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
 
-    def newest(self, timeout_s: float) -> Shot | None:
+    def newest(self, timeout_s: float) -> CameraFrame | None:
         """The newest picture, once; None if there is none within that time."""
         return self._newest.take(timeout_s)
 
@@ -122,7 +122,7 @@ class Camera:
                 now_s = time.monotonic()
                 self.given += 1
                 self.trouble = None if is_file(self.source) else self._doubts.about(picture, now_s)
-                self._newest.put(Shot(picture, self.given, now_s))
+                self._newest.put(CameraFrame(picture, self.given, now_s))
         finally:
             capture.release()
         if not self._stop.is_set() and not is_file(self.source):

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 
 from autohair_video.errors import OptionError, OutputError
 from autohair_video.media.atomic_output import StagedOutput, is_sequence
-from autohair_video.media.audio import SoundCopy
+from autohair_video.media.audio import PacketCopier
 from autohair_video.media.decode import reason
 from autohair_video.media.presets import Preset
 from autohair_video.media.writer import EDITED, muxer_options
@@ -33,7 +33,7 @@ _NUMBER: Final = re.compile(r"(\d+)(?:\.partial)?\.\w+$")
 
 
 @dataclass(frozen=True)
-class Rest:
+class TailSpec:
     """What an output has besides its parts.
 
     ``end_s``: when its last frame ends, in its own seconds. ``copy_from``, ``origin`` and ``until`` are
@@ -47,14 +47,14 @@ class Rest:
     whole: bool = True
 
 
-def check_joinable(path: Path, preset: Preset) -> None:
+def check_concatenable(path: Path, preset: Preset) -> None:
     """Raises OptionError if files of this kind cannot be put together from parts."""
     if preset.muxers[path.suffix.lower()] not in _JOINABLE:
         raise OptionError(f"{path}: {preset.name} is written in one go, and cannot be resumed")
 
 
-def join_parts(
-    parts: Sequence[Path], path: Path, preset: Preset, rest: Rest
+def concat_segments(
+    parts: Sequence[Path], path: Path, preset: Preset, rest: TailSpec
 ) -> tuple[StagedOutput, list[str]]:
     """Joins what `ClipWriter` wrote to ``parts``, in order, with the times that they have.
 
@@ -97,7 +97,7 @@ def _last_number(name: str) -> int:
     return int(match[1])
 
 
-def _join(parts: Sequence[Path], target: Path, preset: Preset, rest: Rest) -> list[str]:
+def _join(parts: Sequence[Path], target: Path, preset: Preset, rest: TailSpec) -> list[str]:
     muxer = preset.muxers[target.suffix.lower()]
     with ExitStack() as stack:
         first = stack.enter_context(av.open(str(parts[0]))).streams.video[0]
@@ -108,7 +108,7 @@ def _join(parts: Sequence[Path], target: Path, preset: Preset, rest: Rest) -> li
         stream = _copied_stream(first, output, muxer)
         sound = None
         if rest.copy_from is not None:
-            sound = SoundCopy(rest.copy_from, output, muxer, origin=rest.origin, until=rest.until)
+            sound = PacketCopier(rest.copy_from, output, muxer, origin=rest.origin, until=rest.until)
             stack.enter_context(closing(sound))
         packets = _packets(parts, stream, rest.end_s)
         if muxer in EDITED:

@@ -26,7 +26,7 @@ _ALPHA_DECODERS: Final = {"vp9": "libvpx-vp9", "vp8": "libvpx"}
 FREE_CLOCKS: Final = ("mpegts", "mpeg")
 
 
-class Damage(NamedTuple):
+class DecodeDamage(NamedTuple):
     """What could not be read or decoded, and at which time of the stream, in seconds, if that is known."""
 
     line: str
@@ -86,7 +86,7 @@ def decoder_with_alpha(stream: VideoStream) -> VideoCodecContext:
 
 
 def decoded_frames(
-    container: InputContainer, stream: VideoStream, damage: list[Damage], *, keep_alpha: bool = False
+    container: InputContainer, stream: VideoStream, damage: list[DecodeDamage], *, keep_alpha: bool = False
 ) -> Iterator[tuple[VideoFrame, int]]:
     """Frames in display order, each with its packet's duration in ticks (0: unknown).
 
@@ -122,7 +122,9 @@ def decoded_frames(
             yield frame, durations.pop(frame.pts, 0) if frame.pts is not None else 0
 
 
-def _packets(container: InputContainer, stream: VideoStream, damage: list[Damage]) -> Iterator[Packet[Any]]:
+def _packets(
+    container: InputContainer, stream: VideoStream, damage: list[DecodeDamage]
+) -> Iterator[Packet[Any]]:
     """The stream's packets, last the empty one that flushes; a broken file just ends."""
     try:
         yield from container.demux(stream)
@@ -134,7 +136,7 @@ def _packets(container: InputContainer, stream: VideoStream, damage: list[Damage
 
 
 def _note(
-    damage: list[Damage],
+    damage: list[DecodeDamage],
     line: str,
     place: Packet[Any] | VideoFrame | None = None,
     begin_s: Fraction = Fraction(0),
@@ -142,11 +144,11 @@ def _note(
     if damage:
         return
     if place is None or place.pts is None or not place.time_base:
-        damage.append(Damage(line))
+        damage.append(DecodeDamage(line))
         return
     time_s = place.pts * place.time_base
     # Decoders that work on several frames at once tell of one some frames later.
-    damage.append(Damage(f"near {float(time_s - begin_s):.2f} s {line}", time_s))
+    damage.append(DecodeDamage(f"near {float(time_s - begin_s):.2f} s {line}", time_s))
 
 
 def _main_video_stream(path: Source, container: InputContainer) -> VideoStream:

@@ -23,7 +23,7 @@ _MARGIN: Final = 2
 
 
 @dataclass
-class Need:
+class FinalizationEstimate:
     """The bytes that a file needs until it is finished, as far as its packets so far tell."""
 
     frames: int = 0
@@ -42,7 +42,7 @@ class Need:
     def bytes(self, frames: int) -> int:
         """For what is under way, so many frames more, and the index of them all.
 
-        >>> need = Need()
+        >>> need = FinalizationEstimate()
         >>> need.count([])
         >>> need.count([5, 3])
         >>> need.bytes(10) - need.bytes(0) == 10 * (2 * 4 + 128)
@@ -54,7 +54,7 @@ class Need:
         return round(_MARGIN * usual * max(0, coming)) + self.largest + index + _LEAST_BYTES
 
 
-def check_room(needs: Iterable[tuple[Path, int]]) -> None:
+def check_disk_space(needs: Iterable[tuple[Path, int]]) -> None:
     """Raises OutputError if the disks of some files lack the bytes that are needed for each."""
     disks: dict[int, int] = defaultdict(int)
     for path, need in needs:

@@ -20,7 +20,7 @@ _WITH_TIMECODE: Final = ("mp4", "mov")
 _TIMECODE_RATES: Final = (24, 25, 30, 48, 50, 60)
 
 
-def copy_belongings(
+def copy_metadata(
     source: InputContainer, output: OutputContainer, muxer: str, *, origin: Fraction, until: Fraction | None
 ) -> list[str]:
     """Copies all that the container holds, before its header is written; one line for what it does not.

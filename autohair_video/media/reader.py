@@ -20,7 +20,7 @@ from torch import Tensor
 
 from autohair_video.errors import InputError, OptionError
 from autohair_video.frames import FrameBatch
-from autohair_video.media.decode import FREE_CLOCKS, Damage, decoded_frames, open_clip
+from autohair_video.media.decode import FREE_CLOCKS, DecodeDamage, decoded_frames, open_clip
 from autohair_video.media.deinterlace import Deinterlacer
 from autohair_video.media.inputs import Source, SourceLike
 from autohair_video.media.pixel_formats import Samples, to_native, view_alpha, view_planes
@@ -42,7 +42,7 @@ class _TimedFrame(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Place:
+class SeekPoint:
     """Behind which frame a reader stands, for another one to go on from there.
 
     ``pts``, ``duration``: that frame's. ``digest``: of its samples, so that it is known again.
@@ -95,7 +95,7 @@ class ClipReader:
         self._path = Source.of(path)
         self._batch_size, self._keep_alpha = batch_size, keep_alpha
         self._span = start_s or 0, end_s
-        self._damage: list[Damage] = []
+        self._damage: list[DecodeDamage] = []
         self._last: _TimedFrame | None = None
         self.truncated: str | None = None
         self._resized: str | None = None
@@ -190,12 +190,12 @@ class ClipReader:
         self._damage.clear()
         self._resized = None
 
-    def place(self, batch: FrameBatch) -> Place:
+    def place(self, batch: FrameBatch) -> SeekPoint:
         """Behind the last frame of ``batch``, which this reader gave."""
         met = tuple(found.line for found in self._damage[:1]), self._resized, self.is_deinterlaced
-        return Place(batch.pts[-1], batch.durations[-1], _digest(batch), *met)
+        return SeekPoint(batch.pts[-1], batch.durations[-1], _digest(batch), *met)
 
-    def go_on(self, place: Place) -> bool:
+    def go_on(self, place: SeekPoint) -> bool:
         """Moves to the frame behind ``place``, without decoding all that lies before it.
 
         Returns:
@@ -209,7 +209,7 @@ class ClipReader:
             self._prepare()
             return False
         self._last, self._frames = head, self._to_end(frames)
-        self._damage[:0] = [Damage(line) for line in place.damage]
+        self._damage[:0] = [DecodeDamage(line) for line in place.damage]
         self._resized = place.resized or self._resized
         if self._deinterlace is not None:
             self._deinterlace.engaged |= place.is_deinterlaced
@@ -331,7 +331,10 @@ def _digest(batch: FrameBatch) -> str:
 
 
 def _timed(
-    decoded: Iterator[tuple[VideoFrame, int]], stream: VideoStream, end: int | None, damage: Sequence[Damage]
+    decoded: Iterator[tuple[VideoFrame, int]],
+    stream: VideoStream,
+    end: int | None,
+    damage: Sequence[DecodeDamage],
 ) -> Iterator[_TimedFrame]:
     """Frames with strictly rising pts, each lasting until the next.
 

@@ -15,7 +15,7 @@ _TAKES_PRIORITY: Final = ("libsvtav1",)
 
 
 @contextmanager
-def usual_priority(codec: str) -> Iterator[None]:
+def restored_thread_priority(codec: str) -> Iterator[None]:
     """While an encoder works: all threads that become real-time ones get back what this one had before."""
     if sys.platform != "linux" or codec not in _TAKES_PRIORITY:
         yield

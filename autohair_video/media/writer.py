@@ -21,15 +21,15 @@ from torch import Tensor
 from autohair_video.errors import JobError, OutputError
 from autohair_video.frames import FrameBatch, FrameFormat
 from autohair_video.media.atomic_output import StagedOutput, check_output
-from autohair_video.media.audio import SoundCopy
+from autohair_video.media.audio import PacketCopier
 from autohair_video.media.decode import check_input_file, reason
-from autohair_video.media.disk_space import Need
+from autohair_video.media.disk_space import FinalizationEstimate
 from autohair_video.media.encoder_input import encoder_planes, encoder_size
 from autohair_video.media.hdr import HdrLight, encoder_options
 from autohair_video.media.palette import Palette
 from autohair_video.media.pixel_formats import RANGE_FULL, RANGE_LIMITED, make_frame
 from autohair_video.media.presets import Preset, codec_format, codec_pixel_format
-from autohair_video.media.thread_priority import usual_priority
+from autohair_video.media.thread_priority import restored_thread_priority
 
 EDITED: Final = ("mp4", "mov")
 _GRID: Final = "avi"
@@ -51,7 +51,7 @@ class ClipWriter:
 
     ``fmt`` and ``time_base``: those of all batches to come. `presets.codec_format` tells which
     format reaches the encoder without being converted.
-    ``copy_from``: the clip whose sound and subtitles are copied (see `SoundCopy`); None for a
+    ``copy_from``: the clip whose sound and subtitles are copied (see `PacketCopier`); None for a
     silent clip.
     ``light``: HDR metadata, written where the encoder can.
     ``rate``: frames per second, as a hint for the encoder and for what players display.
@@ -93,9 +93,9 @@ class ClipWriter:
         self._palette: Palette | None = None
         self._grid: _Grid | None = None
         self._lengths = _Lengths()
-        self._need = Need()
+        self._need = FinalizationEstimate()
         self._stream: VideoStream | None = None
-        self._sound: SoundCopy | None = None
+        self._sound: PacketCopier | None = None
         self.notices: list[str] = []
         self.kept: Path | None = None
         if copy_from is not None:
@@ -253,7 +253,7 @@ class ClipWriter:
         if self._pixel_format == _PALETTED:
             self._palette = Palette(target.width, target.height, self._time_base)
         if self._copy_from is not None:
-            self._sound = SoundCopy(
+            self._sound = PacketCopier(
                 self._copy_from,
                 self._output,
                 self._muxer,
@@ -280,7 +280,7 @@ class ClipWriter:
 
     def _encode(self, stream: VideoStream, frame: VideoFrame) -> None:
         for done in [frame] if self._palette is None else self._palette.push(frame):
-            with usual_priority(self._preset.codec):
+            with restored_thread_priority(self._preset.codec):
                 packets = stream.encode(done)
             self._need.count(packet.size for packet in packets)
             self._lengths.stamp(packets)
@@ -290,7 +290,7 @@ class ClipWriter:
         packets = []
         if self._palette is not None:
             packets += [packet for frame in self._palette.push(None) for packet in stream.encode(frame)]
-        with usual_priority(self._preset.codec):
+        with restored_thread_priority(self._preset.codec):
             packets += stream.encode(None)
         if len(packets) <= 2 and self._lengths.is_first(packets):
             # libx265 leaves the dts of clips this short undefined; they have no frames to reorder.

@@ -40,7 +40,7 @@ def separable_conv(inputs: int, outputs: int, *, dilation: int = 1) -> nn.Sequen
     )
 
 
-def folded(x: Tensor) -> Tensor:
+def space_to_depth2(x: Tensor) -> Tensor:
     """`F.pixel_unshuffle` by 2 as the convolution that it is: the same bits in a quarter of a CPU's time."""
     channels = x.shape[1]
     # of each 2x2 pixels of a channel each becomes a channel

@@ -17,9 +17,9 @@ from torch.nn import functional as F
 from autohair_video.models.blocks import (
     conv_relu,
     fold_batch_norms,
-    folded,
     mobilenet_features,
     separable_conv,
+    space_to_depth2,
 )
 
 PERSON, HAIR = 0, 1
@@ -140,5 +140,5 @@ class _Detail(nn.Module):
         """The picture, its features of half size, the decoder's result and the logits -> (N, 2, H, W)."""
         coarse = torch.cat([self.reduce(decoded), logits], dim=1)
         grown = F.interpolate(coarse, fine.shape[2:], mode="bilinear", align_corners=False)
-        mixed = self.mix(torch.cat([folded(x), fine, grown], dim=1))
+        mixed = self.mix(torch.cat([space_to_depth2(x), fine, grown], dim=1))
         return F.pixel_shuffle(self.correction(mixed), 2)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from autohair_video.models.blocks import conv_relu, fold_batch_norms, folded, mobilenet_features
+from autohair_video.models.blocks import conv_relu, fold_batch_norms, mobilenet_features, space_to_depth2
 
 # Channels of each encoder block (section 3.2); a block ends in a pooling whose places are kept.
 _BLOCKS = {1: (64, 64), 2: (128, 128), 3: (256,) * 3, 4: (512,) * 3, 5: (512,) * 3}
@@ -157,7 +157,7 @@ class MobileDIM(nn.Module):
             return result
         coarse = F.interpolate(_blocks(y, wanted, _BLOCK // 2), scale_factor=2.0, mode="bilinear")
         coarse = coarse[..., _HALO:-_HALO, _HALO:-_HALO]
-        whole = folded(_blocks(x, wanted, 2 * _BLOCK, halo=2 * _HALO))
+        whole = space_to_depth2(_blocks(x, wanted, 2 * _BLOCK, halo=2 * _HALO))
         solved = self._sharpened(torch.cat([coarse, _blocks(s2, wanted, _BLOCK), whole], dim=1))
         for (n, rows, columns), alpha in zip(_places(wanted, 2 * _BLOCK), solved, strict=True):
             result[n, :, rows, columns] = alpha

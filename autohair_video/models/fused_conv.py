@@ -67,7 +67,7 @@ class FusedConv(nn.Conv2d):
         return cast(Tensor, convolve(x, ordered[1], self.bias, *where, self.groups, *self._activation, ""))
 
 
-def fuse(network: nn.Module) -> None:
+def fuse_convolutions(network: nn.Module) -> None:
     """Let every convolution of ``network`` take the ReLU after it along, in place.
 
     Results are the same up to the last bit of float32; keys and weights stay. The network must not change

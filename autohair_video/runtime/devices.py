@@ -35,7 +35,7 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
-def too_little_memory(device: torch.device, width: int, height: int) -> DeviceError:
+def out_of_memory_error(device: torch.device, width: int, height: int) -> DeviceError:
     """The error where a single frame of that size needs more memory than ``device`` has."""
     return DeviceError(
         f"{device} has too little memory for one {width}x{height} frame; use --device cpu or a smaller clip"

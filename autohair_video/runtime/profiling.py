@@ -11,15 +11,15 @@ from pathlib import Path
 
 import torch
 
-Watch = Callable[[str], AbstractContextManager[None]]
+StageClock = Callable[[str], AbstractContextManager[None]]
 
 
-def unwatched(stage: str) -> AbstractContextManager[None]:
+def untimed(stage: str) -> AbstractContextManager[None]:
     """The watch that measures nothing."""
     return nullcontext()
 
 
-class Stopwatch:
+class StageTimer:
     """Adds up the seconds spent in each stage; on an accelerator it waits for the work it has queued.
 
     ``clock``: ``time.perf_counter``, or ``time.process_time`` for the seconds of all processors.

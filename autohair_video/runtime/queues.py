@@ -12,7 +12,7 @@ T = TypeVar("T")
 _PATIENCE_S = 0.1
 
 
-def ahead(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
+def prefetch(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
     """Draw ``items`` on a thread of their own, at most ``depth`` ahead of the consumer.
 
     An exception of ``items`` is raised again here, in its turn. When the consumer stops early (the
@@ -64,7 +64,7 @@ def _fill(
         put(None, exc)
 
 
-class Behind(Generic[T]):
+class BackgroundWorker(Generic[T]):
     """Hands items to ``work`` on a thread of its own, at most ``depth`` of them waiting.
 
     An exception of ``work`` is raised again by the next `put`, or at the end of the ``with`` block.
@@ -91,7 +91,7 @@ class Behind(Generic[T]):
             return False
         return True
 
-    def __enter__(self) -> Behind[T]:
+    def __enter__(self) -> BackgroundWorker[T]:
         self._thread.start()
         return self
 
@@ -120,7 +120,7 @@ class Behind(Generic[T]):
                     self._error = exc
 
 
-class Newest(Generic[T]):
+class LatestSlot(Generic[T]):
     """A place for one item between two threads: a new one takes the place of one not yet taken."""
 
     def __init__(self) -> None:
@@ -136,7 +136,7 @@ class Newest(Generic[T]):
     def take(self, timeout_s: float) -> T | None:
         """The newest item, once; None if there is none within that time.
 
-        >>> place = Newest[int]()
+        >>> place = LatestSlot[int]()
         >>> place.put(1)
         >>> place.put(2)
         >>> place.take(0), place.take(0)

@@ -30,7 +30,7 @@ def on_each_core(work: Callable[[T], R], items: Sequence[T], device: torch.devic
     return list(_workers(count).map(work, items))
 
 
-def on_idle_cores(work: Callable[[T], R], items: Sequence[T], device: torch.device) -> list[R]:
+def on_spare_cores(work: Callable[[T], R], items: Sequence[T], device: torch.device) -> list[R]:
     """What ``work``, which always is the CPU's, makes of each item, in their order.
 
     On as many cores as there are where the networks run on another device; else on one, as they have the

@@ -44,7 +44,7 @@ _SEEN_SHARE: Final = 0.03
 
 
 @dataclass(frozen=True)
-class Body:
+class Track:
     """One person of a clip: ``name`` counts from 1.
 
     ``look`` (levels^3,) float32 is the colour histogram, with sum 1; ``shape`` (h, w) bool is where the
@@ -63,12 +63,14 @@ class Body:
     pace_px: tuple[float, float] = (0.0, 0.0)
 
 
-def new_body(name: int, inside: Mask, colours: Labels, time_s: float, beside: tuple[int, ...] = ()) -> Body:
+def new_track(name: int, inside: Mask, colours: Labels, time_s: float, beside: tuple[int, ...] = ()) -> Track:
     """A body that is first seen at ``time_s``, where ``inside`` (h, w) is true.
 
     ``colours`` (h, w) is the frame's `colour_index`, here as below.
     """
-    return Body(name, look_of(inside, colours), torch.from_numpy(inside.copy()), time_s, time_s, beside)
+    return Track(
+        name, appearance_histogram(inside, colours), torch.from_numpy(inside.copy()), time_s, time_s, beside
+    )
 
 
 def colour_index(picture: Picture) -> Labels:
@@ -81,7 +83,7 @@ def colour_index(picture: Picture) -> Labels:
     return np.asarray((levels[0] * _LEVELS + levels[1]) * _LEVELS + levels[2], np.int32)
 
 
-def look_of(inside: Mask, colours: Labels) -> Tensor:
+def appearance_histogram(inside: Mask, colours: Labels) -> Tensor:
     """Histogram of the colours of a mask, softened by one level, with sum 1."""
     counts = np.bincount(colours[inside], minlength=_LEVELS**3).astype(np.float32)
     cube = torch.from_numpy(counts).view(1, 1, _LEVELS, _LEVELS, _LEVELS)
@@ -89,37 +91,37 @@ def look_of(inside: Mask, colours: Labels) -> Tensor:
     return soft / soft.sum().clamp(min=1)
 
 
-def likeness(one: Tensor, other: Tensor) -> float:
+def bhattacharyya(one: Tensor, other: Tensor) -> float:
     """How alike two looks are: the Bhattacharyya coefficient, from 0 for no common colour to 1."""
     return float((one * other).sqrt().sum())
 
 
-def most_alike(look: Tensor, bodies: Iterable[Body]) -> int | None:
+def most_similar(look: Tensor, bodies: Iterable[Track]) -> int | None:
     """The name of the body with these colours, if there is one."""
-    alike = {body.name: likeness(body.look, look) for body in bodies}
+    alike = {body.name: bhattacharyya(body.look, look) for body in bodies}
     best = max(alike, key=alike.__getitem__, default=None)
     return best if best is not None and alike[best] >= _SAME_LOOK else None
 
 
-def is_another(inside: Mask, body: Body, colours: Labels) -> bool:
+def is_another(inside: Mask, body: Track, colours: Labels) -> bool:
     """Whether a region, more than a hand, has none of the body's colours: after a cut, say."""
     if inside.sum() < PART_AREA * body.shape.sum():
         return False
-    return likeness(body.look, look_of(inside, colours)) < _OTHER_LOOK
+    return bhattacharyya(body.look, appearance_histogram(inside, colours)) < _OTHER_LOOK
 
 
-def alone_in(inside: Mask, rivals: Sequence[Body], colours: Labels) -> Body | None:
+def isolated_track(inside: Mask, rivals: Sequence[Track], colours: Labels) -> Track | None:
     """The one of the rivals that fills a whole region by its shape and colours, the others being away."""
-    look = look_of(inside, colours)
-    best = max(rivals, key=lambda body: likeness(body.look, look))
+    look = appearance_histogram(inside, colours)
+    best = max(rivals, key=lambda body: bhattacharyya(body.look, look))
     shapes = {body.name: _shape_now(body) for body in rivals}
     overlap = (shapes[best.name] & inside).sum() / (shapes[best.name] | inside).sum()
     there = [(shapes[b.name] & inside).sum() > _AWAY * b.shape.sum() for b in rivals if b is not best]
-    fits = overlap > _ALONE_OVERLAP and likeness(best.look, look) > _ALONE_LOOK
+    fits = overlap > _ALONE_OVERLAP and bhattacharyya(best.look, look) > _ALONE_LOOK
     return best if fits and not any(there) else None
 
 
-def share_region(inside: Mask, rivals: Sequence[Body], carried: Labels, colours: Labels) -> Labels:
+def share_region(inside: Mask, rivals: Sequence[Track], carried: Labels, colours: Labels) -> Labels:
     """Names for the pixels of a region that several bodies may share.
 
     Args:
@@ -149,7 +151,7 @@ def share_region(inside: Mask, rivals: Sequence[Body], carried: Labels, colours:
     return names
 
 
-def _shape_now(body: Body) -> Mask:
+def _shape_now(body: Track) -> Mask:
     """The body's last own shape, where it has got to."""
     shape = body.shape.numpy().astype(np.uint8)
     shift = np.array([[1, 0, body.moved_px[0]], [0, 1, body.moved_px[1]]], np.float32)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from autohair_video.options import SubjectOptions
 from autohair_video.tracking.appearance import Labels, Map, Mask, distance_to, nearest_label
-from autohair_video.tracking.tracker import Bodies, add_body, follow_bodies, forget
+from autohair_video.tracking.tracker import Tracks, merge_into_nearest_track, prune, update_tracks
 
 # Pixels of the probability map beyond the subject, from which on another body is out for sure.
 _MARGIN_PX: Final = 3
@@ -28,7 +28,7 @@ _LOST_AFTER_S: Final = 0.5
 
 
 @dataclass(frozen=True)
-class Guide:
+class SubjectPrompt:
     """What the user says of one clip.
 
     ``mask`` is the subject at the time that the options name; ``keep`` and ``drop`` are shares of each
@@ -42,7 +42,7 @@ class Guide:
     drop: Tensor | None = None
     begin_s: Fraction = Fraction(0)
 
-    def to(self, device: torch.device) -> Guide:
+    def to(self, device: torch.device) -> SubjectPrompt:
         """The same on a device."""
         mask, keep, drop = (x if x is None else x.to(device) for x in (self.mask, self.keep, self.drop))
         return replace(self, mask=mask, keep=keep, drop=drop)
@@ -53,17 +53,17 @@ class SubjectState:
     """What one frame hands to the next: all bodies, and the names of those that are kept.
 
     ``chosen``: whether the choice is final. ``lost_s``: since when none of the kept is seen.
-    ``told``: whether that has been told.
+    ``http_error_response``: whether that has been told.
     """
 
-    bodies: Bodies
+    bodies: Tracks
     kept: tuple[int, ...] = ()
     chosen: bool = False
     lost_s: float | None = None
     told: bool = False
 
 
-class Kept(NamedTuple):
+class SelectedProbability(NamedTuple):
     """The subject's probabilities and what goes with them.
 
     ``seen`` (N, 2, h, w); ``others`` (N, 1, h, w) float in 0..1 is what surely is another body; the
@@ -76,9 +76,13 @@ class Kept(NamedTuple):
     notices: tuple[str, ...] = ()
 
 
-def keep_subject(
-    seen: Tensor, pictures: Tensor, times_s: Sequence[Fraction], guide: Guide, state: SubjectState | None
-) -> Kept:
+def select_subject(
+    seen: Tensor,
+    pictures: Tensor,
+    times_s: Sequence[Fraction],
+    guide: SubjectPrompt,
+    state: SubjectState | None,
+) -> SelectedProbability:
     """The probabilities with only the chosen bodies left in.
 
     A choice by place holds from its time on; until then the body nearest to the place is kept.
@@ -100,19 +104,19 @@ def keep_subject(
     views = small.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     for person, pixels, time_s in zip(persons, views, since_s, strict=True):
         likely = person * allowed
-        state = _followed(state, follow_bodies(state.bodies if state else None, likely, pixels, time_s))
+        state = _followed(state, update_tracks(state.bodies if state else None, likely, pixels, time_s))
         state, lines = _told(_choose(state, guide, size, time_s), time_s)
-        state = replace(state, bodies=forget(state.bodies, state.kept))
+        state = replace(state, bodies=prune(state.bodies, state.kept))
         weight, other = _parts(state, likely)
         weights.append(weight)
         others.append(other)
         notices += lines
     assert state is not None
     wanted, unwanted = (torch.from_numpy(np.stack(x))[:, None].to(seen) for x in (weights, others))
-    return Kept(seen * wanted, unwanted, state, tuple(notices))
+    return SelectedProbability(seen * wanted, unwanted, state, tuple(notices))
 
 
-def add_kept(seen: Tensor, keep: Tensor | None) -> Tensor:
+def merge_selected(seen: Tensor, keep: Tensor | None) -> Tensor:
     """Probabilities (N, 2, h, w) that see a person wherever the user keeps what is there."""
     if keep is None:
         return seen
@@ -135,14 +139,14 @@ def upper_limit(drop: Tensor | None, others: Tensor | None, size: tuple[int, int
     return None if drop is None else 1 - drop
 
 
-def _allowed(guide: Guide, size: tuple[int, int]) -> Map:
+def _allowed(guide: SubjectPrompt, size: tuple[int, int]) -> Map:
     """(h, w): 1 where bodies may be, 0 where the user drops what there is."""
     if guide.drop is None:
         return np.ones(size, np.float32)
     return 1 - F.adaptive_avg_pool2d(guide.drop, size)[0, 0].cpu().numpy()
 
 
-def _followed(state: SubjectState | None, bodies: Bodies) -> SubjectState:
+def _followed(state: SubjectState | None, bodies: Tracks) -> SubjectState:
     """The state with the bodies of the next frame; who is kept stays so under another name."""
     if state is None:
         return SubjectState(bodies)
@@ -151,7 +155,7 @@ def _followed(state: SubjectState | None, bodies: Bodies) -> SubjectState:
     return replace(state, bodies=bodies, kept=tuple(kept))
 
 
-def _choose(state: SubjectState, guide: Guide, size: tuple[int, int], time_s: float) -> SubjectState:
+def _choose(state: SubjectState, guide: SubjectPrompt, size: tuple[int, int], time_s: float) -> SubjectState:
     options = guide.subject
     labels = state.bodies.labels.numpy()
     if options.choice == "largest":
@@ -185,11 +189,11 @@ def _choose_mask(state: SubjectState, mask: Mask, time_s: float) -> SubjectState
     inside = mask & (labels > 0)
     if not inside.any():
         return replace(state, kept=(_most_overlap(labels, mask),), chosen=True)
-    bodies, name = add_body(state.bodies, inside, time_s)
+    bodies, name = merge_into_nearest_track(state.bodies, inside, time_s)
     return replace(state, bodies=bodies, kept=(name,), chosen=True)
 
 
-def _small_mask(guide: Guide, size: tuple[int, ...]) -> Mask:
+def _small_mask(guide: SubjectPrompt, size: tuple[int, ...]) -> Mask:
     assert guide.mask is not None
     small: Map = F.adaptive_avg_pool2d(guide.mask, (size[0], size[1]))[0, 0].cpu().numpy()
     return small > _SURE

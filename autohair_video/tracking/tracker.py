@@ -1,7 +1,7 @@
-"""Bodies in the segmenter's probabilities, told apart and followed through a clip.
+"""Tracks in the segmenter's probabilities, told apart and followed through a clip.
 
 A body is a connected region that is more likely person than not. From frame to frame it keeps its
-name by overlap along optical flow. Bodies that come to touch share one region: each pixel then goes
+name by overlap along optical flow. Tracks that come to touch share one region: each pixel then goes
 to the body whose last shape is near and whose colours it has (`looks`). A body that went behind
 another one, out of the picture or over a cut is known again by its colours.
 """
@@ -19,20 +19,20 @@ from torch import Tensor
 
 from autohair_video.tracking.appearance import (
     PART_AREA,
-    Body,
     Labels,
     Map,
     Mask,
     Picture,
-    alone_in,
+    Track,
+    appearance_histogram,
+    bhattacharyya,
     colour_index,
     distance_to,
     is_another,
-    likeness,
-    look_of,
-    most_alike,
+    isolated_track,
+    most_similar,
     nearest_label,
-    new_body,
+    new_track,
     share_region,
 )
 
@@ -58,7 +58,7 @@ _MOST_KNOWN: Final = 24
 
 
 @dataclass(frozen=True)
-class Bodies:
+class Tracks:
     """All bodies known at a frame.
 
     ``labels`` (h, w) int32 holds names, 0 where there is no body; ``picture`` (h, w, 3) uint8 is the
@@ -68,7 +68,7 @@ class Bodies:
 
     labels: Tensor
     picture: Tensor
-    known: tuple[Body, ...] = ()
+    known: tuple[Track, ...] = ()
     renamed: tuple[tuple[int, int], ...] = ()
 
     @property
@@ -77,7 +77,7 @@ class Bodies:
         return frozenset(torch.unique(self.labels[self.labels > 0]).tolist())
 
 
-def follow_bodies(before: Bodies | None, person: Map, picture: Picture, time_s: float) -> Bodies:
+def update_tracks(before: Tracks | None, person: Map, picture: Picture, time_s: float) -> Tracks:
     """The bodies of a frame, under the names that they had in the frame before.
 
     Args:
@@ -97,10 +97,10 @@ def follow_bodies(before: Bodies | None, person: Map, picture: Picture, time_s: 
     labels = _unswap(labels, known, regions, colours)
     known = _learn(known, labels, regions, colours, time_s)
     labels, known, renamed = _know_again(labels, known, time_s)
-    return Bodies(torch.from_numpy(labels), torch.from_numpy(picture), tuple(known.values()), renamed)
+    return Tracks(torch.from_numpy(labels), torch.from_numpy(picture), tuple(known.values()), renamed)
 
 
-def forget(bodies: Bodies, wanted: Collection[int]) -> Bodies:
+def prune(bodies: Tracks, wanted: Collection[int]) -> Tracks:
     """The bodies without those that were last seen longest ago, so that no clip fills the memory.
 
     Those in ``wanted`` and those in the frame stay.
@@ -111,7 +111,7 @@ def forget(bodies: Bodies, wanted: Collection[int]) -> Bodies:
     return replace(bodies, known=tuple(body for body in bodies.known if body.name not in gone))
 
 
-def add_body(bodies: Bodies, inside: Mask, time_s: float) -> tuple[Bodies, int]:
+def merge_into_nearest_track(bodies: Tracks, inside: Mask, time_s: float) -> tuple[Tracks, int]:
     """The bodies with one more, which takes over the pixels of ``inside``, and its name."""
     colours = colour_index(bodies.picture.numpy())
     labels = bodies.labels.numpy().copy()
@@ -121,7 +121,7 @@ def add_body(bodies: Bodies, inside: Mask, time_s: float) -> tuple[Bodies, int]:
     known = [
         replace(body, beside=(*body.beside, name)) if body.name in beside else body for body in bodies.known
     ]
-    known.append(new_body(name, inside, colours, time_s, beside))
+    known.append(new_track(name, inside, colours, time_s, beside))
     return replace(bodies, labels=torch.from_numpy(labels), known=tuple(known)), name
 
 
@@ -139,7 +139,7 @@ def _find_regions(person: Map) -> Labels:
     return named
 
 
-def _carry(before: Bodies | None, picture: Picture) -> tuple[Labels, Map]:
+def _carry(before: Tracks | None, picture: Picture) -> tuple[Labels, Map]:
     """The labels of the frame before, moved along the optical flow, and the flow (h, w, 2).
 
     The flow leads from each pixel to where its surface was. After a cut there are no labels.
@@ -162,7 +162,7 @@ def _carry(before: Bodies | None, picture: Picture) -> tuple[Labels, Map]:
     return np.asarray(labels, np.float32).astype(np.int32), flow
 
 
-def _moved(body: Body, carried: Labels, flow: Map) -> Body:
+def _moved(body: Track, carried: Labels, flow: Map) -> Track:
     """The body gone on: alone by the median of its flow, else by its pace, which changes slowly.
 
     In a shared region the flow of one body is easily taken for that of the other.
@@ -181,7 +181,7 @@ def _sum(one: Iterable[float], other: Iterable[float]) -> tuple[float, float]:
     return x, y
 
 
-def _inherit(regions: Labels, carried: Labels, colours: Labels, known: dict[int, Body]) -> Labels:
+def _inherit(regions: Labels, carried: Labels, colours: Labels, known: dict[int, Track]) -> Labels:
     """Names of the regions that bodies of the last frame claim; 0 elsewhere."""
     claims = _claims(regions, carried)
     claimed = set().union(*claims.values())
@@ -193,7 +193,7 @@ def _inherit(regions: Labels, carried: Labels, colours: Labels, known: dict[int,
         inside = regions == region
         if len(rivals) == 1 and is_another(inside, rivals[0], colours):
             continue
-        alone = rivals[0] if len(rivals) == 1 else alone_in(inside, rivals, colours)
+        alone = rivals[0] if len(rivals) == 1 else isolated_track(inside, rivals, colours)
         if alone is None:
             shared.append(region)
             labels[inside] = share_region(inside, rivals, carried, colours)
@@ -230,9 +230,9 @@ def _claims(regions: Labels, carried: Labels) -> dict[int, set[int]]:
     return claims
 
 
-def _welcome(inside: Mask, labels: Labels, colours: Labels, known: dict[int, Body], time_s: float) -> None:
+def _welcome(inside: Mask, labels: Labels, colours: Labels, known: dict[int, Track], time_s: float) -> None:
     """Names a region that no body claims: one that was hidden, a part of a body beside it, or new."""
-    look, area = look_of(inside, colours), float(inside.sum())
+    look, area = appearance_histogram(inside, colours), float(inside.sum())
     present = set(np.unique(labels[labels > 0]).tolist())
     for name in present:
         size = float((labels == name).sum())
@@ -240,31 +240,31 @@ def _welcome(inside: Mask, labels: Labels, colours: Labels, known: dict[int, Bod
         if area < PART_AREA * size and away < _PART_REACH * np.sqrt(size):
             labels[inside] = name
             return
-    same = most_alike(look, (body for body in known.values() if body.name not in present))
+    same = most_similar(look, (body for body in known.values() if body.name not in present))
     if same is None:
         same = max(known, default=0) + 1
-        known[same] = new_body(same, inside, colours, time_s)
+        known[same] = new_track(same, inside, colours, time_s)
     labels[inside] = same
 
 
-def _unswap(labels: Labels, known: dict[int, Body], regions: Labels, colours: Labels) -> Labels:
+def _unswap(labels: Labels, known: dict[int, Track], regions: Labels, colours: Labels) -> Labels:
     """Where two bodies have parted, their colours tell who is who."""
     present = np.unique(labels[labels > 0]).tolist()
     for one, other in ((known[a], known[b]) for a in present for b in known[a].beside if a < b in present):
         here, there = labels == one.name, labels == other.name
         if set(np.unique(regions[here])) & set(np.unique(regions[there])):
             continue
-        looks = look_of(here, colours), look_of(there, colours)
-        as_is = likeness(one.look, looks[0]) + likeness(other.look, looks[1])
-        swapped = likeness(one.look, looks[1]) + likeness(other.look, looks[0])
+        looks = appearance_histogram(here, colours), appearance_histogram(there, colours)
+        as_is = bhattacharyya(one.look, looks[0]) + bhattacharyya(other.look, looks[1])
+        swapped = bhattacharyya(one.look, looks[1]) + bhattacharyya(other.look, looks[0])
         if swapped > as_is:
             labels = np.where(here, np.int32(other.name), np.where(there, np.int32(one.name), labels))
     return labels
 
 
 def _learn(
-    known: dict[int, Body], labels: Labels, regions: Labels, colours: Labels, time_s: float
-) -> dict[int, Body]:
+    known: dict[int, Track], labels: Labels, regions: Labels, colours: Labels, time_s: float
+) -> dict[int, Track]:
     """What this frame tells of each body: its place and neighbours, and if it stands alone, its colours."""
     learnt = dict(known)
     for name in np.unique(labels[labels > 0]).tolist():
@@ -275,22 +275,22 @@ def _learn(
         body = replace(body, seen_s=time_s, beside=beside)
         if not beside and not hidden:
             pace = _LEARN_YOUNG if time_s - body.born_s < _LEARNS_FOR_S else _LEARN
-            look = torch.lerp(body.look, look_of(inside, colours), pace)
+            look = torch.lerp(body.look, appearance_histogram(inside, colours), pace)
             body = replace(body, look=look, shape=torch.from_numpy(inside), moved_px=(0.0, 0.0))
         learnt[name] = body
     return learnt
 
 
 def _know_again(
-    labels: Labels, known: dict[int, Body], time_s: float
-) -> tuple[Labels, dict[int, Body], tuple[tuple[int, int], ...]]:
+    labels: Labels, known: dict[int, Track], time_s: float
+) -> tuple[Labels, dict[int, Track], tuple[tuple[int, int], ...]]:
     """Gives a newcomer the name of a lost body once enough of it is seen to tell; also returns both names."""
     present, renamed = set(np.unique(labels[labels > 0]).tolist()), []
     for name in sorted(present):
         body = known[name]
         lost = (b for b in known.values() if b.name not in present and b.born_s < body.born_s)
         if 0 < time_s - body.born_s < _LEARNS_FOR_S:
-            same = most_alike(body.look, lost)
+            same = most_similar(body.look, lost)
             if same is not None:
                 labels = np.where(labels == name, np.int32(same), labels)
                 known = {k: b for k, b in known.items() if k != name}

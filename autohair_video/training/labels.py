@@ -24,8 +24,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from autohair_video.matting.segmentation import working_size
-from autohair_video.matting.tiled_inference import BandSolver
-from autohair_video.matting.trimap import draw_trimap, guess_levels
+from autohair_video.matting.tiled_inference import TiledMattingNet
+from autohair_video.matting.trimap import draw_trimap, encode_alpha_prior
 from autohair_video.media.colour import to_rgb
 from autohair_video.media.reader import ClipReader
 from autohair_video.options import SegmentOptions, TrimapOptions
@@ -58,7 +58,7 @@ class Labeller:
     """Who labels pictures: the teachers say where people are, the solver what their edge is like."""
 
     teachers: Teachers
-    solver: BandSolver
+    solver: TiledMattingNet
 
     def __call__(self, picture: Picture, drawn: NDArray[np.uint8] | None) -> Labelled:
         """The label of a picture (H, W, 3), uint8, for which there may be a drawn one (H, W)."""
@@ -116,7 +116,7 @@ def from_teachers(picture: Picture, teachers: Teachers) -> Labelled:
     return Labelled(picture, _levels(person, hair * person, 1 - differ))
 
 
-def refined(item: Labelled, solver: BandSolver) -> Labelled:
+def refined(item: Labelled, solver: TiledMattingNet) -> Labelled:
     """The label with alpha in the band about its edge, as the product solves it; hair is no more than that.
 
     Where the label is soft the band is wide: a part of a body of which the teachers were in doubt is found.
@@ -126,7 +126,7 @@ def refined(item: Labelled, solver: BandSolver) -> Labelled:
     small = working_size(height, width, SegmentOptions().long_side_px)
     seen = F.interpolate(maps / 255, small, mode="bilinear", align_corners=False, antialias=True)
     trimap = draw_trimap(seen, size=(height, width), options=TrimapOptions())
-    guess = guess_levels(maps[:, :1] / 255, (height, width))
+    guess = encode_alpha_prior(maps[:, :1] / 255, (height, width))
     alpha = solver.follow(picture.to(torch.uint8), trimap, guess=guess)[0][0, 0].numpy()
     person = np.rint(alpha * 255).astype(np.uint8)
     hair, weight = np.minimum(item.label[..., 1], person), item.label[..., 2]

@@ -34,7 +34,7 @@ def start_segmenter(model: DeepLabV3Plus, path: Path) -> None:
     _fill(model.aspp.project[0], projection, tensors["proj.bias"])
 
 
-def start_matter(model: MobileDIM, path: Path) -> None:
+def start_matting_net(model: MobileDIM, path: Path) -> None:
     """Start the mobile matter's encoder from ImageNet weights; trimap and hints begin at zero."""
     tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
     state = _folded_features(tensors)

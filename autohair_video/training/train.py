@@ -15,10 +15,10 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from autohair_video.errors import InputError
-from autohair_video.matting.tiled_inference import BandSolver
+from autohair_video.matting.tiled_inference import TiledMattingNet
 from autohair_video.models.deeplab import DeepLabV3Plus
 from autohair_video.models.dim import DeepImageMatting, MobileDIM, one_hot_trimap
-from autohair_video.options import MatterOptions
+from autohair_video.options import MattingOptions
 from autohair_video.training.backgrounds import load_photos
 from autohair_video.training.labels import Labeller, prepare_labels
 from autohair_video.training.loop import Batch, Run, TrainOptions, save_weights
@@ -30,13 +30,13 @@ from autohair_video.training.losses import (
     mask_loss,
 )
 from autohair_video.training.matting_dataset import MatteCrops, MatteSource, collate
-from autohair_video.training.pretrained import start_matter, start_segmenter
+from autohair_video.training.pretrained import start_matting_net, start_segmenter
 from autohair_video.training.segmenter_dataset import PeopleSamples
 from autohair_video.training.synthetic.render_cache import render_layers
 from autohair_video.training.teachers import Teachers
 from autohair_video.weights import load_network, read_state
 
-MatterName = Literal["mobile-dim", "dim-vgg16"]
+MattingNetName = Literal["mobile-dim", "dim-vgg16"]
 
 _MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 _DEVIATION = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
@@ -97,12 +97,12 @@ def train_segmenter(
     return run.weights
 
 
-def train_matter(
+def train_matting_net(
     folder: Path,
     source: MatteSource,
     options: TrainOptions,
     *,
-    network: MatterName = "mobile-dim",
+    network: MattingNetName = "mobile-dim",
     start: Sequence[Path] = (),
     imagenet: Path | None = None,
 ) -> Path:
@@ -124,11 +124,11 @@ def train_matter(
     if start:
         _load_start(model, start)
     elif imagenet and isinstance(model, MobileDIM):
-        start_matter(model, imagenet)
+        start_matting_net(model, imagenet)
     run = Run(model, options, folder, "matter")
     crops = MatteCrops(source, seed=options.seed + run.step, size=options.crop_px)
     loader = DataLoader(crops, options.batch, collate_fn=collate, num_workers=options.workers)
-    run.go((vars(batch) for batch in loader), matter_loss)
+    run.go((vars(batch) for batch in loader), matting_loss)
     return run.weights
 
 
@@ -145,7 +145,7 @@ def segmenter_loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
     return {"mask": mask_loss(model(batch["picture"]), batch["truth"], batch["weight"])}
 
 
-def matter_loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+def matting_loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
     """DIM's two losses over the unknown band, a Laplacian pyramid and gradients."""
     truth, unknown = batch["alpha"], one_hot_trimap(batch["trimap"])[:, 1:2]
     mean, deviation = _MEAN.to(truth.device), _DEVIATION.to(truth.device)
@@ -172,7 +172,7 @@ def write_mean(weights: Sequence[Path], out: Path) -> None:
 
 
 def _labeller(teachers: Path, voc: Path) -> Labeller:
-    solver = BandSolver(load_network("matter-fast", role="matter"), MatterOptions().still_tiles)
+    solver = TiledMattingNet(load_network("matter-fast", role="matter"), MattingOptions().still_tiles)
     return Labeller(Teachers(teachers, voc), solver)
 
 

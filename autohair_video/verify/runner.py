@@ -13,7 +13,7 @@ from torch import Tensor
 
 from autohair_video.errors import InputError, OptionError
 from autohair_video.frames import FrameFormat
-from autohair_video.jobs.spec import Request
+from autohair_video.jobs.spec import JobSpec
 from autohair_video.media.alpha_reader import stored_frames
 from autohair_video.media.colour import to_rgb
 from autohair_video.media.encoder_input import encoder_size
@@ -61,12 +61,12 @@ def verify(
         InputError: one of the two cannot be opened at all.
         OptionError: there is no such preset, or the output looks like none.
     """
-    row = recognise(output) if preset is None else preset_named(preset)
+    row = recognise_preset(output) if preset is None else preset_named(preset)
     row = premultiplied(row, in_light=in_light) if is_premultiplied else row
-    return verify_as(row, source, output, start_s=start_s, end_s=end_s)
+    return verify_output(row, source, output, start_s=start_s, end_s=end_s)
 
 
-def verify_request(request: Request) -> list[Verification]:
+def verify_job(request: JobSpec) -> list[Verification]:
     """`verify` for all outputs of a clip's job that has been done; nothing for a picture.
 
     Raises:
@@ -75,12 +75,14 @@ def verify_request(request: Request) -> list[Verification]:
     if request.is_picture or request.source.is_stdin:
         return []
     return [
-        verify_as(target.preset, request.source, target.path, start_s=request.start_s, end_s=request.end_s)
+        verify_output(
+            target.preset, request.source, target.path, start_s=request.start_s, end_s=request.end_s
+        )
         for target in request.clip_targets()
     ]
 
 
-def recognise(output: str | Path) -> Preset:
+def recognise_preset(output: str | Path) -> Preset:
     """The first row of the table that such a file can come from.
 
     Raises:
@@ -99,7 +101,7 @@ def recognise(output: str | Path) -> Preset:
     raise OptionError(f"{output} ({looks}) looks like no format of ours: name it by --format")
 
 
-def verify_as(
+def verify_output(
     preset: Preset,
     source: Source | SourceLike,
     output: str | Path,

@@ -9,7 +9,7 @@ fetch        a file or a URL -> examined, cached and registered
 
 from autohair_video.weights.build import build, load, load_network
 from autohair_video.weights.checkpoint import read_state
-from autohair_video.weights.detect import Architecture, Role, recognise
+from autohair_video.weights.detect import Architecture, Role, detect_architecture
 from autohair_video.weights.download import add
 from autohair_video.weights.registry import (
     WeightsEntry,
@@ -29,12 +29,12 @@ __all__ = [
     "build",
     "cache_folder",
     "check_file",
+    "detect_architecture",
     "entries",
     "for_tier",
     "load",
     "load_network",
     "read_state",
-    "recognise",
     "register",
     "shipped_folder",
 ]

@@ -8,7 +8,7 @@ from torch import nn
 
 from autohair_video.errors import WeightsError
 from autohair_video.weights.checkpoint import State, read_state
-from autohair_video.weights.detect import Architecture, Role, recognise
+from autohair_video.weights.detect import Architecture, Role, detect_architecture
 from autohair_video.weights.registry import WeightsEntry, check_file, entries, find, sha256_of
 
 
@@ -46,7 +46,7 @@ def load_network(
         architecture = entry.architecture if entry else None
     state = load(source)
     try:
-        known = recognise(state)
+        known = detect_architecture(state)
         if role not in (None, known.role):
             raise WeightsError(f"these are weights of a {known.role} ({known.name}), not of a {role}")
         return build(known.named(architecture) if architecture else known, state)

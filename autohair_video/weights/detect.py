@@ -62,7 +62,7 @@ class _Kind:
     details: Callable[[State], dict[str, Any]] = lambda _: {}
 
 
-def recognise(state: State) -> Architecture:
+def detect_architecture(state: State) -> Architecture:
     """The network of which ``state`` holds the weights.
 
     Raises:

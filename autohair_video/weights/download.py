@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from autohair_video.errors import OptionError, WeightsError
 from autohair_video.weights.build import build
 from autohair_video.weights.checkpoint import read_state
-from autohair_video.weights.detect import Architecture, recognise
+from autohair_video.weights.detect import Architecture, detect_architecture
 from autohair_video.weights.registry import (
     WeightsEntry,
     cache_folder,
@@ -169,7 +169,7 @@ def _examined(part: Path, source: str, digest: str | None, architecture: str | N
         )
     try:
         state = read_state(part)
-        network = recognise(state)
+        network = detect_architecture(state)
         network = network.named(architecture) if architecture else network
         build(network, state)
     except WeightsError as exc:

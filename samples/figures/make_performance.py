@@ -21,14 +21,14 @@ from pathlib import Path
 import torch
 from cost_plot import Series, draw_plot
 
-from autohair_video import FrameBatch, FrameFormat, Matter
+from autohair_video import FrameBatch, FrameFormat, MattingPipeline
 from autohair_video.bench.clip import SIZES, talking_head
 from autohair_video.bench.report import Bench
 from autohair_video.bench.runner import BenchOptions, run_bench
 from autohair_video.bench.stages import in_turn
 from autohair_video.cli.app import settle
 from autohair_video.media import from_rgb, round_planes
-from autohair_video.runtime.profiling import Stopwatch, unwatched
+from autohair_video.runtime.profiling import StageTimer, untimed
 
 HERE = Path(__file__).resolve().parents[1]
 README = HERE.parent / "README.md"
@@ -60,7 +60,7 @@ def main() -> None:
     if asked.sizes:
         text = table({size: _bench(size, asked.frames, asked.device) for size in asked.sizes}, asked.frames)
         README.write_text(MARKS.sub(rf"\g<1>{text}\g<2>", README.read_text("utf-8")), "utf-8")
-    matter = Matter(device=asked.device)
+    matter = MattingPipeline(device=asked.device)
     by_band = [cost(matter, (1280, 720), sitter_px) for sitter_px in SITTERS_PX]
     by_frame = [cost(matter, size, FIXED_SITTER_PX) for size in FRAMES_PX]
     (HERE / "readme" / "cost.svg").write_text(plot(by_band, by_frame), "utf-8")
@@ -69,7 +69,10 @@ def main() -> None:
 def _bench(size: str, frames: int, device: str) -> Bench:
     print(size, flush=True)
     return run_bench(
-        BenchOptions(size=size, frames=frames), partial(Matter, device=device), device=device, progress=print
+        BenchOptions(size=size, frames=frames),
+        partial(MattingPipeline, device=device),
+        device=device,
+        progress=print,
     )
 
 
@@ -91,10 +94,10 @@ def table(benches: Mapping[str, Bench], frames: int) -> str:
     return "\n".join([*lines, "", f"{frames} frames each; {where}.", ""])
 
 
-def cost(matter: Matter, size: tuple[int, int], sitter_px: int) -> Cost:
+def cost(matter: MattingPipeline, size: tuple[int, int], sitter_px: int) -> Cost:
     """What matting four frames of a talking head costs; they are matted once before, to warm up."""
-    watch = Stopwatch(matter.device, clock=time.process_time)
-    for measured in (unwatched, watch):
+    watch = StageTimer(matter.device, clock=time.process_time)
+    for measured in (untimed, watch):
         matter.watch = measured
         mattes = [matte for _, matte in in_turn(matter, _batches(size, sitter_px))]
     spent_s, frames = watch.take(), sum(len(matte) for matte in mattes)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autohair_video import Matter, process
+from autohair_video import MattingPipeline, process
 from autohair_video.media import ClipReader, to_rgb, write_image
 
 HERE = Path(__file__).resolve().parents[1]
@@ -42,7 +42,7 @@ def save(name: str, picture: Picture) -> None:
 
 def main() -> None:
     """Matte the sample on the beach and on plain green, and lay frames side by side."""
-    source, matter = HERE / "portrait.mp4", Matter()
+    source, matter = HERE / "portrait.mp4", MattingPipeline()
     with tempfile.TemporaryDirectory() as work:
         beach, green, matte = (Path(work) / name for name in ("beach.mp4", "green.mp4", "matte.mkv"))
         process(source, beach, background=str(HERE / "beach.jpg"), matte=matte, matter=matter)
@@ -54,7 +54,7 @@ def main() -> None:
     save_for_cards(before, matter)
 
 
-def save_for_cards(frame: Picture, matter: Matter) -> None:
+def save_for_cards(frame: Picture, matter: MattingPipeline) -> None:
     """What each network sees in a frame, and what it answers."""
     rgb = torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 255
     seen = [cv2.resize(as_grey(p), frame.shape[1::-1]) for p in matter.segment(rgb)[0]]

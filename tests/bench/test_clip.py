@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from autohair_video import Matter
+from autohair_video import MattingPipeline
 from autohair_video.bench.clip import prepare, talking_head
 from tests.helpers.clips import make_clip, timeline
 
@@ -17,7 +17,7 @@ def test_the_talking_head_is_a_person_with_hair_at_the_edge_on_every_run() -> No
     assert first.shape == (180, 320, 3)
     assert np.array_equal(first, again)
     assert np.abs(first - last).mean() > 0.01
-    matte = Matter(device="cpu").still(torch.from_numpy(first).permute(2, 0, 1)[None])
+    matte = MattingPipeline(device="cpu").still(torch.from_numpy(first).permute(2, 0, 1)[None])
     assert matte.trimap is not None
     assert 0.03 < float((matte.trimap == 128).float().mean()) < 0.3
     assert float(matte.alpha[..., 60:, 140:170].mean()) > 0.9

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from autohair_video import Matter
+from autohair_video import MattingPipeline
 from autohair_video.bench.clip import Clip
-from autohair_video.bench.end_to_end import time_job
+from autohair_video.bench.end_to_end import time_end_to_end
 from autohair_video.runtime.profiling import peak_rss
 from tests.helpers.clips import make_clip
 from tests.helpers.options import HARD
@@ -28,14 +28,14 @@ def test_memory_once_held_stays_in_the_peak() -> None:
 
 
 def test_a_long_clip_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
-    load = partial(Matter, device="cpu", options=HARD)
+    load = partial(MattingPipeline, device="cpu", options=HARD)
     peaks = []
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
         for frames in (60, 460):
             path = make_clip(tmp_path / f"{frames}.mp4", size=(320, 180), pts=range(frames))
             clip = Clip(path, path.name, 320, 180)
             peaks.append(
-                fresh.submit(time_job, clip, tmp_path / "out.mp4", "#00ff00", load).result().peak_rss
+                fresh.submit(time_end_to_end, clip, tmp_path / "out.mp4", "#00ff00", load).result().peak_rss
             )
     if None in peaks:
         pytest.skip("this system does not tell")

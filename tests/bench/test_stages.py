@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from autohair_video import Matter
+from autohair_video import MattingPipeline
 from autohair_video.bench.clip import Clip
-from autohair_video.bench.end_to_end import time_floor, time_job
+from autohair_video.bench.end_to_end import time_codec_baseline, time_end_to_end
 from autohair_video.bench.stages import StageTime, time_encoder, time_matting
 from tests.helpers.clips import make_clip
 from tests.helpers.options import HARD
@@ -24,7 +24,7 @@ STAGES = {
     "composite",
     "download",
 }
-LOAD = partial(Matter, device="cpu", options=HARD)
+LOAD = partial(MattingPipeline, device="cpu", options=HARD)
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ def test_what_the_encoder_holds_back_counts_to_the_mean(clip: Clip, tmp_path: Pa
 
 
 def test_job_and_floor_write_the_same_frames(clip: Clip, tmp_path: Path) -> None:
-    job = time_job(clip, tmp_path / "job.mp4", "#00ff00", LOAD)
-    floor = time_floor(clip, tmp_path / "floor.mp4")
+    job = time_end_to_end(clip, tmp_path / "job.mp4", "#00ff00", LOAD)
+    floor = time_codec_baseline(clip, tmp_path / "floor.mp4")
     assert job.frames == floor.frames == 10
     assert job.fps == pytest.approx(10 / job.wall_s)
     assert job.cpu_s > 0

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from autohair_video.errors import InputError, OptionError
 from autohair_video.compositing.background import open_background
+from autohair_video.errors import InputError, OptionError
 from tests.helpers.clips import luma_of, make_clip, rotate_clip
 
 

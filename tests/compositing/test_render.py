@@ -12,8 +12,8 @@ from torch import Tensor
 
 from autohair_video import BlendOptions, DeviceError, EdgeOptions, FrameBatch, FrameFormat, Matte
 from autohair_video.compositing.over import Planes
-from autohair_video.compositing.render import Scene, composite, cut_out, open_scene
-from autohair_video.matting.matte_adjust import adjust_edges
+from autohair_video.compositing.render import BackgroundPlanes, composite, cut_out, open_background_planes
+from autohair_video.matting.matte_adjust import adjust_matte
 from autohair_video.media import PRESETS, ClipReader, codec_format, to_rgb
 from autohair_video.media.colour import from_rgb, round_planes
 from autohair_video.media.encoder_input import encoder_planes
@@ -56,7 +56,7 @@ def test_samples_under_alpha_one_reach_the_encoder_untouched(
     batch = _read(make_clip(tmp_path / "a.mp4", pts=range(2), pixel_format=pixel_format))
     target = codec_format(PRESETS["h264"], batch.format)
     assert target == batch.format
-    result = composite(batch, _matte(batch, 1.0), open_scene(background, target), target)
+    result = composite(batch, _matte(batch, 1.0), open_background_planes(background, target), target)
     assert all(torch.equal(ours, given) for ours, given in zip(result.planes, batch.planes, strict=True))
     assert (result.pts, result.durations, result.format) == (batch.pts, batch.durations, target)
 
@@ -85,7 +85,9 @@ def test_a_cut_out_in_another_format_shows_the_same_colours(
 
 def test_alpha_zero_leaves_the_background_alone(tmp_path: Path) -> None:
     batch = _read(make_clip(tmp_path / "a.mp4", pts=range(2)))
-    result = composite(batch, _matte(batch, 0.0), open_scene("#204080", batch.format), batch.format)
+    result = composite(
+        batch, _matte(batch, 0.0), open_background_planes("#204080", batch.format), batch.format
+    )
     wanted = torch.tensor([0x20, 0x40, 0x80]).view(3, 1, 1) / 255
     assert (to_rgb(result) - wanted).abs().max() <= 2 / 255
 
@@ -105,7 +107,7 @@ def test_the_old_background_is_taken_out_of_the_edge() -> None:
     assert batch.planes[1][..., edge].float().mean() > 130
     assert green[..., edge].float().mean() < 60
     assert (red[..., edge].float() - 51).abs().mean() < 15
-    result = composite(batch, _matte(batch, alpha), open_scene("red", batch.format), batch.format)
+    result = composite(batch, _matte(batch, alpha), open_background_planes("red", batch.format), batch.format)
     assert result.planes[1][..., edge].float().mean() < 40
 
 
@@ -115,7 +117,9 @@ def test_blur_keeps_the_subject_out_of_its_surroundings() -> None:
     alpha[..., 4:12, 8:16] = 1.0
     white = [torch.where(alpha == 1, 255, plane).to(torch.uint8) for plane in batch.planes]
     batch = batch.with_planes((white[0], white[1], white[2]), batch.format)
-    result = composite(batch, _matte(batch, alpha), open_scene("blur", batch.format), batch.format)
+    result = composite(
+        batch, _matte(batch, alpha), open_background_planes("blur", batch.format), batch.format
+    )
     outside = (alpha == 0).expand(1, 3, -1, -1)
     wanted = torch.tensor([0.0, 0.0, 1.0]).view(3, 1, 1).expand(1, 3, 16, 24)
     assert (to_rgb(result) - wanted)[outside].abs().max() <= 2 / 255
@@ -126,8 +130,10 @@ def test_blur_keeps_out_what_the_edge_controls_took_from_the_subject() -> None:
     body = torch.zeros(1, 1, 120, 200)
     body[..., 30:, 60:140] = 1.0
     batch = _rgb_batch(torch.cat([body, body, torch.ones_like(body)], dim=1))
-    alpha = adjust_edges(body, EdgeOptions(choke_px=12))
-    result = composite(batch, _matte(batch, alpha, body), open_scene("blur", batch.format), batch.format)
+    alpha = adjust_matte(body, EdgeOptions(choke_px=12))
+    result = composite(
+        batch, _matte(batch, alpha, body), open_background_planes("blur", batch.format), batch.format
+    )
     outside = (alpha == 0).expand(1, 3, -1, -1)
     wanted = _flat(to_rgb(result), 0, 0, 1)
     assert (to_rgb(result) - wanted)[outside].abs().max() <= 1 / 255
@@ -142,8 +148,8 @@ def test_an_adjusted_edge_has_the_subjects_own_colours(edges: EdgeOptions) -> No
     """Filmed before green, the edge adjusted, put on magenta: no green comes along."""
     front, mixture = _strands()
     batch = _rgb_batch(torch.lerp(_flat(front, 0.1, 0.8, 0.2), front, mixture))
-    alpha = adjust_edges(mixture, edges)
-    scene = open_scene("magenta", batch.format)
+    alpha = adjust_matte(mixture, edges)
+    scene = open_background_planes("magenta", batch.format)
     shown = to_rgb(composite(batch, _matte(batch, alpha, mixture), scene, batch.format))
     error = _band_error(shown, torch.lerp(_flat(front, 1, 0, 1), front, alpha), alpha)
     assert error.mean() < 3
@@ -156,7 +162,7 @@ def test_a_clip_behind_is_shown_from_the_origin_on(tmp_path: Path) -> None:
     with ClipReader(behind) as reader:
         pictures = to_rgb(next(iter(reader)))
     for first, origin in ((0, Fraction(0)), (2, Fraction(-2, 10))):
-        scene = open_scene(str(behind), batch.format, origin=origin)
+        scene = open_background_planes(str(behind), batch.format, origin=origin)
         result = to_rgb(composite(batch, _matte(batch, 0.0), scene, batch.format))
         scene.close()
         assert (result - pictures.roll(-first, 0)).abs().max() <= 1 / 255
@@ -199,7 +205,7 @@ def _band_error(shown: Tensor, truth: Tensor, alpha: Tensor) -> Tensor:
 def test_filmed_before_green_and_put_on_magenta_it_is_as_if_filmed_there(despill: str) -> None:
     front, alpha = _strands()
     batch = _rgb_batch(torch.lerp(_flat(front, 0.1, 0.8, 0.2), front, alpha))
-    scene = open_scene("magenta", batch.format)
+    scene = open_background_planes("magenta", batch.format)
     blend = BlendOptions(despill=despill)  # type: ignore[arg-type]
     shown = to_rgb(composite(batch, _matte(batch, alpha), scene, batch.format, blend))
     error = _band_error(shown, torch.lerp(_flat(front, 1, 0, 1), front, alpha), alpha)
@@ -218,7 +224,7 @@ def test_the_known_answer_holds_for_subsampled_chroma_too(subsample_y: int) -> N
             torch.lerp(_flat(front, *colour), front, alpha) for colour in ((0.1, 0.8, 0.2), (1, 0, 1))
         )
     )
-    shown = composite(before_green, _matte(before_green, alpha), open_scene("magenta", fmt), fmt)
+    shown = composite(before_green, _matte(before_green, alpha), open_background_planes("magenta", fmt), fmt)
     for ours, truth in zip(shown.planes, before_magenta.planes, strict=True):
         error = (ours.int() - truth.int()).abs()
         assert error.max() <= 4
@@ -244,7 +250,7 @@ def test_linear_blending_adds_light(transfer: int) -> None:
         to_linear(x, fmt) for x in (front, _flat(front, 0.1, 0.7, 0.2), _flat(front, 1, 0, 1))
     )
     batch = _rgb_batch(from_linear(torch.lerp(green, front_light, alpha), fmt), transfer=transfer)
-    scene = open_scene("magenta", fmt)
+    scene = open_background_planes("magenta", fmt)
     truth = from_linear(torch.lerp(behind, front_light, alpha), fmt)
     shown = to_rgb(composite(batch, _matte(batch, alpha), scene, fmt, BlendOptions(linear=True)))
     coded = to_rgb(composite(batch, _matte(batch, alpha), scene, fmt))
@@ -271,7 +277,9 @@ def test_a_premultiplied_cut_out_put_on_a_colour_is_the_composite(transfer: int,
         shown = from_linear(to_linear(over, fmt) + to_linear(behind, fmt) * (1 - stored), fmt)
     else:
         shown = over + behind * (1 - stored)
-    wanted = to_rgb(composite(batch, _matte(batch, alpha), open_scene("magenta", fmt), fmt, blend))
+    wanted = to_rgb(
+        composite(batch, _matte(batch, alpha), open_background_planes("magenta", fmt), fmt, blend)
+    )
     assert (shown - wanted).abs().max() < 3 / 255
 
 
@@ -286,7 +294,7 @@ def test_light_wrap_lights_the_edge_and_not_the_middle() -> None:
     batch = _rgb_batch(torch.full((1, 3, 120, 200), 0.2))
     alpha = torch.zeros(1, 1, 120, 200)
     alpha[..., 40:160] = 1
-    matte, scene = _matte(batch, alpha), open_scene("white", batch.format)
+    matte, scene = _matte(batch, alpha), open_background_planes("white", batch.format)
     plain, lit = (
         to_rgb(composite(batch, matte, scene, batch.format, BlendOptions(light_wrap=amount)))[0, 0, 60]
         for amount in (0.0, 0.6)
@@ -295,7 +303,7 @@ def test_light_wrap_lights_the_edge_and_not_the_middle() -> None:
     assert (lit[40:45].diff() < 0).all()
     assert torch.equal(lit[60:140], plain[60:140])
     assert torch.equal(lit[:40], plain[:40])
-    black = open_scene("black", batch.format)
+    black = open_background_planes("black", batch.format)
     dark = composite(batch, matte, black, batch.format, BlendOptions(light_wrap=1))
     assert torch.equal(to_rgb(dark)[..., 40:160], to_rgb(batch)[..., 40:160])
 
@@ -304,7 +312,7 @@ def test_light_wrap_lights_the_edge_and_not_the_middle() -> None:
 def test_light_wrap_screens_the_background_as_it_is_blended(linear: bool, wanted: float) -> None:
     """sRGB 0.5 is light 0.2140. Half before white is 0.75, or light 0.6070; a fifth of the rest is added."""
     batch = _rgb_batch(torch.full((1, 3, 32, 48), 0.5), transfer=13)
-    matte, scene = _matte(batch, 0.5), open_scene("white", batch.format)
+    matte, scene = _matte(batch, 0.5), open_background_planes("white", batch.format)
     shown = to_rgb(composite(batch, matte, scene, batch.format, BlendOptions(linear=linear, light_wrap=0.8)))
     assert (shown - wanted).abs().max() < 3e-4
 
@@ -339,7 +347,7 @@ def test_a_quarter_covered_gray_is_written_as_its_format_says(
 class _ShortOfMemory:
     """A scene on a device that holds ``most`` frames."""
 
-    def __init__(self, scene: Scene, most: int) -> None:
+    def __init__(self, scene: BackgroundPlanes, most: int) -> None:
         self._scene, self._most = scene, most
 
     def behind(self, source: Planes, taken: Tensor, times_s: Sequence[Fraction]) -> Planes:
@@ -353,7 +361,7 @@ class _ShortOfMemory:
 
 def test_a_batch_too_large_for_the_memory_is_composited_in_parts() -> None:
     batch = _batch((0.2, 0.5, 0.1), frames=5)
-    matte, scene = _matte(batch, torch.rand(5, 1, 16, 24)), open_scene("red", batch.format)
+    matte, scene = _matte(batch, torch.rand(5, 1, 16, 24)), open_background_planes("red", batch.format)
     wanted = composite(batch, matte, scene, batch.format)
     result = composite(batch, matte, _ShortOfMemory(scene, 2), batch.format)
     # smooth colours are held to the range of the batch, so parts may differ by a rounding

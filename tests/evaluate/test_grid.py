@@ -19,7 +19,7 @@ from autohair_video.errors import InputError, OptionError, OutputError
 from autohair_video.evaluate.grid import CompareOptions, run_compare
 from autohair_video.evaluate.grid_sheet import ENGINES, Comparison, comparison_sheet
 from autohair_video.matting.segmentation import Segmenter
-from autohair_video.matting.tiled_inference import BandSolver
+from autohair_video.matting.tiled_inference import TiledMattingNet
 from autohair_video.models.dim import MobileDIM
 from autohair_video.options import SegmentOptions, TileOptions, TrimapOptions
 from autohair_video.weights import shipped_folder
@@ -33,10 +33,10 @@ DIM_ONLY = CompareOptions(trimaps=(NARROW,), engines=("dim",))
 
 @dataclass(frozen=True)
 class HandMadeMatter:
-    """The stages of a Matter, without weights files."""
+    """The stages of a MattingPipeline, without weights files."""
 
     segment: Segmenter
-    solve_still: BandSolver
+    solve_still: TiledMattingNet
     device: torch.device
 
 
@@ -48,7 +48,7 @@ def matter() -> HandMadeMatter:
         finder.weight.copy_(torch.tensor([[8.0, 0.0, -4.0], [8.0, -8.0, 0.0]]).view(2, 3, 1, 1))
         finder.bias.copy_(torch.tensor([-2.0, -4.0]))
     torch.manual_seed(0)
-    solver = BandSolver(MobileDIM().eval(), TileOptions(tile_px=64, overlap_px=16))
+    solver = TiledMattingNet(MobileDIM().eval(), TileOptions(tile_px=64, overlap_px=16))
     segmenter = Segmenter(finder.eval(), SegmentOptions(long_side_px=64))
     return HandMadeMatter(segmenter, solver, torch.device("cpu"))
 

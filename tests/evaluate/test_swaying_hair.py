@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from autohair_video import Matter, MatterOptions
+from autohair_video import MattingOptions, MattingPipeline
 from autohair_video.evaluate import metrics
 from autohair_video.frames import MATRIX_BT709, FrameBatch, FrameFormat
 from autohair_video.media.colour import from_rgb, round_planes
@@ -55,8 +55,10 @@ def errors(mode: str, pictures: list[Floats], truths: list[Floats]) -> tuple[flo
         FrameBatch(round_planes(from_rgb(frame, fmt), fmt), fmt, (i,), (1,), Fraction(1, 25))
         for i, frame in enumerate(rgb)
     )
-    options = MatterOptions()
-    matter = Matter(device="cpu", options=replace(options, temporal=replace(options.temporal, mode=mode)))
+    options = MattingOptions()
+    matter = MattingPipeline(
+        device="cpu", options=replace(options, temporal=replace(options.temporal, mode=mode))
+    )
     found = matter.frames(batches, trimaps=map(trimap_of, truths))
     alphas = torch.cat([matte.alpha for _, matte in found])[:, 0].numpy()
     mad = float(np.mean([metrics.mad(a, t) for a, t in zip(alphas, truths, strict=True)]))

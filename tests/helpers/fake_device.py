@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 if TYPE_CHECKING:
-    from autohair_video import BlendOptions, MatterOptions, SubjectOptions
+    from autohair_video import BlendOptions, MattingOptions, SubjectOptions
 
 NAME = "pretended"
 FRAMES, BATCHES = 3, 2
@@ -161,7 +161,7 @@ def _check() -> None:
 
 def main() -> dict[str, dict[str, float]]:
     """Of each case the mean differences from the CPU's alpha and levels, and the waits of a batch."""
-    from autohair_video import BlendOptions, MatterOptions, SubjectOptions, TemporalOptions
+    from autohair_video import BlendOptions, MattingOptions, SubjectOptions, TemporalOptions
     from autohair_video.bench.clip import prepare
     from autohair_video.matting import pipeline
     from autohair_video.matting import tiled_inference as matte
@@ -169,7 +169,7 @@ def main() -> dict[str, dict[str, float]]:
     matte._BATCH_PX[NAME] = matte._BATCH_PX["cuda"]
     pipeline.choose_device = torch.device
     pipeline.working_dtype = lambda _: torch.float32
-    fast, best = (MatterOptions.for_tier(tier) for tier in ("fast", "best"))
+    fast, best = (MattingOptions.for_tier(tier) for tier in ("fast", "best"))
     largest, causal = SubjectOptions("largest"), replace(fast, temporal=TemporalOptions("causal"))
     cases = {
         "fast": (fast, SubjectOptions(), "blur", BlendOptions()),
@@ -197,18 +197,18 @@ def _compared(here: tuple[Tensor, Tensor, float], there: tuple[Tensor, Tensor, f
 
 
 def _matted(
-    clip: Path, device: str, options: MatterOptions, who: SubjectOptions, behind: str, blend: BlendOptions
+    clip: Path, device: str, options: MattingOptions, who: SubjectOptions, behind: str, blend: BlendOptions
 ) -> tuple[Tensor, Tensor, float]:
     """Alpha and the composite's luma of all frames, and how often each batch of `FRAMES` waits."""
-    from autohair_video import Matter
-    from autohair_video.compositing.render import composite, open_scene
-    from autohair_video.jobs.subject_inputs import load_guide
+    from autohair_video import MattingPipeline
+    from autohair_video.compositing.render import composite, open_background_planes
+    from autohair_video.jobs.subject_inputs import load_subject_prompt
     from autohair_video.media import ClipReader
 
-    matter, alphas, lumas = Matter(device=device, options=options), [], []
+    matter, alphas, lumas = MattingPipeline(device=device, options=options), [], []
     with ClipReader(clip, batch_size=FRAMES) as reader:
         form = reader.info.format
-        guide, scene = load_guide(who, form), open_scene(behind, form)
+        guide, scene = load_subject_prompt(who, form), open_background_planes(behind, form)
         waits.clear()
         for batch, matte in matter.frames(reader, guide=guide):
             alphas.append(matte.alpha)
@@ -219,13 +219,13 @@ def _matted(
 
 def _live(clip: Path, device: str) -> tuple[Tensor, Tensor, float]:
     """Alpha and trimap of a live session's pictures, and how often each waits."""
-    from autohair_video import Matter
-    from autohair_video.live.pipeline import LiveMatter
+    from autohair_video import MattingPipeline
+    from autohair_video.live.pipeline import LivePipeline
     from autohair_video.live.quality import LEVELS
     from autohair_video.live.settings import LiveOptions, Settings
     from autohair_video.media import ClipReader, to_rgb
 
-    live = LiveMatter(Matter(device=device), LiveOptions())
+    live = LivePipeline(MattingPipeline(device=device), LiveOptions())
     with ClipReader(clip, batch_size=1, end_s=0.16) as reader:
         pictures = [(to_rgb(batch)[0].permute(1, 2, 0).flip(-1) * 255).byte().numpy() for batch in reader]
     waits.clear()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from autohair_video import Matter, MatterOptions, SegmentOptions, TrimapOptions
+from autohair_video import MattingOptions, MattingPipeline, SegmentOptions, TrimapOptions
 
-QUICK = MatterOptions(segment=SegmentOptions(long_side_px=64))
-CLOSER = MatterOptions(segment=SegmentOptions(long_side_px=256))
+QUICK = MattingOptions(segment=SegmentOptions(long_side_px=64))
+CLOSER = MattingOptions(segment=SegmentOptions(long_side_px=256))
 # No unknown band: the matting network has nothing to do.
-HARD = MatterOptions(
+HARD = MattingOptions(
     segment=SegmentOptions(long_side_px=64), trimap=TrimapOptions(mode="fixed", erosion=0, size=0)
 )
 
 
-def never() -> Matter:
+def never() -> MattingPipeline:
     """What to give where a job must be refused before the networks are loaded."""
     raise AssertionError("the networks were loaded")

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from autohair_video import (
-    Matter,
+    MattingPipeline,
     OptionError,
     OutputError,
     Progress,
@@ -28,9 +28,9 @@ from autohair_video import (
     TemporalOptions,
     process,
 )
-from autohair_video.jobs.checkpoint import Part, WorkFolder
+from autohair_video.jobs.checkpoint import JobCheckpoint, Segment
 from autohair_video.jobs.runner import BATCH_FRAMES, OnProgress
-from autohair_video.matting.state import Carry
+from autohair_video.matting.state import CarriedState
 from autohair_video.media import ClipReader
 from autohair_video.media.alpha_reader import stored_frames
 from autohair_video.media.atomic_output import partial_path
@@ -43,32 +43,32 @@ def _files(folder: Path) -> list[str]:
 
 
 def test_a_clip_in_parts_is_the_clip_at_once(tmp_path: Path) -> None:
-    matter = Matter(device="cpu", options=QUICK)
+    matter = MattingPipeline(device="cpu", options=QUICK)
     with ClipReader(make_clip(tmp_path / "a.mp4", pts=range(6)), batch_size=2) as reader:
         batches = list(reader)
     whole = torch.cat([matte.alpha for _, matte in matter.frames(batches)])
-    folder = WorkFolder(tmp_path / "o.mov", {})
+    folder = JobCheckpoint(tmp_path / "o.mov", {})
     alphas = []
     for index, batch in enumerate(batches):
         carry = folder.carry()
         alphas += [matte.alpha for _, matte in matter.frames([batch], carry=carry)]
-        folder.commit(Part(index, len(batch), 0, ()), carry)
+        folder.commit(Segment(index, len(batch), 0, ()), carry)
         # as another process finds it
-        folder = WorkFolder(tmp_path / "o.mov", {})
+        folder = JobCheckpoint(tmp_path / "o.mov", {})
     assert torch.equal(torch.cat(alphas), whole)
 
 
 def test_only_parts_that_are_whole_count(tmp_path: Path) -> None:
-    folder = WorkFolder(tmp_path / "o.%03d.png", {"preset": "png"})
+    folder = JobCheckpoint(tmp_path / "o.%03d.png", {"preset": "png"})
     for index in range(2):
         name = folder.file(index, 0, tmp_path / "o.%03d.png")
         for number in (1, 2):
             (name.with_name(name.name % number)).touch()
-        folder.commit(Part(index, 2, 9, (name.name,)), Carry())
+        folder.commit(Segment(index, 2, 9, (name.name,)), CarriedState())
     (folder.path / "00002-0-00001.png").touch()
     (folder.path / ".00002-0.1234.part").mkdir()
     (folder.path / "00002.json.part").touch()
-    again = WorkFolder(tmp_path / "o.%03d.png", {"preset": "png"})
+    again = JobCheckpoint(tmp_path / "o.%03d.png", {"preset": "png"})
     assert [part.index for part in again.done] == [0, 1]
     assert [file.name for file in again.files(0)] == ["00000-0-%05d.png", "00001-0-%05d.png"]
     stills = [f"0000{part}-0-0000{number}.png" for part in (0, 1) for number in (1, 2)]
@@ -78,21 +78,21 @@ def test_only_parts_that_are_whole_count(tmp_path: Path) -> None:
 
 
 def test_another_job_is_refused(tmp_path: Path) -> None:
-    folder = WorkFolder(tmp_path / "o.mov", {"preset": "prores", "size": (1, 2)})
-    folder.commit(Part(0, 2, 9, ()), Carry())
+    folder = JobCheckpoint(tmp_path / "o.mov", {"preset": "prores", "size": (1, 2)})
+    folder.commit(Segment(0, 2, 9, ()), CarriedState())
     with pytest.raises(OutputError, match=r"another size: call it as before, or delete"):
-        WorkFolder(tmp_path / "o.mov", {"preset": "prores", "size": (1, 3)})
+        JobCheckpoint(tmp_path / "o.mov", {"preset": "prores", "size": (1, 3)})
     (folder.path / "00000.json").write_text("{")
     with pytest.raises(OutputError, match=r"o\.mov\.resume.*delete it"):
-        WorkFolder(tmp_path / "o.mov", {"preset": "prores", "size": (1, 2)})
+        JobCheckpoint(tmp_path / "o.mov", {"preset": "prores", "size": (1, 2)})
 
 
 def test_saved_state_runs_no_code(tmp_path: Path) -> None:
-    folder = WorkFolder(tmp_path / "o.mov", {})
-    folder.commit(Part(0, 2, 9, ()), Carry())
+    folder = JobCheckpoint(tmp_path / "o.mov", {})
+    folder.commit(Segment(0, 2, 9, ()), CarriedState())
     torch.save(np.float64, folder.path / "00000.state")
     with pytest.raises(OutputError, match="to begin anew"):
-        WorkFolder(tmp_path / "o.mov", {}).carry()
+        JobCheckpoint(tmp_path / "o.mov", {}).carry()
 
 
 # Whole jobs
@@ -107,8 +107,8 @@ CAUSAL = replace(HARD, temporal=TemporalOptions(mode="causal"))
 
 
 @pytest.fixture(scope="module")
-def matter() -> Matter:
-    return Matter(device="cpu", options=CAUSAL)
+def matter() -> MattingPipeline:
+    return MattingPipeline(device="cpu", options=CAUSAL)
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def _decoded(path: Path) -> list[tuple[int, bytes]]:
     ("name", "background"), [("o.mp4", "red"), ("o.mkv", "red"), ("o.mov", None), ("o.webm", None)]
 )
 def test_a_job_stopped_twice_gives_what_one_go_gives(
-    tmp_path: Path, matter: Matter, clip: Path, name: str, background: str | None
+    tmp_path: Path, matter: MattingPipeline, clip: Path, name: str, background: str | None
 ) -> None:
     asked: dict[str, Any] = {"background": background, "matter": matter, "resume": True, "segment_s": PART_S}
     process(clip, tmp_path / f"whole_{name}", matte=tmp_path / "w.%02d.png", **asked)
@@ -174,7 +174,7 @@ def test_a_job_stopped_twice_gives_what_one_go_gives(
 
 @pytest.mark.parametrize(("name", "codec_tag"), [("o.mp4", "avc1"), ("o.mov", "ap4h"), ("o.webm", None)])
 def test_joined_parts_are_the_file_that_one_encoder_writes(
-    tmp_path: Path, matter: Matter, clip: Path, name: str, codec_tag: str | None
+    tmp_path: Path, matter: MattingPipeline, clip: Path, name: str, codec_tag: str | None
 ) -> None:
     asked: dict[str, Any] = {"background": "red" if name == "o.mp4" else None, "matter": matter}
     process(clip, tmp_path / name, resume=True, segment_s=PART_S, **asked)
@@ -228,7 +228,7 @@ def _die_at(event: int, clip: Path, folder: Path, events: Any) -> None:
         if name in FILE_EVENTS and str(folder) in str(args[0]):
             happens()
 
-    matter = Matter(device="cpu", options=CAUSAL)
+    matter = MattingPipeline(device="cpu", options=CAUSAL)
     sys.addaudithook(watch)
     process(clip, matter=matter, on_progress=happens, **_asked(folder))
     events.put(next(happened) - 1)
@@ -285,7 +285,7 @@ def test_what_is_written_in_one_go_is_not_resumed(tmp_path: Path, clip: Path) ->
 
 
 def test_another_clip_under_the_same_name_is_no_reason_to_go_on(
-    tmp_path: Path, matter: Matter, clip: Path
+    tmp_path: Path, matter: MattingPipeline, clip: Path
 ) -> None:
     stop, seen = _stopping(1)
     with pytest.raises(StoppedError):

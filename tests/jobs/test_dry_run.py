@@ -7,26 +7,26 @@ from pathlib import Path
 import cv2
 import pytest
 
-from autohair_video import InputError, Matter, OptionError, OutputError, SubjectOptions
+from autohair_video import InputError, MattingPipeline, OptionError, OutputError, SubjectOptions
 from autohair_video.jobs.dry_run import plan_job
-from autohair_video.jobs.runner import run_request
-from autohair_video.jobs.spec import Request, make_request
+from autohair_video.jobs.runner import run_job
+from autohair_video.jobs.spec import JobSpec, make_job_spec
 from tests.helpers.clips import damage_packets, make_clip, picture
 from tests.helpers.options import HARD
 
 
 @pytest.fixture(scope="module")
-def matter() -> Matter:
-    return Matter(device="cpu", options=HARD)
+def matter() -> MattingPipeline:
+    return MattingPipeline(device="cpu", options=HARD)
 
 
 def _files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_plan_is_near_what_the_job_then_takes(tmp_path: Path, matter: Matter) -> None:
+def test_a_plan_is_near_what_the_job_then_takes(tmp_path: Path, matter: MattingPipeline) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(48), sound="aac")
-    request = make_request(clip, background="red", matte="{name}.%03d.png", output_dir=tmp_path / "out")
+    request = make_job_spec(clip, background="red", matte="{name}.%03d.png", output_dir=tmp_path / "out")
     plan = plan_job(request, matter)
     assert _files(tmp_path) == ["a.mp4"]
     assert plan.frames == 48
@@ -34,7 +34,7 @@ def test_a_plan_is_near_what_the_job_then_takes(tmp_path: Path, matter: Matter) 
     assert plan.seconds is not None
     assert plan.seconds > 0
     assert [output.format for output in plan.outputs] == ["h264", "png-sequence"]
-    report = run_request(request, matter=matter)
+    report = run_job(request, matter=matter)
     assert tuple(output.path for output in plan.outputs) == report.outputs
     sizes = [
         report.outputs[0].stat().st_size,
@@ -45,39 +45,39 @@ def test_a_plan_is_near_what_the_job_then_takes(tmp_path: Path, matter: Matter) 
     assert plan.disk_bytes == pytest.approx(sum(sizes), rel=0.6)
 
 
-def test_what_could_not_be_done_is_refused(tmp_path: Path, matter: Matter) -> None:
+def test_what_could_not_be_done_is_refused(tmp_path: Path, matter: MattingPipeline) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(3))
     with pytest.raises(OutputError, match="is the input itself"):
-        plan_job(make_request(clip, clip, background="red", overwrite=True), matter)
+        plan_job(make_job_spec(clip, clip, background="red", overwrite=True), matter)
     with pytest.raises(InputError, match=r"none\.mp4"):
-        plan_job(make_request(tmp_path / "none.mp4"), matter)
+        plan_job(make_job_spec(tmp_path / "none.mp4"), matter)
     with pytest.raises(OptionError, match="pipe"):
-        plan_job(make_request("-"), matter)
+        plan_job(make_job_spec("-"), matter)
     cv2.imwrite(str(tmp_path / "p.png"), picture(0, 64, 48))
-    plan = plan_job(make_request(tmp_path / "p.png"), matter)
+    plan = plan_job(make_job_spec(tmp_path / "p.png"), matter)
     assert [(output.path.name, output.format) for output in plan.outputs] == [("p_cutout.png", "png")]
     assert _files(tmp_path) == ["a.mp4", "p.png"]
 
 
 def test_a_subject_that_is_named_late_is_planned_and_one_past_the_end_is_refused(
-    tmp_path: Path, matter: Matter
+    tmp_path: Path, matter: MattingPipeline
 ) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(48))
 
-    def asked(at_s: float) -> Request:
+    def asked(at_s: float) -> JobSpec:
         subject = SubjectOptions(choice="point", place=(30, 20), at_s=at_s)
-        return make_request(clip, background="red", subject=subject)
+        return make_job_spec(clip, background="red", subject=subject)
 
     assert plan_job(asked(1.8), matter).frames == 48
     with pytest.raises(OptionError, match=r"time 1\.92 s lies past the clip's end at 1\.92 s"):
         plan_job(asked(1.92), matter)
 
 
-def test_damage_is_told_without_files_that_are_gone(tmp_path: Path, matter: Matter) -> None:
+def test_damage_is_told_without_files_that_are_gone(tmp_path: Path, matter: MattingPipeline) -> None:
     clip = make_clip(tmp_path / "a.mp4", size=(160, 120), pts=range(30), options={"g": "5"})
     damage_packets(clip, [6])
     with pytest.raises(
         InputError, match=r"a\.mp4 is damaged: near 0\.\d\d s [^;]*; its frames end at [^;]*$"
     ):
-        plan_job(make_request(clip, background="red"), matter)
+        plan_job(make_job_spec(clip, background="red"), matter)
     assert _files(tmp_path) == ["a.mp4"]

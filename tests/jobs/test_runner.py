@@ -21,14 +21,14 @@ from autohair_video import (
     BlendOptions,
     InputError,
     Matte,
-    Matter,
+    MattingPipeline,
     OptionError,
     OutputError,
     Progress,
     SubjectOptions,
     process,
 )
-from autohair_video.jobs.sinks import Outlet, draw
+from autohair_video.jobs.sinks import Sink, draw
 from autohair_video.jobs.spec import Target
 from autohair_video.media import ClipReader, preset_named, read_image, to_rgb
 from tests.helpers.clips import (
@@ -47,8 +47,8 @@ SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.mp4"
 
 
 @pytest.fixture(scope="module")
-def matter() -> Matter:
-    return Matter(device="cpu", options=HARD)
+def matter() -> MattingPipeline:
+    return MattingPipeline(device="cpu", options=HARD)
 
 
 def _files(folder: Path) -> list[str]:
@@ -93,7 +93,7 @@ def _rgb(path: Path) -> torch.Tensor:
     ],
 )
 def test_without_a_name_a_clip_lands_beside_its_input(
-    tmp_path: Path, matter: Matter, asked: dict[str, str], names: list[str]
+    tmp_path: Path, matter: MattingPipeline, asked: dict[str, str], names: list[str]
 ) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(2))
     if "matte" in asked:
@@ -114,7 +114,7 @@ def test_without_a_name_a_clip_lands_beside_its_input(
     ],
 )
 def test_without_a_name_a_picture_lands_beside_its_input(
-    tmp_path: Path, matter: Matter, asked: dict[str, str], names: list[str]
+    tmp_path: Path, matter: MattingPipeline, asked: dict[str, str], names: list[str]
 ) -> None:
     for name in ("p.jpg", "beach.png"):
         cv2.imwrite(str(tmp_path / name), picture(0, 64, 48))
@@ -124,7 +124,7 @@ def test_without_a_name_a_picture_lands_beside_its_input(
     assert sorted(path.name for path in report.outputs) == names
 
 
-def test_all_paths_may_be_path_like(tmp_path: Path, matter: Matter) -> None:
+def test_all_paths_may_be_path_like(tmp_path: Path, matter: MattingPipeline) -> None:
     class Named(os.PathLike[str]):
         def __init__(self, path: Path) -> None:
             self._path = path
@@ -155,7 +155,7 @@ def test_all_paths_may_be_path_like(tmp_path: Path, matter: Matter) -> None:
     ids=["23.976", "vfr", "one frame"],
 )
 def test_a_composite_keeps_times_and_sound(
-    tmp_path: Path, matter: Matter, name: str, pts: Sequence[int], time_base: Fraction, last: int
+    tmp_path: Path, matter: MattingPipeline, name: str, pts: Sequence[int], time_base: Fraction, last: int
 ) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=pts, time_base=time_base, last=last, sound="aac")
     report = process(clip, tmp_path / name, background="navy", matter=matter)
@@ -169,7 +169,7 @@ def test_a_composite_keeps_times_and_sound(
 @pytest.mark.parametrize("name", ["o.mov", "o.webm", "m.mkv", "m.mp4"])
 @pytest.mark.parametrize("size", [(64, 48), (17, 33), (1, 1)])
 def test_alpha_outputs_keep_times_and_odd_sizes(
-    tmp_path: Path, matter: Matter, name: str, size: tuple[int, int]
+    tmp_path: Path, matter: MattingPipeline, name: str, size: tuple[int, int]
 ) -> None:
     clip = make_clip(
         tmp_path / "a.mp4", size=size, pts=VFR_MS[:4], time_base=Fraction(1, 1000), pixel_format="yuv444p"
@@ -185,14 +185,14 @@ def test_alpha_outputs_keep_times_and_odd_sizes(
 
 
 @pytest.mark.parametrize("size", [(17, 33), (1, 1)])
-def test_odd_sizes_are_composited(tmp_path: Path, matter: Matter, size: tuple[int, int]) -> None:
+def test_odd_sizes_are_composited(tmp_path: Path, matter: MattingPipeline, size: tuple[int, int]) -> None:
     clip = make_clip(tmp_path / "a.mp4", size=size, pts=range(3), pixel_format="yuv444p")
     process(clip, tmp_path / "o.mp4", background="#408020", matter=matter)
     assert timeline(tmp_path / "o.mp4") == timeline(clip)
     assert _rgb(tmp_path / "o.mp4").shape == (3, 3, size[1], size[0])
 
 
-def test_a_rotated_clip_comes_out_upright(tmp_path: Path, matter: Matter) -> None:
+def test_a_rotated_clip_comes_out_upright(tmp_path: Path, matter: MattingPipeline) -> None:
     clip = rotate_clip(make_clip(tmp_path / "a.mp4", pts=range(3)), (0, 1, -1, 0))
     process(clip, tmp_path / "o.mp4", background="black", matte=tmp_path / "m.mkv", matter=matter)
     for path in (tmp_path / "o.mp4", tmp_path / "m.mkv"):
@@ -201,7 +201,7 @@ def test_a_rotated_clip_comes_out_upright(tmp_path: Path, matter: Matter) -> Non
     assert timeline(tmp_path / "o.mp4") == timeline(clip)
 
 
-def test_a_span_is_cut_with_its_sound(tmp_path: Path, matter: Matter) -> None:
+def test_a_span_is_cut_with_its_sound(tmp_path: Path, matter: MattingPipeline) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(25), sound="aac")
     process(clip, tmp_path / "o.mp4", background="red", start_s=0.2, end_s=0.6, matter=matter)
     frame = Fraction(1, 25)
@@ -211,7 +211,7 @@ def test_a_span_is_cut_with_its_sound(tmp_path: Path, matter: Matter) -> None:
     assert begins[-1] < Fraction(4, 10)
 
 
-def test_a_clip_behind_begins_with_the_output(tmp_path: Path, matter: Matter) -> None:
+def test_a_clip_behind_begins_with_the_output(tmp_path: Path, matter: MattingPipeline) -> None:
     levels = (20, 90, 160, 230)
     clip = _solid(tmp_path / "a.mkv", [128] * 8)
     process(
@@ -239,7 +239,7 @@ def test_a_clip_behind_begins_with_the_output(tmp_path: Path, matter: Matter) ->
     ],
 )
 def test_real_clips_keep_frames_times_and_length(
-    shared: Path, tmp_path: Path, matter: Matter, name: str, end_s: float | None
+    shared: Path, tmp_path: Path, matter: MattingPipeline, name: str, end_s: float | None
 ) -> None:
     clip = shared / "data" / "clips" / name
     report = process(clip, tmp_path / "o.mp4", background="skyblue", end_s=end_s, matter=matter)
@@ -267,7 +267,7 @@ def test_a_person_is_kept_and_the_rest_replaced(shared: Path, tmp_path: Path) ->
         background="#00ff00",
         matte=tmp_path / "m.mkv",
         end_s=0.05,
-        matter=Matter(device="cpu", options=CLOSER),
+        matter=MattingPipeline(device="cpu", options=CLOSER),
     )
     with ClipReader(clip, end_s=0.05) as reader:
         given = torch.cat([to_rgb(batch) for batch in reader]) * 255
@@ -279,7 +279,7 @@ def test_a_person_is_kept_and_the_rest_replaced(shared: Path, tmp_path: Path) ->
     assert (shown - green)[rest].abs().mean() < 4
 
 
-def test_without_a_person_only_the_background_is_left(tmp_path: Path, matter: Matter) -> None:
+def test_without_a_person_only_the_background_is_left(tmp_path: Path, matter: MattingPipeline) -> None:
     clip = _solid(tmp_path / "a.mkv", [90] * 3)
     cv2.imwrite(str(tmp_path / "b.png"), picture(0, 64, 48)[:, :, ::-1])
     process(clip, tmp_path / "o.mp4", background=tmp_path / "b.png", matte=tmp_path / "m.mkv", matter=matter)
@@ -316,7 +316,9 @@ def _trimap_files(folder: Path, kind: str, trimaps: Sequence[np.ndarray]) -> Pat
 
 
 @pytest.mark.parametrize("kind", ["stills", "video"])
-def test_a_clips_own_trimaps_decide_frame_by_frame(tmp_path: Path, matter: Matter, kind: str) -> None:
+def test_a_clips_own_trimaps_decide_frame_by_frame(
+    tmp_path: Path, matter: MattingPipeline, kind: str
+) -> None:
     clip, trimaps = make_clip(tmp_path / "a.mp4"), _moving_trimaps(12)
     given = _trimap_files(tmp_path, kind, trimaps)
     report = process(clip, matte=tmp_path / "m.mkv", trimap=given, matter=matter)
@@ -325,7 +327,7 @@ def test_a_clips_own_trimaps_decide_frame_by_frame(tmp_path: Path, matter: Matte
     assert torch.equal(matte, torch.from_numpy(np.stack(trimaps)).float())
 
 
-def test_a_part_of_a_clip_takes_that_part_of_its_trimaps(tmp_path: Path, matter: Matter) -> None:
+def test_a_part_of_a_clip_takes_that_part_of_its_trimaps(tmp_path: Path, matter: MattingPipeline) -> None:
     clip, trimaps = make_clip(tmp_path / "a.mp4"), _moving_trimaps(12)
     given = _trimap_files(tmp_path, "stills", trimaps)
     process(clip, matte=tmp_path / "m.mkv", trimap=given, start_s=0.2, end_s=0.32, matter=matter)
@@ -333,7 +335,7 @@ def test_a_part_of_a_clip_takes_that_part_of_its_trimaps(tmp_path: Path, matter:
     assert torch.equal(matte, torch.from_numpy(np.stack(trimaps[5:8])).float())
 
 
-def test_trimaps_that_do_not_fit_the_clip_are_refused(tmp_path: Path, matter: Matter) -> None:
+def test_trimaps_that_do_not_fit_the_clip_are_refused(tmp_path: Path, matter: MattingPipeline) -> None:
     clip = make_clip(tmp_path / "a.mp4")
     few = _trimap_files(tmp_path, "video", _moving_trimaps(7))
     with pytest.raises(InputError, match="one for each frame"):
@@ -357,7 +359,7 @@ def _write_png(path: Path, pixels: Any) -> Path:
     return path
 
 
-def test_a_given_trimap_decides_a_picture(tmp_path: Path, matter: Matter) -> None:
+def test_a_given_trimap_decides_a_picture(tmp_path: Path, matter: MattingPipeline) -> None:
     photo = _write_png(tmp_path / "p.png", picture(0, 64, 48)[:, :, ::-1])
     trimap = np.zeros((48, 64), np.uint8)
     trimap[:, 20:], trimap[:, 40:] = 128, 255
@@ -375,7 +377,7 @@ def test_a_given_trimap_decides_a_picture(tmp_path: Path, matter: Matter) -> Non
     assert (rgba[:, 40:, 2::-1] == picture(0, 64, 48)[:, 40:]).all()
 
 
-def test_a_composited_picture_shows_subject_and_background(tmp_path: Path, matter: Matter) -> None:
+def test_a_composited_picture_shows_subject_and_background(tmp_path: Path, matter: MattingPipeline) -> None:
     photo = _write_png(tmp_path / "p.png", picture(0, 64, 48)[:, :, ::-1])
     trimap = np.zeros((48, 64), np.uint8)
     trimap[:, 32:] = 255
@@ -386,7 +388,7 @@ def test_a_composited_picture_shows_subject_and_background(tmp_path: Path, matte
     assert (shown[:, :32] == (0x12, 0x34, 0x56)).all()
 
 
-def test_a_clip_behind_a_picture_shows_its_first_frame(tmp_path: Path, matter: Matter) -> None:
+def test_a_clip_behind_a_picture_shows_its_first_frame(tmp_path: Path, matter: MattingPipeline) -> None:
     photo = _write_png(tmp_path / "p.png", np.full((48, 64, 3), 90, np.uint8))
     behind = _solid(tmp_path / "b.mkv", (50, 200))
     trimap = _write_png(tmp_path / "t.png", np.zeros((48, 64), np.uint8))
@@ -394,7 +396,7 @@ def test_a_clip_behind_a_picture_shows_its_first_frame(tmp_path: Path, matter: M
     assert np.abs(cv2.imread(str(tmp_path / "o.png")).astype(int) - 50).max() <= 2
 
 
-def test_a_trimap_of_other_greys_is_used_with_a_notice(tmp_path: Path, matter: Matter) -> None:
+def test_a_trimap_of_other_greys_is_used_with_a_notice(tmp_path: Path, matter: MattingPipeline) -> None:
     photo = _write_png(tmp_path / "p.png", picture(0, 64, 48))
     trimap = _write_png(tmp_path / "t.png", np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1)))
     report = process(photo, tmp_path / "o.png", trimap=trimap, matter=matter)
@@ -402,7 +404,7 @@ def test_a_trimap_of_other_greys_is_used_with_a_notice(tmp_path: Path, matter: M
     assert str(trimap) in report.notices[0]
 
 
-def test_sixteen_bit_pictures_stay_so_where_the_file_can(tmp_path: Path, matter: Matter) -> None:
+def test_sixteen_bit_pictures_stay_so_where_the_file_can(tmp_path: Path, matter: MattingPipeline) -> None:
     pixels = picture(0, 64, 48)[:, :, ::-1].astype(np.uint16) * 257
     photo = _write_png(tmp_path / "p.png", pixels)
     trimap = _write_png(tmp_path / "t.png", np.full((48, 64), 255, np.uint8))
@@ -524,7 +526,7 @@ class StoppedError(Exception):
 @pytest.mark.parametrize("stop", [StoppedError, KeyboardInterrupt])
 @pytest.mark.parametrize("older", [False, True])
 def test_a_job_stopped_half_way_leaves_nothing(
-    tmp_path: Path, matter: Matter, stop: type[BaseException], older: bool
+    tmp_path: Path, matter: MattingPipeline, stop: type[BaseException], older: bool
 ) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(40), sound="aac")
     if older:
@@ -556,7 +558,7 @@ def test_a_job_stopped_half_way_leaves_nothing(
 @pytest.mark.parametrize("resume", [False, True])
 @pytest.mark.parametrize("fault", ["breaks off at", "is damaged: near"])
 def test_of_a_clip_that_is_not_whole_all_that_decodes_is_kept(
-    tmp_path: Path, matter: Matter, fault: str, resume: bool
+    tmp_path: Path, matter: MattingPipeline, fault: str, resume: bool
 ) -> None:
     sound = "aac" if "damaged" in fault else None
     # what the damage does depends on how x264 shares its work among threads
@@ -603,7 +605,7 @@ def test_of_a_clip_that_is_not_whole_all_that_decodes_is_kept(
     ],
 )
 def test_a_choice_that_changes_nothing_is_told(
-    tmp_path: Path, matter: Matter, blend: BlendOptions, outputs: dict[str, str], told: str | None
+    tmp_path: Path, matter: MattingPipeline, blend: BlendOptions, outputs: dict[str, str], told: str | None
 ) -> None:
     photo = _write_png(tmp_path / "p.png", picture(0, 64, 48))
     paths = {key: name if key == "background" else tmp_path / name for key, name in outputs.items()}
@@ -612,13 +614,13 @@ def test_a_choice_that_changes_nothing_is_told(
     assert told is None or (told in notices[0] and "no effect" in notices[0])
 
 
-def test_sound_that_had_to_change_is_told(tmp_path: Path, matter: Matter) -> None:
+def test_sound_that_had_to_change_is_told(tmp_path: Path, matter: MattingPipeline) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(3), sound="aac")
     report = process(clip, tmp_path / "o.webm", matter=matter)
     assert "Opus" in " ".join(report.notices)
 
 
-def test_progress_counts_every_frame(tmp_path: Path, matter: Matter) -> None:
+def test_progress_counts_every_frame(tmp_path: Path, matter: MattingPipeline) -> None:
     clip, photo = make_clip(tmp_path / "a.mp4", pts=range(10)), tmp_path / "p.png"
     cv2.imwrite(str(photo), picture(0, 64, 48))
     seen: list[Progress] = []
@@ -631,7 +633,7 @@ def test_progress_counts_every_frame(tmp_path: Path, matter: Matter) -> None:
     assert seen[-1] == Progress(1, 1)
 
 
-def test_a_picture_with_alpha_one_comes_back(tmp_path: Path, matter: Matter) -> None:
+def test_a_picture_with_alpha_one_comes_back(tmp_path: Path, matter: MattingPipeline) -> None:
     photo = _write_png(tmp_path / "p.png", picture(3, 31, 17)[:, :, ::-1])
     trimap = _write_png(tmp_path / "t.png", np.full((17, 31), 255, np.uint8))
     process(photo, tmp_path / "o.png", background="lime", trimap=trimap, matter=matter)
@@ -652,7 +654,7 @@ def _assert_same_times(
 # Interrupted, but not in vain
 
 
-def test_a_job_that_fails_half_way_keeps_what_is_done(tmp_path: Path, matter: Matter) -> None:
+def test_a_job_that_fails_half_way_keeps_what_is_done(tmp_path: Path, matter: MattingPipeline) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(40), sound="aac")
     before = _files(tmp_path)
 
@@ -677,7 +679,7 @@ def test_a_job_that_fails_half_way_keeps_what_is_done(tmp_path: Path, matter: Ma
     assert timeline(tmp_path / "o.partial.mp4") == timeline(clip)[: len(stills)]
 
 
-def test_a_clip_that_changes_size_is_told(tmp_path: Path, matter: Matter) -> None:
+def test_a_clip_that_changes_size_is_told(tmp_path: Path, matter: MattingPipeline) -> None:
     parts = [make_clip(tmp_path / f"{w}.ts", size=(w, 48), container={}) for w in (64, 96)]
     clip = tmp_path / "joined.ts"
     clip.write_bytes(b"".join(part.read_bytes() for part in parts))
@@ -693,7 +695,7 @@ def test_a_clip_that_changes_size_is_told(tmp_path: Path, matter: Matter) -> Non
     ("name", "codec"), [("a.mov", "prores_ks"), ("a.mkv", "ffv1"), ("a.webm", "libvpx-vp9")]
 )
 def test_what_was_cut_away_stays_away_unless_it_is_to_be_replaced(
-    tmp_path: Path, matter: Matter, name: str, codec: str
+    tmp_path: Path, matter: MattingPipeline, name: str, codec: str
 ) -> None:
     """A clip of which all that the matter would keep is transparent in its left half."""
     pixels = {"prores_ks": "yuva444p10le"}.get(codec, "yuva420p")
@@ -713,7 +715,7 @@ def test_what_was_cut_away_stays_away_unless_it_is_to_be_replaced(
     assert batch.alpha is not None
     matte = Matte(torch.ones(3, 1, 48, 64), batch.pts, batch.durations, batch.time_base)
     target = Target(tmp_path / "m.mkv", "matte", preset_named("ffv1-matte"))
-    (drawn,) = draw([Outlet(target, batch.format, None)], batch, matte)
+    (drawn,) = draw([Sink(target, batch.format, None)], batch, matte)
     assert drawn.alpha is not None
     assert drawn.alpha[..., :30].max() < 0.03
     assert drawn.alpha[..., 34:].min() > 0.97
@@ -746,7 +748,7 @@ def test_the_one_pointed_at_is_kept_and_what_is_dropped_is_gone(
     drop = np.zeros((180, 640), np.uint8)
     drop[140:] = 255
     cv2.imwrite(str(tmp_path / "drop.png"), drop)
-    closer = Matter(device="cpu", options=replace(HARD, segment=CLOSER.segment))
+    closer = MattingPipeline(device="cpu", options=replace(HARD, segment=CLOSER.segment))
     alpha = {}
     for name, subject in (
         ("all", SubjectOptions()),
@@ -763,7 +765,7 @@ def test_the_one_pointed_at_is_kept_and_what_is_dropped_is_gone(
 
 @pytest.mark.parametrize("resume", [False, True])
 def test_a_subjects_time_past_the_last_frame_is_told_where_the_length_is_not_known(
-    tmp_path: Path, matter: Matter, resume: bool
+    tmp_path: Path, matter: MattingPipeline, resume: bool
 ) -> None:
     clip = make_clip(tmp_path / "a.mkv", pts=range(5), container={"live": "1"})
     subject = SubjectOptions(choice="point", place=(30, 20), at_s=0.2)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from autohair_video import FrameFormat, InputError, OptionError, SubjectOptions
-from autohair_video.jobs.subject_inputs import load_guide
+from autohair_video.jobs.subject_inputs import load_subject_prompt
 
 FRAME = FrameFormat(64, 48)
 
@@ -22,7 +22,7 @@ def _save(path: Path, gray: np.ndarray) -> Path:
 def test_pictures_are_scaled_to_the_frame(tmp_path: Path) -> None:
     half = np.zeros((240, 320), np.uint8)
     half[:, 160:] = 255
-    guide = load_guide(SubjectOptions(keep=_save(tmp_path / "k.png", half)), FRAME)
+    guide = load_subject_prompt(SubjectOptions(keep=_save(tmp_path / "k.png", half)), FRAME)
     assert guide.keep is not None
     assert guide.keep.shape == (1, 1, 48, 64)
     assert guide.keep[..., :31].max() == 0
@@ -33,15 +33,15 @@ def test_pictures_are_scaled_to_the_frame(tmp_path: Path) -> None:
 def test_a_picture_of_another_shape_is_refused(tmp_path: Path) -> None:
     wide = _save(tmp_path / "wide.png", np.zeros((90, 160), np.uint8))
     with pytest.raises(InputError, match=r"wide\.png is 160x90 and the frames are 64x48"):
-        load_guide(SubjectOptions(drop=wide), FRAME)
+        load_subject_prompt(SubjectOptions(drop=wide), FRAME)
 
 
 def test_a_mask_of_nobody_is_refused(tmp_path: Path) -> None:
     black = _save(tmp_path / "black.png", np.zeros((48, 64), np.uint8))
     with pytest.raises(InputError, match=r"black\.png has no white"):
-        load_guide(SubjectOptions(choice="mask", mask=black), FRAME)
+        load_subject_prompt(SubjectOptions(choice="mask", mask=black), FRAME)
 
 
 def test_a_place_outside_the_frame_is_refused() -> None:
     with pytest.raises(OptionError, match="64,3 lies outside the 64x48 frame"):
-        load_guide(SubjectOptions(choice="point", place=(64, 3)), FRAME)
+        load_subject_prompt(SubjectOptions(choice="point", place=(64, 3)), FRAME)

@@ -11,13 +11,20 @@ from pathlib import Path
 import av
 import pytest
 
-from autohair_video import AutohairError, Matter, OptionError, OutputError, TrimapOptions, WeightsError
+from autohair_video import (
+    AutohairError,
+    MattingPipeline,
+    OptionError,
+    OutputError,
+    TrimapOptions,
+    WeightsError,
+)
 from autohair_video.cli import run
-from autohair_video.compositing.render import Scene, open_scene
+from autohair_video.compositing.render import BackgroundPlanes, open_background_planes
 from autohair_video.frames import FrameFormat
 from autohair_video.live import session as loop
 from autohair_video.live.quality import levels_for
-from autohair_video.live.run import Outlets, run_live
+from autohair_video.live.run import LiveSinks, run_live
 from autohair_video.live.session import Live, Shown
 from autohair_video.live.settings import LiveOptions
 from autohair_video.live.virtual_camera import VirtualCamera, setup
@@ -30,11 +37,11 @@ FIXED = TrimapOptions(mode="fixed", erosion=0, size=0)
 
 
 @pytest.fixture(scope="module")
-def matter() -> Matter:
-    return Matter(device="cpu", options=HARD)
+def matter() -> MattingPipeline:
+    return MattingPipeline(device="cpu", options=HARD)
 
 
-def _session(matter: Matter, options: LiveOptions, does: Callable[[Live], None]) -> None:
+def _session(matter: MattingPipeline, options: LiveOptions, does: Callable[[Live], None]) -> None:
     camera = Camera(str(SAMPLE), width=options.width, height=options.height, rate=options.rate)
     with camera, Live(camera, lambda _: matter, options) as live:
         until(lambda: live.is_over() or live.figures().fps > 0, "pictures")
@@ -50,7 +57,7 @@ def _session(matter: Matter, options: LiveOptions, does: Callable[[Live], None])
     ],
 )
 def test_clips_are_recorded_as_editors_take_them(
-    matter: Matter, tmp_path: Path, preset: str, codec: str, pixels: str
+    matter: MattingPipeline, tmp_path: Path, preset: str, codec: str, pixels: str
 ) -> None:
     def does(live: Live) -> None:
         live.toggle_recording()
@@ -67,7 +74,7 @@ def test_clips_are_recorded_as_editors_take_them(
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_clip_is_whole_even_if_the_session_ends_first(matter: Matter, tmp_path: Path) -> None:
+def test_a_clip_is_whole_even_if_the_session_ends_first(matter: MattingPipeline, tmp_path: Path) -> None:
     def does(live: Live) -> None:
         live.toggle_recording()
         until(lambda: (live.figures().recorded_s or 0) >= 2, "two seconds of recording")
@@ -79,7 +86,7 @@ def test_a_clip_is_whole_even_if_the_session_ends_first(matter: Matter, tmp_path
 
 
 def test_a_background_that_cannot_be_read_is_told_and_the_old_one_stays(
-    matter: Matter, tmp_path: Path
+    matter: MattingPipeline, tmp_path: Path
 ) -> None:
     def does(live: Live) -> None:
         live.change(lambda s: replace(s, background=str(tmp_path / "gone.jpg")))
@@ -89,10 +96,10 @@ def test_a_background_that_cannot_be_read_is_told_and_the_old_one_stays(
     _session(matter, LiveOptions(160, 90, backgrounds=("#ff0000",), trimap=FIXED), does)
 
 
-def test_another_tier_is_loaded_while_it_runs_and_one_that_cannot_be_is_told(matter: Matter) -> None:
+def test_another_tier_is_loaded_while_it_runs_and_one_that_cannot_be_is_told(matter: MattingPipeline) -> None:
     loaded: list[str] = []
 
-    def load(tier: str) -> Matter:
+    def load(tier: str) -> MattingPipeline:
         loaded.append(tier)
         if loaded.count(tier) > 1:
             raise WeightsError("its weights are gone")
@@ -111,7 +118,9 @@ def test_another_tier_is_loaded_while_it_runs_and_one_that_cannot_be_is_told(mat
     assert loaded == ["fast", "best", "fast"]
 
 
-def test_what_is_kept_gets_names_of_its_own_however_fast_it_comes(matter: Matter, tmp_path: Path) -> None:
+def test_what_is_kept_gets_names_of_its_own_however_fast_it_comes(
+    matter: MattingPipeline, tmp_path: Path
+) -> None:
     def does(live: Live) -> None:
         threads = [threading.Thread(target=live.snapshot) for _ in range(4)]
         for thread in threads:
@@ -123,14 +132,14 @@ def test_what_is_kept_gets_names_of_its_own_however_fast_it_comes(matter: Matter
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_a_snapshot_before_the_first_picture_is_told(matter: Matter) -> None:
+def test_a_snapshot_before_the_first_picture_is_told(matter: MattingPipeline) -> None:
     camera = Camera(str(SAMPLE), width=160, height=90, rate=30)
     live = Live(camera, lambda _: matter, LiveOptions(160, 90, trimap=FIXED))
     assert live.snapshot() is None
     assert live.figures().notice == "there is no picture yet"
 
 
-def test_what_fails_while_a_picture_is_drawn_ends_the_session(matter: Matter) -> None:
+def test_what_fails_while_a_picture_is_drawn_ends_the_session(matter: MattingPipeline) -> None:
     def fails(_: Shown) -> None:
         raise OutputError("the camera takes no more pictures")
 
@@ -142,15 +151,15 @@ def test_what_fails_while_a_picture_is_drawn_ends_the_session(matter: Matter) ->
 
 
 def test_a_choice_made_while_a_background_is_opened_and_refused_stays(
-    matter: Matter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    matter: MattingPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opening, chosen = threading.Event(), threading.Event()
 
-    def slowly(spec: str, fmt: FrameFormat, *, origin: Fraction) -> Scene:
+    def slowly(spec: str, fmt: FrameFormat, *, origin: Fraction) -> BackgroundPlanes:
         if "gone.jpg" in spec:
             opening.set()
             assert chosen.wait(20)
-        return open_scene(spec, fmt, origin=origin)
+        return open_background_planes(spec, fmt, origin=origin)
 
     def does(live: Live) -> None:
         live.change(lambda s: replace(s, background=str(tmp_path / "gone.jpg")))
@@ -162,11 +171,11 @@ def test_a_choice_made_while_a_background_is_opened_and_refused_stays(
         until(lambda: live.measured().pictures > shown + 2, "more pictures")
         assert live.settings.background == "#0000ff"
 
-    monkeypatch.setattr(loop, "open_scene", slowly)
+    monkeypatch.setattr(loop, "open_background_planes", slowly)
     _session(matter, LiveOptions(160, 90, backgrounds=("#ff0000",), trimap=FIXED), does)
 
 
-def test_a_virtual_camera_that_is_missing_is_explained(matter: Matter) -> None:
+def test_a_virtual_camera_that_is_missing_is_explained(matter: MattingPipeline) -> None:
     camera = Camera(str(SAMPLE), width=160, height=90, rate=30)
     live = Live(camera, lambda _: matter, LiveOptions(160, 90, trimap=FIXED))
     if Path("/dev/video0").exists():
@@ -184,7 +193,7 @@ def test_someone_must_show_the_pictures() -> None:
             str(SAMPLE),
             load=lambda _: never(),
             options=LiveOptions(),
-            outlets=Outlets(window=False),
+            outlets=LiveSinks(window=False),
             say=print,
         )
 

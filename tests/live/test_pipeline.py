@@ -10,11 +10,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from autohair_video import Matter
-from autohair_video.live.pipeline import LiveMatter, as_frames, as_picture, fitted
+from autohair_video import MattingPipeline
+from autohair_video.live.pipeline import LivePipeline, as_frames, as_picture, fitted
 from autohair_video.live.quality import LEVELS, Level
 from autohair_video.live.settings import LiveOptions, Settings
-from autohair_video.runtime.profiling import Stopwatch, unwatched
+from autohair_video.runtime.profiling import StageTimer, untimed
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.mp4"
 SETTINGS = Settings("blur")
@@ -22,8 +22,8 @@ QUICK = Level(1.0, 128, 1)
 
 
 @pytest.fixture(scope="module")
-def matter() -> Matter:
-    return Matter(device="cpu")
+def matter() -> MattingPipeline:
+    return MattingPipeline(device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +35,9 @@ def pictures() -> list[NDArray[np.uint8]]:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_quality_finds_the_person(
-    matter: Matter, pictures: list[NDArray[np.uint8]], level: Level
+    matter: MattingPipeline, pictures: list[NDArray[np.uint8]], level: Level
 ) -> None:
-    matte = LiveMatter(matter, LiveOptions())(pictures[0], SETTINGS, level)
+    matte = LivePipeline(matter, LiveOptions())(pictures[0], SETTINGS, level)
     assert tuple(matte.alpha.shape) == (1, 1, 144, 256)
     assert matte.trimap is not None
     assert set(matte.trimap.unique().tolist()) == {0, 128, 255}
@@ -45,48 +45,58 @@ def test_every_quality_finds_the_person(
     assert matte.alpha[0, 0, 130, 10] < 0.01
 
 
-def test_a_change_of_quality_does_not_flicker(matter: Matter, pictures: list[NDArray[np.uint8]]) -> None:
-    live = LiveMatter(matter, LiveOptions())
+def test_a_change_of_quality_does_not_flicker(
+    matter: MattingPipeline, pictures: list[NDArray[np.uint8]]
+) -> None:
+    live = LivePipeline(matter, LiveOptions())
     still = pictures[0]
     for _ in range(3):
         before = live(still, SETTINGS, LEVELS[0]).alpha
     after = live(still, SETTINGS, LEVELS[2]).alpha
-    alone = LiveMatter(matter, LiveOptions())(still, SETTINGS, LEVELS[2]).alpha
+    alone = LivePipeline(matter, LiveOptions())(still, SETTINGS, LEVELS[2]).alpha
     assert (after - before).abs().mean() < (alone - before).abs().mean()
 
 
-def test_looking_ahead_of_solving_changes_nothing(matter: Matter, pictures: list[NDArray[np.uint8]]) -> None:
+def test_looking_ahead_of_solving_changes_nothing(
+    matter: MattingPipeline, pictures: list[NDArray[np.uint8]]
+) -> None:
     level = Level(1.0, 128, 2)
-    in_turn, ahead = (LiveMatter(matter, LiveOptions()) for _ in range(2))
+    in_turn, ahead = (LivePipeline(matter, LiveOptions()) for _ in range(2))
     wanted = [in_turn(picture, SETTINGS, level).alpha for picture in pictures]
     looked = [ahead.look(picture, SETTINGS, level) for picture in pictures]
     for alpha, one in zip(wanted, looked, strict=True):
         assert torch.equal(ahead.solve(one).alpha, alpha)
 
 
-def test_what_is_forgotten_leaves_no_trace(matter: Matter, pictures: list[NDArray[np.uint8]]) -> None:
-    live = LiveMatter(matter, LiveOptions())
+def test_what_is_forgotten_leaves_no_trace(
+    matter: MattingPipeline, pictures: list[NDArray[np.uint8]]
+) -> None:
+    live = LivePipeline(matter, LiveOptions())
     fresh = live(pictures[0], SETTINGS, QUICK).alpha
     live(pictures[3], SETTINGS, QUICK)
     live.forget()
     assert torch.equal(live(pictures[0], SETTINGS, QUICK).alpha, fresh)
 
 
-def test_the_segmenter_rests_between_its_pictures(matter: Matter, pictures: list[NDArray[np.uint8]]) -> None:
-    live, looked = LiveMatter(matter, LiveOptions()), []
+def test_the_segmenter_rests_between_its_pictures(
+    matter: MattingPipeline, pictures: list[NDArray[np.uint8]]
+) -> None:
+    live, looked = LivePipeline(matter, LiveOptions()), []
     try:
         for picture in pictures:
-            matter.watch = watch = Stopwatch(matter.device)
+            matter.watch = watch = StageTimer(matter.device)
             alpha = live(picture, SETTINGS, Level(1.0, 128, 3)).alpha
             looked.append("segment" in watch.seconds)
             assert alpha[0, 0, 130, 120] > 0.99
     finally:
-        matter.watch = unwatched
+        matter.watch = untimed
     assert looked == [True, False, False, True, False]
 
 
-def test_another_scene_is_looked_at_at_once(matter: Matter, pictures: list[NDArray[np.uint8]]) -> None:
-    live = LiveMatter(matter, LiveOptions())
+def test_another_scene_is_looked_at_at_once(
+    matter: MattingPipeline, pictures: list[NDArray[np.uint8]]
+) -> None:
+    live = LivePipeline(matter, LiveOptions())
     level = Level(1.0, 128, 4)
     live(pictures[0], SETTINGS, level)
     empty = np.random.default_rng(0).integers(0, 255, (9, 16, 3), np.uint8)
@@ -94,21 +104,21 @@ def test_another_scene_is_looked_at_at_once(matter: Matter, pictures: list[NDArr
     assert alpha[0, 0, 130, 120] < 0.5
 
 
-def test_a_wider_band_leaves_more_unknown(matter: Matter, pictures: list[NDArray[np.uint8]]) -> None:
+def test_a_wider_band_leaves_more_unknown(matter: MattingPipeline, pictures: list[NDArray[np.uint8]]) -> None:
     unknown = []
     for band in (0.5, 1.0, 2.0):
-        trimap = LiveMatter(matter, LiveOptions())(pictures[0], Settings("blur", band=band), QUICK).trimap
+        trimap = LivePipeline(matter, LiveOptions())(pictures[0], Settings("blur", band=band), QUICK).trimap
         assert trimap is not None
         unknown.append(int((trimap == 128).sum()))
     assert unknown == sorted(set(unknown))
 
 
-def test_smoothing_can_be_left_out(matter: Matter, pictures: list[NDArray[np.uint8]]) -> None:
+def test_smoothing_can_be_left_out(matter: MattingPipeline, pictures: list[NDArray[np.uint8]]) -> None:
     rough = Settings("blur", smoothing=False)
-    live = LiveMatter(matter, LiveOptions())
+    live = LivePipeline(matter, LiveOptions())
     for picture in pictures[:2]:
         after = live(picture, rough, QUICK).alpha
-    alone = LiveMatter(matter, LiveOptions())(pictures[1], rough, QUICK).alpha
+    alone = LivePipeline(matter, LiveOptions())(pictures[1], rough, QUICK).alpha
     assert (after - alone).abs().max() < 1e-5
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from autohair_video.live.quality import LEVELS, Ladder
+from autohair_video.live.quality import LEVELS, AdaptiveQuality
 
 RATE = 10.0
 
 
-def _levels(ladder: Ladder, costs_s: Callable[[int], float], seconds: float) -> list[int]:
+def _levels(ladder: AdaptiveQuality, costs_s: Callable[[int], float], seconds: float) -> list[int]:
     """The level after each picture, on a device where level n takes ``costs_s(n)`` seconds."""
     now_s, levels = 0.0, []
     while now_s < seconds:
@@ -21,35 +21,35 @@ def _levels(ladder: Ladder, costs_s: Callable[[int], float], seconds: float) -> 
 
 
 def test_a_fast_device_stays_at_the_best() -> None:
-    assert set(_levels(Ladder(RATE), lambda level: 0.05, 60)) == {0}
+    assert set(_levels(AdaptiveQuality(RATE), lambda level: 0.05, 60)) == {0}
 
 
 def test_a_slow_device_goes_down_until_it_holds_the_rate_and_no_further() -> None:
-    levels = _levels(Ladder(RATE), lambda level: (0.4, 0.2, 0.09, 0.06, 0.05)[level], 60)
+    levels = _levels(AdaptiveQuality(RATE), lambda level: (0.4, 0.2, 0.09, 0.06, 0.05)[level], 60)
     assert levels[-1] == 2
     assert levels == sorted(levels)
 
 
 def test_a_hopeless_device_ends_at_the_last_level() -> None:
-    assert _levels(Ladder(RATE), lambda level: 9.0, 120)[-1] == len(LEVELS) - 1
+    assert _levels(AdaptiveQuality(RATE), lambda level: 9.0, 120)[-1] == len(LEVELS) - 1
 
 
 def test_one_slow_picture_changes_nothing() -> None:
-    ladder = Ladder(RATE)
+    ladder = AdaptiveQuality(RATE)
     for number in range(100):
         ladder.took(0.3 if number == 50 else 0.02, number / RATE)
         assert ladder.number == 0
 
 
 def test_it_comes_back_up_when_there_is_room() -> None:
-    ladder = Ladder(RATE)
+    ladder = AdaptiveQuality(RATE)
     _levels(ladder, lambda level: 1.0, 20)
     assert ladder.number == len(LEVELS) - 1
     assert _levels(ladder, lambda level: 0.01, 60)[-1] == 0
 
 
 def test_a_device_between_two_levels_swings_ever_less_often() -> None:
-    ladder = Ladder(RATE)
+    ladder = AdaptiveQuality(RATE)
     levels = _levels(ladder, lambda level: 0.12 if level == 0 else 0.03, 600)
     changes = [i for i in range(1, len(levels)) if levels[i] != levels[i - 1]]
     assert 0 < sum(1 for i in changes if i > len(levels) // 2) <= 12

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from autohair_video import Matter
+from autohair_video import MattingPipeline
 from autohair_video.cli import run
 from autohair_video.live.session import Live
 from autohair_video.live.settings import LiveOptions
@@ -46,14 +46,14 @@ CORNER, ROOM, PERSON = np.s_[-20:-4, 4:20], (139, 137, 126), np.s_[140:170, 140:
 STARTER = """
 import os, select, sys
 from contextlib import closing
-from autohair_video import Matter
+from autohair_video import MattingPipeline
 from autohair_video.live.session import Live
 from autohair_video.live.settings import LiveOptions
 from autohair_video.live.window import Window
 from autohair_video.media.camera import Camera
 
 camera = Camera(sys.argv[1], width=320, height=180, rate=30)
-live = Live(camera, lambda _: Matter(device="cpu"), LiveOptions(320, 180))
+live = Live(camera, lambda _: MattingPipeline(device="cpu"), LiveOptions(320, 180))
 for _ in range(40):
     child = os.fork()
     if child == 0:
@@ -207,7 +207,9 @@ def test_brackets_change_the_band(display: Screen) -> None:
 
 def test_every_key_is_in_the_help_and_does_what_it_says(tmp_path: Path) -> None:
     camera = Camera(str(SAMPLE), width=64, height=64, rate=30)
-    live = Live(camera, lambda _: Matter(device="cpu", options=HARD), LiveOptions(64, 64, folder=tmp_path))
+    live = Live(
+        camera, lambda _: MattingPipeline(device="cpu", options=HARD), LiveOptions(64, 64, folder=tmp_path)
+    )
     assert [key.name for key in KEYS.values()] == ["q", "space", "b", "m", "[", "]", "t", "s", "r"]
     KEYS[ord("t")].press(live)
     assert not live.settings.smoothing

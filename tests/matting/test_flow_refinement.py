@@ -9,11 +9,11 @@ from torch import Tensor
 from autohair_video.matting.flow_refinement import (
     _box_mean,
     _pooled_mean,
-    aligned_flow,
+    refine_flow,
     stillness,
     subject_flow,
 )
-from autohair_video.matting.optical_flow import Flow, all_places, carry, origins
+from autohair_video.matting.optical_flow import Flow, backward_warp_grid, full_sampling_grid, warp
 
 SIZE = 96
 
@@ -34,8 +34,8 @@ def _flow(x: float, y: float) -> Flow:
 
 def _carried_off(alpha: Tensor, other: Tensor, flow: Flow) -> float:
     """How far the other's alpha, carried along the flow, is off along the outline."""
-    places, _ = origins(flow, all_places((SIZE, SIZE), alpha.device))
-    return float((carry(other, places) - alpha).abs()[(alpha > 0) & (alpha < 1)].mean())
+    places, _ = backward_warp_grid(flow, full_sampling_grid((SIZE, SIZE), alpha.device))
+    return float((warp(other, places) - alpha).abs()[(alpha > 0) & (alpha < 1)].mean())
 
 
 @pytest.mark.parametrize(("told", "miss"), [((3.0, 0.0), (0.6, -0.4)), ((-2.0, 1.0), (-0.9, 0.2))])
@@ -44,7 +44,7 @@ def test_an_outline_goes_to_where_it_is_if_flow_is_off(
 ) -> None:
     here, moved = _disc(48, 48), (told[0] + miss[0], told[1] + miss[1])
     other = _disc(48 + moved[0], 48 + moved[1])
-    flow = aligned_flow(_flow(*told), here, other)
+    flow = refine_flow(_flow(*told), here, other)
     before, after = (_carried_off(here, other, one) for one in (_flow(*told), flow))
     assert before > 0.1
     assert after < 0.4 * before
@@ -52,7 +52,7 @@ def test_an_outline_goes_to_where_it_is_if_flow_is_off(
 
 
 def test_the_tremor_of_a_still_outline_is_no_motion() -> None:
-    flow = aligned_flow(_flow(0.0, 0.0), _disc(48, 48, noise=0.02), _disc(48, 48, noise=0.02, seed=1))
+    flow = refine_flow(_flow(0.0, 0.0), _disc(48, 48, noise=0.02), _disc(48, 48, noise=0.02, seed=1))
     assert flow.way.abs().max() < 0.05
     assert (flow.way == 0).float().mean() > 0.95
 

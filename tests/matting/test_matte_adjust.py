@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from autohair_video import EdgeOptions, OptionError
-from autohair_video.matting.matte_adjust import adjust_edges
+from autohair_video.matting.matte_adjust import adjust_matte
 
 
 def _disc(radius: float, size: int = 81) -> Tensor:
@@ -22,13 +22,13 @@ def _radius(alpha: Tensor) -> float:
 
 def test_the_defaults_change_no_bit() -> None:
     alpha = torch.rand(2, 1, 9, 13)
-    assert adjust_edges(alpha, EdgeOptions()) is alpha
+    assert adjust_matte(alpha, EdgeOptions()) is alpha
 
 
 @pytest.mark.parametrize("px", [1, 2.5, 9, -3, -0.5])
 def test_choke_moves_the_edge_by_that_many_pixels_all_round(px: float) -> None:
     alpha = _disc(24)
-    choked = adjust_edges(alpha, EdgeOptions(choke_px=px))
+    choked = adjust_matte(alpha, EdgeOptions(choke_px=px))
     assert _radius(choked) == pytest.approx(24 - px, abs=0.3 + 0.03 * abs(px))
     diagonal = choked[0, 0].diagonal().sum() * 2**0.5 / 2
     assert float(diagonal) == pytest.approx(24 - px, abs=1.0)
@@ -37,14 +37,14 @@ def test_choke_moves_the_edge_by_that_many_pixels_all_round(px: float) -> None:
 def test_a_subject_cut_by_the_frame_stays_whole_there() -> None:
     alpha = torch.zeros(1, 1, 20, 30)
     alpha[..., :12] = 1
-    assert adjust_edges(alpha, EdgeOptions(choke_px=4))[0, 0, 0].tolist() == [1.0] * 8 + [0.0] * 22
-    assert adjust_edges(torch.ones(1, 1, 20, 30), EdgeOptions(feather_px=5)).min() > 0.999
+    assert adjust_matte(alpha, EdgeOptions(choke_px=4))[0, 0, 0].tolist() == [1.0] * 8 + [0.0] * 22
+    assert adjust_matte(torch.ones(1, 1, 20, 30), EdgeOptions(feather_px=5)).min() > 0.999
 
 
 def test_feather_softens_a_step_to_that_deviation() -> None:
     alpha = torch.zeros(1, 1, 9, 100)
     alpha[..., 50:] = 1
-    soft = adjust_edges(alpha, EdgeOptions(feather_px=4))[0, 0, 4]
+    soft = adjust_matte(alpha, EdgeOptions(feather_px=4))[0, 0, 4]
     slope = soft.diff()
     steps = torch.arange(99) - 49.0
     assert float((slope * steps.square()).sum().sqrt()) == pytest.approx(4, rel=0.05)
@@ -53,9 +53,9 @@ def test_feather_softens_a_step_to_that_deviation() -> None:
 
 def test_points_and_gamma_grade_alpha_and_keep_its_ends() -> None:
     alpha = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0]).view(1, 1, 1, 5)
-    levels = adjust_edges(alpha, EdgeOptions(black_point=0.1, white_point=0.9))
+    levels = adjust_matte(alpha, EdgeOptions(black_point=0.1, white_point=0.9))
     assert levels.flatten().tolist() == pytest.approx([0, 0, 0.5, 1, 1])
-    denser = adjust_edges(alpha, EdgeOptions(gamma=2))
+    denser = adjust_matte(alpha, EdgeOptions(gamma=2))
     assert denser.flatten().tolist() == pytest.approx([0, 0.1**0.5, 0.5**0.5, 0.9**0.5, 1])
 
 

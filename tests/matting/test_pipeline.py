@@ -1,4 +1,4 @@
-"""The Matter: pictures and frames through real networks."""
+"""The MattingPipeline: pictures and frames through real networks."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from autohair_video import (
     FrameFormat,
     InputError,
     Matte,
-    Matter,
-    MatterOptions,
+    MattingOptions,
+    MattingPipeline,
     OptionError,
     SegmentOptions,
     SubjectOptions,
@@ -33,7 +33,7 @@ from autohair_video import (
 )
 from autohair_video.media import ClipReader, to_rgb
 from autohair_video.runtime.devices import choose_device
-from autohair_video.tracking.selection import Guide
+from autohair_video.tracking.selection import SubjectPrompt
 from tests.helpers.clips import picture
 from tests.helpers.options import CLOSER, HARD, QUICK
 
@@ -41,8 +41,8 @@ SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.mp4"
 
 
 @pytest.fixture(scope="module")
-def matter() -> Matter:
-    return Matter(device="cpu", options=QUICK)
+def matter() -> MattingPipeline:
+    return MattingPipeline(device="cpu", options=QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -62,24 +62,24 @@ def _frames(pictures: Sequence[np.ndarray]) -> FrameBatch:
     return FrameBatch((rgb[0], rgb[1], rgb[2]), fmt, tuple(range(n)), (1,) * n, Fraction(1, 25))
 
 
-def _alpha(matter: Matter, batches: list[FrameBatch]) -> Tensor:
+def _alpha(matter: MattingPipeline, batches: list[FrameBatch]) -> Tensor:
     return torch.cat([matte.alpha for _, matte in matter.frames(batches)])
 
 
 def test_a_person_gets_a_soft_matte(portrait: np.ndarray) -> None:
-    alpha = Matter(device="cpu", options=CLOSER).image(portrait)
+    alpha = MattingPipeline(device="cpu", options=CLOSER).image(portrait)
     assert (tuple(alpha.shape), alpha.dtype, alpha.device.type) == ((144, 256), torch.float32, "cpu")
     assert 0 <= alpha.min() <= alpha.max() <= 1
     assert 0.05 < (alpha == 1).float().mean() < 0.9
     assert ((alpha > 0.02) & (alpha < 0.98)).any()
 
 
-def test_without_a_person_all_is_background(matter: Matter) -> None:
+def test_without_a_person_all_is_background(matter: MattingPipeline) -> None:
     assert matter.image(np.full((48, 64, 3), 90, np.uint8)).mean() < 0.01
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 33), (1, 300)])
-def test_any_size_gives_alpha_of_that_size(matter: Matter, size: tuple[int, int]) -> None:
+def test_any_size_gives_alpha_of_that_size(matter: MattingPipeline, size: tuple[int, int]) -> None:
     rgb = picture(0, 300, 33)[: size[0], : size[1]]
     trimap = np.full(size, 128, np.uint8)
     for alpha in (matter.image(rgb), matter.image(rgb, trimap)):
@@ -87,7 +87,7 @@ def test_any_size_gives_alpha_of_that_size(matter: Matter, size: tuple[int, int]
         assert 0 <= alpha.min() <= alpha.max() <= 1
 
 
-def test_arrays_views_and_tensors_are_one(matter: Matter) -> None:
+def test_arrays_views_and_tensors_are_one(matter: MattingPipeline) -> None:
     rgb, trimap = picture(0, 64, 48), np.full((48, 64), 128, np.uint8)
     alpha = matter.image(rgb, trimap)
     tensor = torch.from_numpy(rgb).permute(2, 0, 1).float() / 255
@@ -98,7 +98,7 @@ def test_arrays_views_and_tensors_are_one(matter: Matter) -> None:
     assert torch.equal(matter.image(mirrored, trimap), alpha)
 
 
-def test_a_given_trimap_is_kept_where_it_is_known(matter: Matter, portrait: np.ndarray) -> None:
+def test_a_given_trimap_is_kept_where_it_is_known(matter: MattingPipeline, portrait: np.ndarray) -> None:
     trimap = np.full(portrait.shape[:2], 128, np.uint8)
     trimap[:, :100], trimap[50:100, 120:180] = 0, 255
     alpha = matter.image(portrait, trimap).numpy()
@@ -120,13 +120,13 @@ def test_a_given_trimap_is_kept_where_it_is_known(matter: Matter, portrait: np.n
     ],
 )
 def test_pictures_of_another_kind_are_refused(
-    matter: Matter, image: np.ndarray | Tensor, trimap: np.ndarray | None
+    matter: MattingPipeline, image: np.ndarray | Tensor, trimap: np.ndarray | None
 ) -> None:
     with pytest.raises(OptionError, match=r"shape.*give"):
         matter.image(image, trimap)
 
 
-def test_frames_come_back_with_their_times_and_mattes(matter: Matter) -> None:
+def test_frames_come_back_with_their_times_and_mattes(matter: MattingPipeline) -> None:
     batches = [_frames([picture(i, 64, 48) for i in range(n)]) for n in (3, 2)]
     done = list(matter.frames(batches))
     assert [pts for frames, _ in done for pts in frames.pts] == [0, 1, 2, 0, 1]
@@ -143,7 +143,7 @@ def test_frames_come_back_with_their_times_and_mattes(matter: Matter) -> None:
 
 def test_frames_are_drawn_only_a_little_before_they_are_asked_for() -> None:
     """However long a clip is, few of its frames are held: here one to look ahead, and two on their way."""
-    matter = Matter(device="cpu", options=replace(QUICK, temporal=TemporalOptions(lookahead=1)))
+    matter = MattingPipeline(device="cpu", options=replace(QUICK, temporal=TemporalOptions(lookahead=1)))
     drawn = []
 
     def batches():  # type: ignore[no-untyped-def]
@@ -164,11 +164,11 @@ def test_an_error_of_the_frames_reaches_who_asks_for_mattes() -> None:
         raise InputError("the clip is damaged")
 
     with pytest.raises(InputError, match="damaged"):
-        list(Matter(device="cpu", options=QUICK).frames(batches()))
+        list(MattingPipeline(device="cpu", options=QUICK).frames(batches()))
 
 
 def test_how_frames_are_batched_changes_nothing(portrait: np.ndarray) -> None:
-    matter = Matter(device="cpu", options=CLOSER)
+    matter = MattingPipeline(device="cpu", options=CLOSER)
     pictures = [np.roll(portrait, 3 * i, axis=1) for i in range(4)]
     whole = _frames(pictures)
     first, second = whole.halves()
@@ -178,7 +178,7 @@ def test_how_frames_are_batched_changes_nothing(portrait: np.ndarray) -> None:
     assert (together - one_by_one).abs().mean() < 1e-4
 
 
-def test_nothing_is_carried_from_clip_to_clip(matter: Matter, portrait: np.ndarray) -> None:
+def test_nothing_is_carried_from_clip_to_clip(matter: MattingPipeline, portrait: np.ndarray) -> None:
     clip = [_frames([portrait, np.roll(portrait, 4, axis=1)])]
     before = _alpha(matter, clip)
     _alpha(matter, [_frames([portrait[::-1].copy()])])
@@ -188,7 +188,7 @@ def test_nothing_is_carried_from_clip_to_clip(matter: Matter, portrait: np.ndarr
 def test_without_smoothing_each_frame_is_matted_as_a_still(portrait: np.ndarray) -> None:
     # at the size at which stills are looked at
     off = replace(CLOSER, segment=SegmentOptions(768, every=3), temporal=TemporalOptions(mode="off"))
-    matter = Matter(device="cpu", options=off)
+    matter = MattingPipeline(device="cpu", options=off)
     pictures = [np.roll(portrait, 2 * n, axis=1) for n in range(3)]
     alpha = _alpha(matter, [_frames(pictures)])
     for n, image in enumerate(pictures):
@@ -199,10 +199,10 @@ def test_without_smoothing_each_frame_is_matted_as_a_still(portrait: np.ndarray)
 
 
 def test_what_is_kept_is_whole_and_what_is_dropped_is_gone(portrait: np.ndarray) -> None:
-    matter = Matter(device="cpu", options=CLOSER)
+    matter = MattingPipeline(device="cpu", options=CLOSER)
     keep, drop = torch.zeros(2, 1, 1, *portrait.shape[:2]).unbind()
     keep[..., :30, :30], drop[..., 100:, :] = 1, 1
-    guide = Guide(keep=keep, drop=drop)
+    guide = SubjectPrompt(keep=keep, drop=drop)
     batch = _frames([np.roll(portrait, 2 * n, axis=1) for n in range(3)])
     free = _alpha(matter, [batch])
     clip = torch.cat([matte.alpha for _, matte in matter.frames([batch], guide=guide)])
@@ -222,7 +222,7 @@ def _noisy(image: np.ndarray, count: int) -> list[np.ndarray]:
 
 def test_edge_controls_leave_the_mixture_as_it_was_solved(portrait: np.ndarray) -> None:
     plain, choked = (
-        Matter(device="cpu", options=replace(QUICK, edges=edges))
+        MattingPipeline(device="cpu", options=replace(QUICK, edges=edges))
         for edges in (EdgeOptions(), EdgeOptions(choke_px=3))
     )
     rgb = torch.from_numpy(portrait).permute(2, 0, 1)[None] / 255
@@ -242,13 +242,13 @@ def test_edge_controls_leave_the_mixture_as_it_was_solved(portrait: np.ndarray) 
 def test_a_still_clip_of_a_person_has_a_still_matte(
     portrait: np.ndarray, mode: str, every: int, reuse: bool
 ) -> None:
-    options = MatterOptions(
+    options = MattingOptions(
         segment=SegmentOptions(256, every=every),
         tiles=TileOptions(reuse=reuse),
         temporal=TemporalOptions(mode=mode),  # type: ignore[arg-type]
     )
     clip = [_frames(part) for part in np.array_split(np.stack(_noisy(portrait, 12)), 3)]
-    done = [matte for _, matte in Matter(device="cpu", options=options).frames(clip)]
+    done = [matte for _, matte in MattingPipeline(device="cpu", options=options).frames(clip)]
     trimaps = torch.cat([matte.trimap for matte in done if matte.trimap is not None])[4:]
     spread = torch.cat([matte.alpha for matte in done])[4:].std(dim=0)
     in_band = (trimaps == 128).any(dim=0)
@@ -263,7 +263,7 @@ def test_a_still_clip_of_a_person_has_a_still_matte(
 def test_a_person_who_moves_40_pixels_a_frame_leaves_no_ghost(portrait: np.ndarray, mode: str) -> None:
     """The person of the portrait, cut out, before a room that stands still."""
     temporal = TemporalOptions(mode=mode)  # type: ignore[arg-type]
-    matter = Matter(device="cpu", options=replace(CLOSER, temporal=temporal))
+    matter = MattingPipeline(device="cpu", options=replace(CLOSER, temporal=temporal))
     cut = np.pad(matter.image(portrait).numpy(), ((0, 0), (0, 256)))[..., None]
     person = np.pad(portrait, ((0, 0), (0, 256), (0, 0)))
     spots = np.random.default_rng(0).integers(150, 230, (9, 32, 3), np.uint8)
@@ -280,7 +280,7 @@ def test_a_person_who_moves_40_pixels_a_frame_leaves_no_ghost(portrait: np.ndarr
 
 
 def test_a_hard_cut_leaks_nothing(portrait: np.ndarray) -> None:
-    matter = Matter(device="cpu", options=CLOSER)
+    matter = MattingPipeline(device="cpu", options=CLOSER)
     empty = np.full_like(portrait, 120)
     other = np.ascontiguousarray(portrait[::-1, ::-1])
     alpha = _alpha(matter, [_frames([portrait, portrait, empty, empty, portrait, other, other])])
@@ -291,7 +291,7 @@ def test_a_hard_cut_leaks_nothing(portrait: np.ndarray) -> None:
 
 
 def test_shifting_the_clip_shifts_the_matte(portrait: np.ndarray) -> None:
-    matter = Matter(device="cpu", options=CLOSER)
+    matter = MattingPipeline(device="cpu", options=CLOSER)
     wide = np.pad(portrait, ((0, 0), (64, 64), (0, 0)), mode="reflect")
     clips = [[np.roll(wide, 2 * n + shift, axis=1) for n in range(4)] for shift in (0, 16)]
     still, moved = (_alpha(matter, [_frames(clip)]) for clip in clips)
@@ -303,7 +303,7 @@ def test_tiles_elsewhere_give_nearly_the_same_matte() -> None:
     """What the shipped weights hold: below 1/255 in the band's mean; single undecided pixels differ more."""
     with ClipReader(SAMPLE, batch_size=1) as reader:
         rgb = to_rgb(next(iter(reader)))
-    matter = Matter(device="cpu")
+    matter = MattingPipeline(device="cpu")
     trimap = matter.still(rgb).trimap
     assert trimap is not None
     # rows and columns beside the frame's own move the tiles, by the network's stride
@@ -319,7 +319,9 @@ def test_tiles_elsewhere_give_nearly_the_same_matte() -> None:
 def test_a_band_that_has_grown_stays_as_it_is_up_to_a_cut(portrait: np.ndarray) -> None:
     options = replace(CLOSER, trimap=TrimapOptions(rounds=1, band=0.3))
     clip = _frames([portrait, portrait, portrait, np.full_like(portrait, 120)])
-    trimaps = [matte.trimap for _, matte in Matter(device="cpu", options=options).frames([*clip.halves()])]
+    trimaps = [
+        matte.trimap for _, matte in MattingPipeline(device="cpu", options=options).frames([*clip.halves()])
+    ]
     band = torch.cat([trimap == 128 for trimap in trimaps if trimap is not None])
     assert band[0].any()
     assert torch.equal(band[2], band[1])
@@ -327,7 +329,7 @@ def test_a_band_that_has_grown_stays_as_it_is_up_to_a_cut(portrait: np.ndarray) 
 
 
 def test_the_segmenter_need_not_look_at_every_frame_where_little_moves(portrait: np.ndarray) -> None:
-    matter = Matter(device="cpu", options=replace(CLOSER, segment=SegmentOptions(256, every=3)))
+    matter = MattingPipeline(device="cpu", options=replace(CLOSER, segment=SegmentOptions(256, every=3)))
     looked = []
     segment = matter.segment
     matter.segment = lambda rgb: looked.append(len(rgb)) or segment(rgb)  # type: ignore[assignment, func-returns-value]
@@ -338,7 +340,7 @@ def test_the_segmenter_need_not_look_at_every_frame_where_little_moves(portrait:
 
 
 def test_after_a_cut_the_last_shots_subject_does_not_say_where_to_look(portrait: np.ndarray) -> None:
-    matter = Matter(device="cpu", options=replace(CLOSER, segment=SegmentOptions(256, every=3)))
+    matter = MattingPipeline(device="cpu", options=replace(CLOSER, segment=SegmentOptions(256, every=3)))
     looked = []
     segment = matter.segment
     matter.segment = lambda rgb: looked.append(len(rgb)) or segment(rgb)  # type: ignore[assignment, func-returns-value]
@@ -352,7 +354,7 @@ def test_after_a_cut_the_last_shots_subject_does_not_say_where_to_look(portrait:
 def test_a_state_that_was_written_to_a_file_goes_on_as_if_nothing_was(
     portrait: np.ndarray, tmp_path: Path
 ) -> None:
-    matter = Matter(device="cpu", options=replace(CLOSER, trimap=TrimapOptions(rounds=1)))
+    matter = MattingPipeline(device="cpu", options=replace(CLOSER, trimap=TrimapOptions(rounds=1)))
     parts = [_frames([np.roll(portrait, 3 * n + k, axis=1) for k in range(2)]) for n in range(3)]
     whole = _alpha(matter, parts)
     state, done = None, []
@@ -365,7 +367,7 @@ def test_a_state_that_was_written_to_a_file_goes_on_as_if_nothing_was(
     assert torch.equal(torch.cat([matte.alpha for _, matte in done]), whole)
 
 
-def test_given_trimaps_are_kept_in_a_clip(matter: Matter, portrait: np.ndarray) -> None:
+def test_given_trimaps_are_kept_in_a_clip(matter: MattingPipeline, portrait: np.ndarray) -> None:
     trimap = torch.full((3, 1, *portrait.shape[:2]), 128, dtype=torch.uint8)
     trimap[:, :, :, :100], trimap[:, :, 50:100, 120:180] = 0, 255
     batch = _frames([np.roll(portrait, n, axis=1) for n in range(3)])
@@ -377,7 +379,7 @@ def test_given_trimaps_are_kept_in_a_clip(matter: Matter, portrait: np.ndarray) 
         list(matter.frames([batch, batch], trimaps=[trimap]))
 
 
-def test_trimaps_need_not_come_in_batches_as_the_frames_do(matter: Matter) -> None:
+def test_trimaps_need_not_come_in_batches_as_the_frames_do(matter: MattingPipeline) -> None:
     trimap = torch.zeros(4, 1, 48, 64, dtype=torch.uint8)
     for n in range(4):
         trimap[n, :, :, : 10 * n] = 255
@@ -387,8 +389,8 @@ def test_trimaps_need_not_come_in_batches_as_the_frames_do(matter: Matter) -> No
         assert torch.equal(alpha, trimap[:3] / 255)
 
 
-def test_a_trimap_and_a_choice_of_the_subject_exclude_each_other(matter: Matter) -> None:
-    batch, guide = _frames([picture(0, 64, 48)]), Guide(SubjectOptions(choice="largest"))
+def test_a_trimap_and_a_choice_of_the_subject_exclude_each_other(matter: MattingPipeline) -> None:
+    batch, guide = _frames([picture(0, 64, 48)]), SubjectPrompt(SubjectOptions(choice="largest"))
     trimap = torch.zeros(1, 1, 48, 64, dtype=torch.uint8)
     with pytest.raises(OptionError, match="trimap"):
         list(matter.frames([batch], trimaps=[trimap], guide=guide))
@@ -399,7 +401,7 @@ def test_a_trimap_and_a_choice_of_the_subject_exclude_each_other(matter: Matter)
 class _ShortOfMemory:
     """A segmenter on a device that holds ``most`` frames."""
 
-    def __init__(self, matter: Matter, most: int) -> None:
+    def __init__(self, matter: MattingPipeline, most: int) -> None:
         self._segment, self._most = matter.segment, most
         self.failures = 0
 
@@ -411,7 +413,7 @@ class _ShortOfMemory:
 
 
 def test_a_batch_too_large_for_the_memory_is_halved() -> None:
-    matter = Matter(device="cpu", options=replace(HARD, temporal=TemporalOptions(mode="causal")))
+    matter = MattingPipeline(device="cpu", options=replace(HARD, temporal=TemporalOptions(mode="causal")))
     batch = _frames([picture(i, 64, 48) for i in range(5)])
     wanted = _alpha(matter, [batch])
     matter.segment = _ShortOfMemory(matter, 2)  # type: ignore[assignment]
@@ -425,7 +427,7 @@ def test_a_batch_too_large_for_the_memory_is_halved() -> None:
 
 
 def test_a_memory_that_was_too_small_once_is_not_tried_again() -> None:
-    matter = Matter(device="cpu", options=replace(HARD, temporal=TemporalOptions(mode="causal")))
+    matter = MattingPipeline(device="cpu", options=replace(HARD, temporal=TemporalOptions(mode="causal")))
     batches = [_frames([picture(i, 64, 48) for i in range(4 * n, 4 * n + 4)]) for n in range(6)]
     wanted = _alpha(matter, batches)
     short = matter.segment = _ShortOfMemory(matter, 2)  # type: ignore[assignment]
@@ -438,7 +440,7 @@ def test_a_memory_that_was_too_small_once_is_not_tried_again() -> None:
 
 
 def test_a_batch_too_large_to_be_made_ready_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
-    matter = Matter(device="cpu", options=HARD)
+    matter = MattingPipeline(device="cpu", options=HARD)
     batch = _frames([picture(i, 64, 48) for i in range(5)])
     trimap = torch.zeros(5, 1, 48, 64, dtype=torch.uint8)
     trimap[2:] = 255
@@ -457,7 +459,7 @@ def test_a_batch_too_large_to_be_made_ready_is_halved(monkeypatch: pytest.Monkey
 
 def test_tiers_and_devices_that_are_not_there_are_refused() -> None:
     with pytest.raises(OptionError, match="tier"):
-        Matter(tier="medium")  # type: ignore[arg-type]
+        MattingPipeline(tier="medium")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="device"):
         choose_device("tpu")
     assert choose_device("cpu") == torch.device("cpu")
@@ -470,13 +472,13 @@ def test_tiers_and_devices_that_are_not_there_are_refused() -> None:
 
 
 def test_the_best_tier_looks_closer_and_so_do_stills() -> None:
-    fast, best = (MatterOptions.for_tier(tier) for tier in ("fast", "best"))
+    fast, best = (MattingOptions.for_tier(tier) for tier in ("fast", "best"))
     assert fast.segment.long_side_px < fast.still_segment.long_side_px
     assert best.segment == best.still_segment
 
 
 def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(WeightsError, match=r"segmenter-fast.*not of a matter"):
-        Matter(device="cpu", matter="segmenter-fast")
+        MattingPipeline(device="cpu", matter="segmenter-fast")
     with pytest.raises(WeightsError, match=r"nowhere\.safetensors"):
-        Matter(device="cpu", segmenter="nowhere.safetensors")
+        MattingPipeline(device="cpu", segmenter="nowhere.safetensors")

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from autohair_video.matting.optical_flow import Motion, estimate_motions, which_are_calm
+from autohair_video.matting.optical_flow import Motion, estimate_motions, is_low_motion
 from autohair_video.matting.temporal import (
-    Mean,
-    Solved,
-    link_later,
+    InferredAlpha,
+    RunningMean,
+    average_with_later,
+    correspond_with_later,
     smooth_alphas,
     smooth_probability,
-    with_later,
 )
 from autohair_video.options import TemporalOptions
 
@@ -63,7 +63,7 @@ def _solved(
     alpha: torch.Tensor,
     trimap: torch.Tensor | None = None,
     options: TemporalOptions = OPTIONS,
-) -> list[Solved]:
+) -> list[InferredAlpha]:
     pictures, known = _pictures(luma), _all_unknown(alpha) if trimap is None else trimap
     motions = estimate_motions(None, pictures, options)
     return smooth_alphas(None, motions, pictures, alpha, known, options)
@@ -71,16 +71,19 @@ def _solved(
 
 def _smooth(luma: torch.Tensor, alpha: torch.Tensor, *, ahead: int = 0) -> torch.Tensor:
     frames = _solved(luma, alpha)
-    links = [link_later(here, later) for here, later in pairwise(frames)]
+    links = [correspond_with_later(here, later) for here, later in pairwise(frames)]
     return torch.cat(
-        [with_later(frames[n : n + ahead + 1], links[n : n + ahead], OPTIONS) for n in range(len(frames))]
+        [
+            average_with_later(frames[n : n + ahead + 1], links[n : n + ahead], OPTIONS)
+            for n in range(len(frames))
+        ]
     )
 
 
 def _steady_probability(
     luma: torch.Tensor, probability: torch.Tensor, options: TemporalOptions = OPTIONS
 ) -> torch.Tensor:
-    mean: Mean | None = None
+    mean: RunningMean | None = None
     means = []
     for n, motion in enumerate(estimate_motions(None, _pictures(luma), options)):
         mean = smooth_probability(mean, motion, probability[n : n + 1], options)
@@ -231,7 +234,7 @@ def test_what_moves_is_not_calm() -> None:
     still = luma[:1].expand(2, -1, -1, -1)
     for pictures, calm in ((still, True), (luma, False)):
         (_, motion) = estimate_motions(None, _pictures(pictures), OPTIONS)
-        assert which_are_calm([motion, None, motion], alpha[:1]) == [calm, False, calm]
+        assert is_low_motion([motion, None, motion], alpha[:1]) == [calm, False, calm]
 
 
 def test_where_the_segmenter_did_not_look_its_last_answer_moves_along() -> None:
@@ -239,7 +242,7 @@ def test_where_the_segmenter_did_not_look_its_last_answer_moves_along() -> None:
     luma = torch.cat([picture, picture.roll(8, dims=3)])
     person = _disc((200, 320), (100, 160), 50)
     (_, motion) = estimate_motions(None, _pictures(luma), OPTIONS)
-    moved = smooth_probability(Mean.of(person), motion, None, OPTIONS).value
+    moved = smooth_probability(RunningMean.of(person), motion, None, OPTIONS).value
     assert (moved - person.roll(8, dims=3)).abs().mean() < 0.005
 
 

@@ -16,8 +16,8 @@ from autohair_video.matting.trimap import (
     FOREGROUND,
     UNKNOWN,
     adaptive_trimap,
+    encode_alpha_prior,
     fixed_trimap,
-    guess_levels,
     is_unknown,
     keep_known,
     quantise_trimap,
@@ -192,7 +192,7 @@ def test_known_pixels_get_the_trimaps_alpha() -> None:
 
 def test_a_guess_says_unknown_for_every_probability_and_more_for_a_higher_one() -> None:
     person = torch.tensor([[[[0.0, 0.25, 0.5, 0.75, 1.0]]]])
-    guess = guess_levels(person, (1, 5))
+    guess = encode_alpha_prior(person, (1, 5))
     assert guess.flatten().tolist() == [64, 96, 128, 159, 191]
     assert is_unknown(guess).all()
     assert 0.25 <= 64 / 255 < 191 / 255 <= 0.75, "what a matting network reads as unknown"

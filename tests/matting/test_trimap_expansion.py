@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from autohair_video.matting.trimap_expansion import grow_band, keep_growth
+from autohair_video.matting.trimap_expansion import expand_band, keep_expansion
 
 SIZE = (300, 400)
 
@@ -26,7 +26,7 @@ def _settled(trimap: torch.Tensor) -> torch.Tensor:
 
 def test_a_settled_matte_leaves_the_band() -> None:
     trimap = _band(130, 170)
-    assert torch.equal(grow_band(_settled(trimap), trimap, trimap), trimap)
+    assert torch.equal(expand_band(_settled(trimap), trimap, trimap), trimap)
 
 
 def test_a_strand_that_leaves_the_band_takes_it_along() -> None:
@@ -35,7 +35,7 @@ def test_a_strand_that_leaves_the_band_takes_it_along() -> None:
     alpha[:, :, 90:150, 200:206] = 0.6
     for _ in range(4):
         solved = alpha.masked_fill(trimap == 0, 0).masked_fill(trimap == 255, 1)
-        trimap = grow_band(solved, trimap, drawn)
+        trimap = expand_band(solved, trimap, drawn)
     assert (trimap[:, :, 110:130, 200:206] == 128).all()
     assert (trimap[:, :, :130, :180] == 0).all()
     assert (trimap[:, :, :90] == 0).all()
@@ -47,7 +47,7 @@ def test_a_gap_that_goes_on_into_the_subject_is_opened() -> None:
     alpha = _settled(trimap)
     alpha[:, :, 150:, 100:110] = 0.2
     solved = alpha.masked_fill(trimap == 255, 1)
-    grown = grow_band(solved, trimap, trimap)
+    grown = expand_band(solved, trimap, trimap)
     assert (grown[:, :, 170:172, 100:110] == 128).all()
     assert (grown[:, :, 170:, 200:] == 255).all()
 
@@ -55,7 +55,7 @@ def test_a_gap_that_goes_on_into_the_subject_is_opened() -> None:
 def test_growth_has_an_end() -> None:
     drawn = trimap = _band(130, 170)
     for _ in range(40):
-        trimap = grow_band(torch.full(drawn.shape, 0.5), trimap, drawn)
+        trimap = expand_band(torch.full(drawn.shape, 0.5), trimap, drawn)
     assert (trimap[:, :, :90] == 0).all()
     assert (trimap[:, :, 210:] == 255).all()
 
@@ -64,8 +64,8 @@ def test_growth_stays_while_alpha_there_is_mixed() -> None:
     drawn, before = _band(130, 170), _band(130, 170)
     before[:, :, 120:130, 190:216] = 128
     alpha = _settled(drawn)
-    assert torch.equal(keep_growth(drawn, before, alpha), drawn)
+    assert torch.equal(keep_expansion(drawn, before, alpha), drawn)
     alpha[:, :, 122:150, 200:206] = 0.6
-    kept = keep_growth(drawn, before, alpha)
+    kept = keep_expansion(drawn, before, alpha)
     assert (kept[:, :, 122:130, 200:206] == 128).all()
     assert (kept[:, :, :130, :180] == 0).all()

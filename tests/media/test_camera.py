@@ -14,7 +14,7 @@ import pytest
 
 from autohair_video import InputError
 from autohair_video.media import camera as cameras
-from autohair_video.media.camera import Camera, Shot
+from autohair_video.media.camera import Camera, CameraFrame
 from tests.helpers.clips import luma_of, make_clip
 
 PATIENCE_S = 60
@@ -75,7 +75,7 @@ def _camera(source: str | Path) -> Camera:
     return Camera(str(source), width=64, height=48, rate=30)
 
 
-def _shot(camera: Camera) -> Shot:
+def _shot(camera: Camera) -> CameraFrame:
     shot = camera.newest(PATIENCE_S)
     assert shot is not None, camera.trouble
     return shot

@@ -15,7 +15,7 @@ import torch
 
 from autohair_video.frames import FrameBatch
 from autohair_video.media import ClipReader
-from autohair_video.media.reader import Place
+from autohair_video.media.reader import SeekPoint
 from tests.helpers.clips import damage_packets, make_clip, picture, raw_h264
 
 COUNT = 30
@@ -48,7 +48,7 @@ def _clip(folder: Path, kind: str) -> Path:
     return raw_h264(make_clip(folder / "a.mp4", pts=range(COUNT), options={"g": "6"}), folder / "a.h264")
 
 
-def _read(reader: ClipReader) -> tuple[list[FrameBatch], list[Place]]:
+def _read(reader: ClipReader) -> tuple[list[FrameBatch], list[SeekPoint]]:
     batches, places = [], []
     for batch in reader:
         batches.append(batch)

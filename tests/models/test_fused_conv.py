@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from autohair_video.models.deeplab import DeepLabV3Plus
 from autohair_video.models.dim import DeepImageMatting, MobileDIM
-from autohair_video.models.fused_conv import FusedConv, can_fuse, fuse
+from autohair_video.models.fused_conv import FusedConv, can_fuse, fuse_convolutions
 from autohair_video.runtime.devices import has_fast_bfloat16
 
 pytestmark = pytest.mark.skipif(not can_fuse(), reason="this processor or this torch cannot fuse")
@@ -34,7 +34,7 @@ def test_a_fused_matter_gives_what_the_plain_one_gives(dtype: torch.dtype) -> No
     torch.manual_seed(0)
     plain = MobileDIM().eval().to(dtype).to(memory_format=torch.channels_last)
     fused = deepcopy(plain)
-    fuse(fused)
+    fuse_convolutions(fused)
     # other sizes and numbers of tiles in turn, as the order of weights depends on the size
     for n, height, width in ((2, 64, 96), (1, 96, 96), (3, 64, 96)):
         picture, trimap = torch.rand(n, 3, height, width), known_and_unknown(n, height, width)
@@ -46,7 +46,7 @@ def test_a_fused_segmenter_gives_what_the_plain_one_gives() -> None:
     torch.manual_seed(0)
     plain = DeepLabV3Plus().eval().to(memory_format=torch.channels_last)
     fused = deepcopy(plain)
-    fuse(fused)
+    fuse_convolutions(fused)
     picture = torch.rand(1, 3, 96, 128) * 2 - 1
     with torch.inference_mode():
         torch.testing.assert_close(fused(picture), plain(picture), atol=1e-4, rtol=1e-4)
@@ -57,7 +57,7 @@ def test_activations_that_are_no_layers_are_left_alone() -> None:
     torch.manual_seed(0)
     plain = DeepImageMatting().eval()
     fused = deepcopy(plain)
-    fuse(fused)
+    fuse_convolutions(fused)
     picture, trimap = torch.rand(1, 3, 32, 32), known_and_unknown(1, 32, 32)
     with torch.inference_mode():
         torch.testing.assert_close(fused(picture, trimap), plain(picture, trimap), atol=1e-5, rtol=1e-4)
@@ -66,7 +66,7 @@ def test_activations_that_are_no_layers_are_left_alone() -> None:
 def test_fusing_keeps_names_and_weights_and_every_relu_is_taken_along() -> None:
     network = MobileDIM().eval()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    fuse(network)
+    fuse_convolutions(network)
     after = network.state_dict()
     assert list(after) == list(before)
     assert all(torch.equal(after[name], before[name]) for name in before)
@@ -79,7 +79,7 @@ def test_an_activation_behind_another_layer_is_not_taken_along() -> None:
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 1)).eval()
     fused = deepcopy(plain)
-    fuse(fused)
+    fuse_convolutions(fused)
     picture = torch.randn(1, 3, 16, 16)
     with torch.inference_mode():
         torch.testing.assert_close(fused(picture), plain(picture), atol=1e-5, rtol=1e-4)

@@ -11,9 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from autohair_video import Matter, SubjectOptions
+from autohair_video import MattingPipeline, SubjectOptions
 from autohair_video.media import ClipReader, to_rgb
-from autohair_video.tracking.selection import Guide, SubjectState, keep_subject, limit_alpha, upper_limit
+from autohair_video.tracking.selection import (
+    SubjectPrompt,
+    SubjectState,
+    limit_alpha,
+    select_subject,
+    upper_limit,
+)
 from tests.helpers.options import CLOSER
 
 WIDTH, HEIGHT, RADIUS = 160, 90, 14
@@ -40,12 +46,12 @@ def _scene(discs: list[Disc]) -> tuple[Tensor, Tensor]:
     return seen, torch.from_numpy(rgb).permute(2, 0, 1)[None]
 
 
-def _follow(scenes: list[list[Disc]], guide: Guide) -> tuple[list[Tensor], list[str]]:
+def _follow(scenes: list[list[Disc]], guide: SubjectPrompt) -> tuple[list[Tensor], list[str]]:
     """What is kept of each frame (h, w), 10 frames a second, and what was told."""
     state: SubjectState | None = None
     kept, told = [], []
     for index, discs in enumerate(scenes):
-        done = keep_subject(*_scene(discs), (Fraction(index, 10),), guide, state)
+        done = select_subject(*_scene(discs), (Fraction(index, 10),), guide, state)
         state = done.state
         kept.append(done.seen[0, 0])
         told += done.notices
@@ -56,8 +62,8 @@ def _at(kept: Tensor, centre: tuple[int, int]) -> bool:
     return bool(kept[centre[1], centre[0]] > 0.5)
 
 
-def _point(x: float, y: float, at_s: float = 0.0) -> Guide:
-    return Guide(SubjectOptions(choice="point", place=(x, y), at_s=at_s))
+def _point(x: float, y: float, at_s: float = 0.0) -> SubjectPrompt:
+    return SubjectPrompt(SubjectOptions(choice="point", place=(x, y), at_s=at_s))
 
 
 @pytest.mark.parametrize("wanted", [RED, BLUE], ids=["behind", "in front"])
@@ -113,7 +119,7 @@ def test_each_way_to_choose(options: SubjectOptions, expected: tuple[bool, ...])
     for rows, columns in ((slice(10, 80), slice(5, 40)), (slice(20, 70), slice(60, 90))):
         seen[:, 0, rows, columns] = 1
     seen[:, 0, 10:40, 120:140] = 1
-    kept = keep_subject(seen, rgb, (Fraction(0),), Guide(options), None).seen[0, 0]
+    kept = select_subject(seen, rgb, (Fraction(0),), SubjectPrompt(options), None).seen[0, 0]
     assert tuple(_at(kept, centre) for centre in ((20, 40), (75, 40), (130, 25))) == expected
 
 
@@ -128,7 +134,9 @@ def test_a_choice_counts_its_time_from_the_clips_beginning() -> None:
     """Some clips' clocks do not begin at 0; what an editor shows as 0 s does."""
     options, scene = SubjectOptions(choice="point", place=(80, 90), at_s=0.4), _scene([((40, 45), RED)])
     for time_s, is_due in ((Fraction(17, 10), False), (Fraction(18, 10), True)):
-        state = keep_subject(*scene, (time_s,), Guide(options, begin_s=Fraction(14, 10)), None).state
+        state = select_subject(
+            *scene, (time_s,), SubjectPrompt(options, begin_s=Fraction(14, 10)), None
+        ).state
         assert state is not None
         assert state.chosen == is_due
 
@@ -142,7 +150,7 @@ def test_of_many_passers_by_the_last_are_remembered_and_the_subject() -> None:
         place = (..., slice(5, 25), slice(2, 18) if index % 2 else slice(22, 38))
         rgb[place] = torch.tensor(colour, dtype=torch.uint8).view(3, 1, 1)
         seen[:, :1][place] = 1
-        state = keep_subject(seen, rgb, (Fraction(index, 10),), _point(30, 10), state).state
+        state = select_subject(seen, rgb, (Fraction(index, 10),), _point(30, 10), state).state
         assert state is not None
     names = [body.name for body in state.bodies.known]
     assert 5 < len(names) <= 25
@@ -154,7 +162,7 @@ def test_a_mask_parts_two_who_touch() -> None:
     scenes: list[list[Disc]] = [[((70, 45), RED), ((92, 45), BLUE)]] * 4
     mask = torch.zeros(1, 1, HEIGHT, WIDTH)
     mask[..., :81] = 1
-    guide = Guide(SubjectOptions(choice="mask", mask=Path("mask.png")), mask=mask)
+    guide = SubjectPrompt(SubjectOptions(choice="mask", mask=Path("mask.png")), mask=mask)
     for frame in _follow(scenes, guide)[0]:
         assert _at(frame, (66, 45))
         assert not _at(frame, (96, 45))
@@ -165,7 +173,7 @@ def test_a_mask_of_a_whole_person_in_mid_clip_keeps_that_person() -> None:
     mask = torch.zeros(1, 1, HEIGHT, WIDTH)
     mask[..., 100:140] = 1
     options = SubjectOptions(choice="mask", mask=Path("mask.png"), at_s=0.3)
-    kept, told = _follow(scenes, Guide(options, mask=mask))
+    kept, told = _follow(scenes, SubjectPrompt(options, mask=mask))
     for frame in kept:
         assert _at(frame, (120, 45))
         assert not _at(frame, (40, 45))
@@ -176,7 +184,7 @@ def test_a_mask_of_a_whole_person_in_mid_clip_keeps_that_person() -> None:
 def test_who_is_chosen_before_being_known_again_stays_chosen(choice: str) -> None:
     """Half red and half blue, gone for a second, and back with the blue half first."""
     place, at_s = ((5, 30), 1.6) if choice == "point" else ((), 0.0)
-    guide = Guide(SubjectOptions(choice=choice, place=place, at_s=at_s))  # type: ignore[arg-type]
+    guide = SubjectPrompt(SubjectOptions(choice=choice, place=place, at_s=at_s))  # type: ignore[arg-type]
     state: SubjectState | None = None
     for n, left in enumerate([40] * 5 + [None] * 10 + [min(40, 4 * n - 30) for n in range(25)]):
         rgb, seen = torch.full((1, 3, 60, 120), 128, dtype=torch.uint8), torch.zeros(1, 2, 60, 120)
@@ -184,7 +192,7 @@ def test_who_is_chosen_before_being_known_again_stays_chosen(choice: str) -> Non
             half = (..., slice(10, 50), slice(max(0, begin), max(0, begin + 20)))
             rgb[half] = torch.tensor(colour, dtype=torch.uint8).view(3, 1, 1)
             seen[:, :1][half] = 1
-        done = keep_subject(seen, rgb, (Fraction(n, 10),), guide, state)
+        done = select_subject(seen, rgb, (Fraction(n, 10),), guide, state)
         state = done.state
         assert torch.equal(done.seen, seen), n
 
@@ -207,7 +215,7 @@ def test_alpha_is_held_between_keep_and_drop() -> None:
 # Real people
 
 
-def _signer(path: Path, matter: Matter, frames: int) -> tuple[np.ndarray, np.ndarray]:
+def _signer(path: Path, matter: MattingPipeline, frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Frames (N, 210, 280, 3) in 0..255 of a clip, and the signer's mask (N, 210, 280)."""
     pictures: list[np.ndarray] = []
     with ClipReader(path, batch_size=8) as reader:
@@ -225,7 +233,7 @@ def _signer(path: Path, matter: Matter, frames: int) -> tuple[np.ndarray, np.nda
 
 def test_of_two_signers_who_cross_either_can_be_kept(shared: Path) -> None:
     frames, width = 32, 480
-    matter = Matter(device="cpu", options=CLOSER)
+    matter = MattingPipeline(device="cpu", options=CLOSER)
     behind, front = (
         _signer(shared / "data" / "clips" / f"asl_{name}.mkv", matter, frames) for name in ("milk", "night")
     )
@@ -241,7 +249,7 @@ def test_of_two_signers_who_cross_either_can_be_kept(shared: Path) -> None:
     rgb = torch.from_numpy(pictures).permute(0, 3, 1, 2)
     seen, times = matter.segment(rgb / 255), [Fraction(n, 20) for n in range(frames)]
     for who, x in ((0, 140), (1, 430)):
-        done = keep_subject(seen, rgb, times, _point(x, 120), None).seen
+        done = select_subject(seen, rgb, times, _point(x, 120), None).seen
         kept = torch.nn.functional.interpolate(done, (210, width), mode="bilinear")[:, 0].numpy() > 0.5
         mine, other = truth[who], truth[1 - who]
         apart = [n for n in range(frames) if other[n].sum() > 4000 and (n < 9 or n > 26)]

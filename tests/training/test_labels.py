@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from autohair_video.matting.tiled_inference import BandSolver
-from autohair_video.options import MatterOptions
+from autohair_video.matting.tiled_inference import TiledMattingNet
+from autohair_video.options import MattingOptions
 from autohair_video.training.labels import Labeller, from_drawn, from_teachers, load, prepare_labels
 from autohair_video.weights import load_network
 from tests.helpers.clips import make_clip
@@ -94,11 +94,11 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def solver() -> BandSolver:
-    return BandSolver(load_network("matter-fast", role="matter"), MatterOptions().still_tiles)
+def solver() -> TiledMattingNet:
+    return TiledMattingNet(load_network("matter-fast", role="matter"), MattingOptions().still_tiles)
 
 
-def test_the_matter_finds_the_edge_that_a_label_misses(solver: BandSolver) -> None:
+def test_the_matter_finds_the_edge_that_a_label_misses(solver: TiledMattingNet) -> None:
     """A drawn label is 4 px too wide; what is cut out along the solved one brings no old scene along."""
     truth = np.zeros((320, 320, 1), np.float32)
     cv2.circle(truth, (160, 160), 90, 1.0, -1, cv2.LINE_AA)
@@ -114,7 +114,7 @@ def test_the_matter_finds_the_edge_that_a_label_misses(solver: BandSolver) -> No
 
 
 def test_labels_are_made_once_and_a_broken_off_call_goes_on(
-    data: Path, tmp_path: Path, solver: BandSolver
+    data: Path, tmp_path: Path, solver: TiledMattingNet
 ) -> None:
     cache, loaded = tmp_path / "labels", []
 

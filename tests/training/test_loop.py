@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from autohair_video.errors import DeviceError, OptionError
 from autohair_video.models.dim import MobileDIM
 from autohair_video.training.loop import Batch, Run, TrainOptions
-from autohair_video.training.train import matter_loss
+from autohair_video.training.train import matting_loss
 
 OPTIONS = TrainOptions(steps=12, warmup_steps=1, learning_rate=1e-3, report_every=1, checkpoint_every=4)
 
@@ -41,7 +41,7 @@ def stopped_after(batches: Iterator[Batch], count: int) -> Iterator[Batch]:
 
 
 def test_the_loss_falls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run_in(tmp_path, OPTIONS).go(repeat(disc_batch()), matter_loss)
+    run_in(tmp_path, OPTIONS).go(repeat(disc_batch()), matting_loss)
     losses = [float(line.split("alpha ")[1].split()[0]) for line in capsys.readouterr().out.splitlines()]
     assert len(losses) == OPTIONS.steps
     assert losses[-1] < 0.7 * losses[0]
@@ -49,19 +49,19 @@ def test_the_loss_falls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     whole = run_in(tmp_path / "whole", OPTIONS)
-    whole.go(repeat(disc_batch()), matter_loss)
+    whole.go(repeat(disc_batch()), matting_loss)
     with pytest.raises(KeyboardInterrupt):
-        run_in(tmp_path / "broken", OPTIONS).go(stopped_after(repeat(disc_batch()), 6), matter_loss)
+        run_in(tmp_path / "broken", OPTIONS).go(stopped_after(repeat(disc_batch()), 6), matting_loss)
     resumed = run_in(tmp_path / "broken", OPTIONS)
     assert resumed.step == 4
-    resumed.go(repeat(disc_batch()), matter_loss)
+    resumed.go(repeat(disc_batch()), matting_loss)
     for name, tensor in load_file(whole.weights).items():
         torch.testing.assert_close(load_file(resumed.weights)[name], tensor, msg=name)
 
 
 def test_the_exported_weights_load_into_the_network(tmp_path: Path) -> None:
     run = run_in(tmp_path, TrainOptions(steps=1, report_every=1))
-    run.go(repeat(disc_batch()), matter_loss)
+    run.go(repeat(disc_batch()), matting_loss)
     network = MobileDIM()
     network.load_state_dict({name: tensor.float() for name, tensor in load_file(run.weights).items()})
     for name, tensor in run.averaged.state_dict().items():
@@ -73,7 +73,7 @@ def test_gradients_that_are_not_finite_change_nothing(tmp_path: Path) -> None:
     before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
     batch = disc_batch()
     batch["image"] = batch["image"] * float("nan")
-    run.go(repeat(batch), matter_loss)
+    run.go(repeat(batch), matting_loss)
     for name, tensor in run.model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
 
@@ -81,7 +81,7 @@ def test_gradients_that_are_not_finite_change_nothing(tmp_path: Path) -> None:
 def test_an_encoder_without_a_share_of_the_rate_stays_as_it_began(tmp_path: Path) -> None:
     run = run_in(tmp_path, replace(OPTIONS, steps=2, encoder_share=0.0))
     before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
-    run.go(repeat(disc_batch()), matter_loss)
+    run.go(repeat(disc_batch()), matting_loss)
     changed = {
         name for name, tensor in run.model.state_dict().items() if not torch.equal(tensor, before[name])
     }
@@ -90,10 +90,10 @@ def test_an_encoder_without_a_share_of_the_rate_stays_as_it_began(tmp_path: Path
 
 
 def test_a_run_that_goes_on_takes_the_new_calls_share_for_the_encoder(tmp_path: Path) -> None:
-    run_in(tmp_path, replace(OPTIONS, steps=1)).go(repeat(disc_batch()), matter_loss)
+    run_in(tmp_path, replace(OPTIONS, steps=1)).go(repeat(disc_batch()), matting_loss)
     resumed = run_in(tmp_path, replace(OPTIONS, steps=3, encoder_share=0.0))
     before = {name: tensor.clone() for name, tensor in resumed.model.state_dict().items()}
-    resumed.go(repeat(disc_batch()), matter_loss)
+    resumed.go(repeat(disc_batch()), matting_loss)
     changed = {n for n, tensor in resumed.model.state_dict().items() if not torch.equal(tensor, before[n])}
     assert changed
     assert not any(name.startswith("encoder.") for name in changed)
@@ -117,7 +117,7 @@ def test_reports_are_means_over_the_steps_since_the_last_one(
 def test_a_long_runs_steps_are_printed_in_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = run_in(tmp_path, replace(OPTIONS, steps=123_457))
     run.step = 123_456
-    run.go(repeat(disc_batch()), matter_loss)
+    run.go(repeat(disc_batch()), matting_loss)
     assert capsys.readouterr().out.startswith("step 123457 ")
 
 

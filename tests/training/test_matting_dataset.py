@@ -21,8 +21,8 @@ from autohair_video.training.matting_dataset import MatteCrops, MatteSample, Mat
 from autohair_video.training.synthetic.recipes import RECIPES, random_foreground
 from autohair_video.training.synthetic.render_cache import SIZE, read_layer, render_layers
 from autohair_video.training.synthetic.sources import Sources
-from autohair_video.training.train import train_matter
-from autohair_video.weights import detect as recognise
+from autohair_video.training.train import train_matting_net
+from autohair_video.weights import detect as detect_architecture
 from autohair_video.weights import read_state
 
 COUNT = 8
@@ -150,8 +150,8 @@ def test_a_packed_set_trains_either_network(source: MatteSource, tmp_path: Path)
     assert written == sum(path.stat().st_size for path in (tmp_path / "packed").iterdir())
     options = TrainOptions(steps=1, batch=1, crop_px=64)
     for name, architecture in (("mobile-dim", "mobile-dim"), ("dim-vgg16", "dim-vgg16")):
-        weights = train_matter(tmp_path / name, packed, options, network=name)
-        assert recognise(read_state(weights)).name == architecture
+        weights = train_matting_net(tmp_path / name, packed, options, network=name)
+        assert detect_architecture(read_state(weights)).name == architecture
 
 
 def test_training_starts_from_whatever_fits(source: MatteSource, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_training_starts_from_whatever_fits(source: MatteSource, tmp_path: Path)
     given = {"alpha.bias": torch.full((4,), 3.0), "up4.0.bias": torch.zeros(7)}
     save_file({**state, **given}, tmp_path / "start.safetensors")
     options = TrainOptions(steps=1, batch=1, crop_px=64, learning_rate=1e-9)
-    weights = train_matter(tmp_path, source, options, start=[tmp_path / "start.safetensors"])
+    weights = train_matting_net(tmp_path, source, options, start=[tmp_path / "start.safetensors"])
     trained = load_file(weights)
     torch.testing.assert_close(trained["alpha.bias"].float(), given["alpha.bias"], atol=0.01, rtol=0)
     assert trained["up4.0.bias"].shape == state["up4.0.bias"].shape
@@ -188,10 +188,12 @@ def test_training_starts_from_the_mean_of_several_weights(source: MatteSource, t
     save_file({"alpha.bias": state["alpha.bias"][:2].contiguous()}, tmp_path / "other.safetensors")
     options = TrainOptions(steps=1, batch=1, crop_px=64, learning_rate=1e-9)
     starts = [tmp_path / name for name in names]
-    trained = load_file(train_matter(tmp_path / "run", source, options, start=starts))
+    trained = load_file(train_matting_net(tmp_path / "run", source, options, start=starts))
     torch.testing.assert_close(trained["alpha.bias"].float(), torch.full((4,), 7 / 3), atol=0.01, rtol=0)
     with pytest.raises(InputError, match="different networks"):
-        train_matter(tmp_path / "mixed", source, options, start=[*starts, tmp_path / "other.safetensors"])
+        train_matting_net(
+            tmp_path / "mixed", source, options, start=[*starts, tmp_path / "other.safetensors"]
+        )
 
 
 def test_inputs_that_the_start_does_not_know_are_not_heeded_at_first(
@@ -201,7 +203,7 @@ def test_inputs_that_the_start_does_not_know_are_not_heeded_at_first(
     state["encoder.0.0.weight"] = state["encoder.0.0.weight"][:, :-1].contiguous()
     save_file(state, tmp_path / "start.safetensors")
     options = TrainOptions(steps=1, batch=1, crop_px=64, learning_rate=1e-9)
-    trained = load_file(train_matter(tmp_path, source, options, start=[tmp_path / "start.safetensors"]))
+    trained = load_file(train_matting_net(tmp_path, source, options, start=[tmp_path / "start.safetensors"]))
     first = trained["encoder.0.0.weight"].float()
     torch.testing.assert_close(first[:, :-1], state["encoder.0.0.weight"], atol=1e-3, rtol=0)
     assert first[:, -1].abs().max() < 1e-6

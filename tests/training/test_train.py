@@ -16,10 +16,10 @@ from autohair_video.models.deeplab import DeepLabV3Plus
 from autohair_video.models.dim import MobileDIM
 from autohair_video.training.labels import from_drawn, save
 from autohair_video.training.loop import Run, TrainOptions
-from autohair_video.training.pretrained import start_matter
+from autohair_video.training.pretrained import start_matting_net
 from autohair_video.training.segmenter_dataset import PeopleSamples
 from autohair_video.training.train import Materials, segmenter_loss, train_segmenter
-from autohair_video.weights import detect as recognise
+from autohair_video.weights import detect as detect_architecture
 from autohair_video.weights import read_state
 
 
@@ -57,7 +57,7 @@ def test_a_segmenter_is_trained_from_the_initial_weights_and_goes_on(
     (given / "init").symlink_to(shared / "init")
     materials, options = Materials(given, labels.parent), TrainOptions(steps=1, batch=1, crop_px=64)
     weights = train_segmenter(tmp_path / "run", materials, options)
-    assert recognise(read_state(weights)).name == "deeplabv3plus"
+    assert detect_architecture(read_state(weights)).name == "deeplabv3plus"
     again = train_segmenter(tmp_path / "other", materials, options, start=[weights])
     for name, tensor in load_file(weights).items():
         torch.testing.assert_close(load_file(again)[name], tensor, atol=2e-3, rtol=2e-2, msg=name)
@@ -72,7 +72,7 @@ def test_missing_initial_weights_are_named(tmp_path: Path) -> None:
 
 def test_a_matter_begins_as_imagenet_left_it_and_blind_to_the_trimap(shared: Path) -> None:
     path, network = shared / "init" / "mobilenet_v2_imagenet.safetensors", MobileDIM()
-    start_matter(network, path)
+    start_matting_net(network, path)
     picture = torch.randn(1, 3, 64, 64)
     extra = torch.randn(2, 1, 8, 64, 64)
     with torch.inference_mode():

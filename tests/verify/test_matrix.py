@@ -19,7 +19,7 @@ from PIL import Image
 from autohair_video.errors import OptionError, OutputError
 from autohair_video.media import PRESETS, Preset, probe
 from autohair_video.media.presets import premultiplied
-from autohair_video.verify.runner import verify_as
+from autohair_video.verify.runner import verify_output
 from tests.helpers.clips import NTSC_FILM, VFR_MS, join_tracks, make_clip, make_sound, rotate_clip, timeline
 from tests.helpers.writers import disc, write
 
@@ -114,7 +114,7 @@ def test_the_matrix(tmp_path: Path, ffprobe: str, name: str, kind: str) -> None:
     target = tmp_path / f"out{row.default_extension}"
     notices: list[str] = []
     write(source, target, row, notices=notices)
-    result = verify_as(row, source, target)
+    result = verify_output(row, source, target)
     assert result.failures == ()
     if name == "webp":
         # FFmpeg reads no animated WebP
@@ -281,7 +281,7 @@ def test_premultiplied_colours_are_straight_ones_times_alpha(
     pictures = []
     for number, row in enumerate((straight, over)):
         target = write(source, tmp_path / f"{number}{row.default_extension}", row)
-        assert verify_as(row, source, target).failures == ()
+        assert verify_output(row, source, target).failures == ()
         pictures.append(_rgba_by_ffmpeg(target))
     alpha = pictures[0][..., 3:]
     assert np.abs(pictures[1][..., 3:] - alpha).max() < 0.01

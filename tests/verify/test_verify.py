@@ -11,7 +11,7 @@ from autohair_video.cli import run
 from autohair_video.errors import OptionError
 from autohair_video.media import PRESETS, Preset
 from autohair_video.media.presets import premultiplied
-from autohair_video.verify.runner import recognise, verify
+from autohair_video.verify.runner import recognise_preset, verify
 from tests.helpers.clips import make_clip
 from tests.helpers.writers import write
 
@@ -80,11 +80,11 @@ def test_a_file_that_breaks_off_is_found(tmp_path: Path, clip: Path) -> None:
 
 
 def test_formats_are_recognised(tmp_path: Path, clip: Path) -> None:
-    assert recognise(write(clip, tmp_path / "a.mov", PRESETS["animation"])).name == "animation"
-    assert recognise(write(clip, tmp_path / "a.mkv", PRESETS["ffv1-matte"])).name == "ffv1-matte"
+    assert recognise_preset(write(clip, tmp_path / "a.mov", PRESETS["animation"])).name == "animation"
+    assert recognise_preset(write(clip, tmp_path / "a.mkv", PRESETS["ffv1-matte"])).name == "ffv1-matte"
     odd = make_clip(tmp_path / "odd.mkv", codec="mpeg4")
     with pytest.raises(OptionError, match="--format"):
-        recognise(odd)
+        recognise_preset(odd)
 
 
 def test_the_command_prints_a_table_or_json_and_fails_with_its_output(

@@ -13,7 +13,7 @@ from autohair_video.models import voc_deeplab as voc
 from autohair_video.models.deeplab import HAIR, PERSON, DeepLabV3Plus
 from autohair_video.models.dim import DeepImageMatting, MobileDIM
 from autohair_video.weights import WeightsEntry, build, load_network, register, shipped_folder
-from autohair_video.weights import detect as recognise
+from autohair_video.weights import detect as detect_architecture
 from autohair_video.weights.build import load
 from autohair_video.weights.registry import read_manifest
 
@@ -50,7 +50,7 @@ def test_own_and_published_networks_are_recognised(
 ) -> None:
     with torch.device("meta"):
         state = network().state_dict()
-        found = recognise(state)
+        found = detect_architecture(state)
         assert found.name == name
         assert found.role == role
         assert details.items() <= found.details.items()
@@ -66,7 +66,7 @@ def test_torchvisions_deeplab_v3_is_recognised(backbone: str) -> None:
     with torch.device("meta"):
         make = getattr(segmentation, f"deeplabv3_{backbone}")
         published = make(weights=None, weights_backbone=None, num_classes=21, aux_loss=True)
-        found = recognise(published.state_dict())
+        found = detect_architecture(published.state_dict())
     assert (found.name, found.details) == ("voc-deeplabv3", {"backbone": backbone})
 
 
@@ -81,7 +81,7 @@ def test_torchvisions_deeplab_v3_is_recognised(backbone: str) -> None:
 def test_the_common_deeplab_v3_plus_layout_is_recognised(backbone: str, key: str) -> None:
     with torch.device("meta"):
         state = voc.deeplab_v3_plus(backbone).network.state_dict()
-        found = recognise(state)
+        found = detect_architecture(state)
     assert (found.name, found.details) == ("voc-deeplabv3plus", {"backbone": backbone})
     assert key in state
 
@@ -90,7 +90,7 @@ def test_a_voc_network_gives_the_softmax_of_person() -> None:
     torch.manual_seed(0)
     plain = voc.deeplab_v3_plus("mobilenet_v2").network.eval()
     state = dict(plain.state_dict())
-    segmenter = build(recognise(state), state)
+    segmenter = build(detect_architecture(state), state)
     picture = torch.rand(1, 3, 64, 96)
     mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
     deviation = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
@@ -108,7 +108,7 @@ def test_published_segmenter_weights_load_without_their_auxiliary_head() -> None
     published = segmentation.deeplabv3_mobilenet_v3_large(
         weights=None, weights_backbone=None, num_classes=21, aux_loss=True
     ).state_dict()
-    network = build(recognise(published), published)
+    network = build(detect_architecture(published), published)
     assert torch.equal(network.state_dict()["network.backbone.0.0.weight"], published["backbone.0.0.weight"])
 
 
@@ -182,20 +182,20 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
 
 def test_networks_that_are_not_known_are_refused() -> None:
     with pytest.raises(WeightsError, match=r"unknown network \(keys conv\.weight"):
-        recognise({"conv.weight": torch.zeros(1)})
+        detect_architecture({"conv.weight": torch.zeros(1)})
     with pytest.raises(WeightsError, match="jfzhang95"):
-        recognise({"aspp.aspp1.atrous_conv.weight": torch.zeros(1)})
+        detect_architecture({"aspp.aspp1.atrous_conv.weight": torch.zeros(1)})
     with torch.device("meta"):
         state = voc.deeplab_v3_plus("resnet50").network.state_dict()
         state["classifier.classifier.3.weight"] = torch.zeros(19, 256, 1, 1)
         with pytest.raises(WeightsError, match="of 19 classes"):
-            recognise(state)
+            detect_architecture(state)
         with pytest.raises(WeightsError, match="of mobile-dim, not of dim-vgg16-skip"):
-            recognise(MobileDIM().state_dict()).named("dim-vgg16-skip")
+            detect_architecture(MobileDIM().state_dict()).named("dim-vgg16-skip")
 
 
 @pytest.mark.parametrize("entry", read_manifest(shipped_folder()), ids=lambda entry: entry.name)
 def test_shipped_weights_are_whole_and_fit(entry: WeightsEntry) -> None:
     network = load_network(entry.name)
-    assert recognise(load(entry.name)).name == entry.architecture
+    assert detect_architecture(load(entry.name)).name == entry.architecture
     assert not network.training

@@ -242,13 +242,13 @@ def _asset(name: str, kind: str) -> Any:
     return answer
 
 
-async def told(request: Request, exc: Exception) -> Response:
+async def http_error_response(request: Request, exc: Exception) -> Response:
     """The answer to a request that was refused, as plain text."""
     text, code = (exc.detail, exc.status_code) if isinstance(exc, HTTPException) else (str(exc), 500)
     return PlainTextResponse(text, status_code=code, headers=HEADERS)
 
 
-async def failed(request: Request, exc: Exception) -> Response:
+async def app_error_response(request: Request, exc: Exception) -> Response:
     """The answer where the session could not do what was asked, as plain text."""
     return PlainTextResponse(str(exc), status_code=422, headers=HEADERS)
 

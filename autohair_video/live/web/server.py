@@ -29,7 +29,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from autohair_video.errors import AutohairError, OptionError, OutputError
 from autohair_video.live.session import Live
-from autohair_video.live.web.handlers import HEADERS, Feed, Handlers, failed, told
+from autohair_video.live.web.handlers import HEADERS, Feed, Handlers, app_error_response, http_error_response
 
 _COOKIE: Final = "autohair-token"
 _LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -101,7 +101,7 @@ class Server:
         app = Starlette(
             routes=Handlers(live, feed, Path(self._folder.name)).routes(),
             middleware=[Middleware(_Guard, token=token, host=host)],
-            exception_handlers={HTTPException: told, AutohairError: failed},
+            exception_handlers={HTTPException: http_error_response, AutohairError: app_error_response},
         )
         config = uvicorn.Config(
             app, log_level="error", lifespan="off", ws="none", timeout_graceful_shutdown=1

@@ -18,7 +18,14 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
-from autohair_video import Matter, MatterOptions, OptionError, OutputError, SegmentOptions, TrimapOptions
+from autohair_video import (
+    MattingOptions,
+    MattingPipeline,
+    OptionError,
+    OutputError,
+    SegmentOptions,
+    TrimapOptions,
+)
 from autohair_video.cli import run
 from autohair_video.live.quality import levels_for
 from autohair_video.live.session import Live
@@ -45,7 +52,7 @@ COLOURS = """() => {
 
 
 # Large enough a picture for the segmenter to be sure of the sample's person.
-CLEAR = MatterOptions(segment=SegmentOptions(long_side_px=256))
+CLEAR = MattingOptions(segment=SegmentOptions(long_side_px=256))
 
 
 class Session:
@@ -62,7 +69,9 @@ class Session:
         )
         self._stack = ExitStack()
         camera = Camera(str(SAMPLE), width=320, height=180, rate=30)
-        self.live = Live(camera, lambda tier: Matter(tier=tier, device="cpu", options=CLEAR), options)
+        self.live = Live(
+            camera, lambda tier: MattingPipeline(tier=tier, device="cpu", options=CLEAR), options
+        )
         self.server = self._stack.enter_context(closing(Server(self.live, address)))
         self._stack.enter_context(camera)
         self._stack.enter_context(self.live)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autohair_video.live.pipeline import Matted
+from autohair_video.live.pipeline import MattedFrame
 from autohair_video.live.settings import View
 from autohair_video.media.camera import Picture
 
@@ -24,7 +24,7 @@ _MARGIN_PX: Final = 6
 _BEHIND_WORDS: Final = 0.35
 
 
-def draw_view(view: View, matted: Matted, composite: Picture | None) -> Picture:
+def draw_view(view: View, matted: MattedFrame, composite: Picture | None) -> Picture:
     """(H, W, 3) uint8 BGR of one view; ``side`` is twice as wide.
 
     ``composite`` is needed by the views ``composite`` and ``side``.
@@ -43,7 +43,7 @@ def draw_view(view: View, matted: Matted, composite: Picture | None) -> Picture:
     return both
 
 
-def with_words(picture: Picture, lines: Sequence[str]) -> Picture:
+def draw_overlay_text(picture: Picture, lines: Sequence[str]) -> Picture:
     """A copy with lines of white text on a darkened strip at its top."""
     shown: Picture = picture.copy()
     strip = shown[: len(lines) * _LINE_PX + _MARGIN_PX]
