@@ -50,15 +50,15 @@ class TrimapOptions:
     mask by a square of ``2 * size + 1`` px. ``adaptive`` draws the band from the probabilities;
     ``band`` scales its width (1 is the default width, 2 twice as wide).
 
-    ``rounds``: how many times at most the band grows, and is solved again, where the matte is not settled at
-    its rim; 0 leaves it as it was drawn.
+    ``max_band_expansions``: how many times at most the band is expanded, and alpha inferred again,
+    where alpha is not saturated (0 or 1) at the band's boundary; 0 keeps the initial trimap.
     """
 
     mode: TrimapMode = "adaptive"
     erosion: int = 5
     size: int = 25
     band: float = 1.0
-    rounds: int = 0
+    max_band_expansions: int = 0
 
     def __post_init__(self) -> None:
         if self.mode not in ("adaptive", "fixed"):
@@ -67,8 +67,8 @@ class TrimapOptions:
             raise OptionError("a trimap's erosion and size cannot be negative")
         if not 0.1 <= self.band <= 10:
             raise OptionError(f"band scale {self.band} is not between 0.1 and 10")
-        if not 0 <= self.rounds <= 8:
-            raise OptionError(f"{self.rounds} rounds of the band are not between 0 and 8")
+        if not 0 <= self.max_band_expansions <= 8:
+            raise OptionError(f"{self.max_band_expansions} rounds of the band are not between 0 and 8")
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ class MattingOptions:
         if tier == "best":
             return cls(
                 segment=SegmentOptions(long_side_px=_CLOSER_PX),
-                trimap=TrimapOptions(rounds=2),
+                trimap=TrimapOptions(max_band_expansions=2),
                 tiles=TileOptions(both_below_px=_BOTH_BELOW_PX),
             )
         return cls(segment=SegmentOptions(every=2))

@@ -165,7 +165,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
         ("prob a.mp4", 2, "there is no clip prob: for the command write probe"),
     ],
 )
-def test_a_bad_call_says_one_line_and_leaves_nothing(
+def test_wrong_calls_print_one_line_and_leave_nothing(
     folder: Path, capfd: pytest.CaptureFixture[str], call: str, code: int, text: str
 ) -> None:
     before = _contents(folder)
@@ -195,7 +195,9 @@ def test_altered_weights_are_refused(folder: Path, altered: str, capfd: pytest.C
     assert "are missing" in capfd.readouterr().err
 
 
-def test_debug_shows_where_and_keeps_the_exit_code(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_debug_prints_the_traceback_and_keeps_the_exit_code(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert run(["a.mp4", "--debug", "--bg", "greenish"]) == 2
     err = capfd.readouterr().err
     assert err.startswith("Traceback")
@@ -217,7 +219,7 @@ def _interrupt_after_a_batch(monkeypatch: pytest.MonkeyPatch, signals: list[sign
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_keeps_what_is_done_and_ends_the_call(
+def test_ctrl_c_keeps_partial_outputs(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -236,7 +238,7 @@ def test_ctrl_c_keeps_what_is_done_and_ends_the_call(
     assert 0 < sound_packets(Path("b_red.partial.mp4"))[-1][0] < frames / 25
 
 
-def test_ctrl_c_twice_stops_at_once_and_leaves_nothing(
+def test_second_ctrl_c_stops_immediately_and_leaves_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     _interrupt_after_a_batch(monkeypatch, [signal.SIGINT] * 2)
@@ -262,7 +264,7 @@ sys.exit(run(sys.argv[2:]))
         ("o.mkv", "60000", ["o.partial.mkv"]),
     ],
 )
-def test_a_full_disk_is_told_in_one_line(folder: Path, name: str, limit: str, kept: list[str]) -> None:
+def test_full_disk_is_reported_in_one_line(folder: Path, name: str, limit: str, kept: list[str]) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (12, 96, 128, 3), np.uint8)
     for number, pixels in enumerate(noise):
         cv2.imwrite(f"n.{number}.png", pixels)
@@ -284,7 +286,7 @@ def test_a_full_disk_is_told_in_one_line(folder: Path, name: str, limit: str, ke
 # Good input
 
 
-def test_a_clip_is_matted_and_its_outputs_named(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_outputs_are_printed_on_stdout(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["a.mp4", "--bg", "#00ff00", "--matte", "m.mkv", "--temporal", "off", *HARD]) == 0
     # not a terminal: the outputs on stdout, and no bar
     assert capfd.readouterr() == ("a_00ff00.mp4\nm.mkv\n", "")
@@ -317,7 +319,7 @@ def test_notices_go_to_stderr(folder: Path, capfd: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("resume", [[], ["--resume"]])
-def test_a_clip_that_breaks_off_is_a_job_that_failed(
+def test_truncated_clip_fails_its_job(
     folder: Path, capfd: pytest.CaptureFixture[str], resume: list[str]
 ) -> None:
     clip = make_clip(Path("b.mp4"), size=(160, 120), pts=range(20))
@@ -331,7 +333,7 @@ def test_a_clip_that_breaks_off_is_a_job_that_failed(
     assert len(timeline(Path("m.partial.mkv"))) == len(timeline(clip)) < 20
 
 
-def test_damage_in_mid_clip_fails_that_job_alone(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_damaged_clip_fails_only_its_own_job(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     damage_packets(make_clip(Path("b.mp4"), size=(160, 120), pts=range(30), options={"g": "5"}), [12])
     before = _contents(folder)
     call = ["b.mp4", "a.mp4", "--bg", "red", "-o", "{name}.mkv", "--matte", "{name}_m.mkv", *HARD]
@@ -355,7 +357,7 @@ def test_damage_in_mid_clip_fails_that_job_alone(folder: Path, capfd: pytest.Cap
         ("--lookahead 4", []),
     ],
 )
-def test_options_without_effect_are_named(
+def test_ineffective_cli_options_are_reported(
     folder: Path, capfd: pytest.CaptureFixture[str], options: str, idle: list[str]
 ) -> None:
     cv2.imwrite("t.png", np.full((48, 64), 128, np.uint8))
@@ -364,9 +366,7 @@ def test_options_without_effect_are_named(
     assert [line.split()[1] for line in lines if "has no effect" in line] == idle
 
 
-def test_a_clip_that_changes_size_is_a_job_done_with_a_note(
-    folder: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_size_change_is_a_note(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     parts = [make_clip(Path(f"{w}.ts"), size=(w, 48), container={}) for w in (64, 96)]
     Path("b.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
     before = _contents(folder)
@@ -386,7 +386,7 @@ def _from_zero(times: list[tuple[Fraction, Fraction]]) -> list[tuple[Fraction, F
 # Several inputs
 
 
-def test_many_inputs_are_done_with_networks_loaded_once(
+def test_batch_loads_networks_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from autohair_video.matting import pipeline
@@ -417,7 +417,7 @@ def test_many_inputs_are_done_with_networks_loaded_once(
     assert len(loaded) == 1
 
 
-def test_a_clip_may_come_through_a_pipe(
+def test_clip_from_stdin(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with Path("a.mp4").open() as pipe:
@@ -432,7 +432,7 @@ def test_a_clip_may_come_through_a_pipe(
     assert capfd.readouterr().err == "autohair-video: nothing came on standard input\n"
 
 
-def test_numbered_stills_are_matted_at_a_rate(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_image_sequence_has_a_frame_rate(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for number in (7, 8, 9):
         cv2.imwrite(f"s.{number:03}.png", picture(number, 64, 48))
     assert run(["s.###.png", "--rate", "29.97", "--bg", "red", *HARD]) == 0
@@ -444,7 +444,9 @@ def test_numbered_stills_are_matted_at_a_rate(folder: Path, capfd: pytest.Captur
     assert "is the input itself" in capfd.readouterr().err
 
 
-def test_a_dry_run_tells_and_writes_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_dry_run_prints_an_estimate_and_writes_nothing(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     before = _contents(folder)
     call = ["a.mp4", "p.png", "empty.mp4", "--bg", "red", "--output-dir", "out", "--dry-run", *HARD]
     assert run(call) == 1
@@ -459,7 +461,7 @@ def test_a_dry_run_tells_and_writes_nothing(folder: Path, capfd: pytest.CaptureF
     assert _contents(folder) == before
 
 
-def test_outputs_of_many_inputs_may_be_named_by_them(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_output_name_template(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     make_clip(Path("b.mp4"), pts=range(2))
     call = ["a.mp4", "b.mp4", "--bg", "red", "-o", "{name}_on_red.mkv", "--matte", "{name}.%02d.png"]
     assert run([*call, "--output-dir", "out", "--quiet", *HARD]) == 0
@@ -468,9 +470,7 @@ def test_outputs_of_many_inputs_may_be_named_by_them(folder: Path, capfd: pytest
     assert sorted(_contents(folder / "out")) == sorted(["a_on_red.mkv", "b_on_red.mkv", *stills])
 
 
-def test_many_inputs_are_checked_before_the_first_is_done(
-    folder: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_batch_is_checked_before_the_first_job(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     shutil.copyfile("a.mp4", "a.mov")
     before = _contents(folder)
     assert run(["a.mp4", "a.mov", "--output-dir", "out"]) == 2
@@ -482,7 +482,7 @@ def test_many_inputs_are_checked_before_the_first_is_done(
     assert _contents(folder) == before
 
 
-def test_the_formats_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
+def test_formats_command_lists_presets(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["formats"]) == 0
     out = capfd.readouterr().out
     for text in ("prores4444", "yuva444p10le", "premultiplied", "after-effects", "name.%05d.exr"):
@@ -493,7 +493,7 @@ def test_the_formats_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
     assert rows["h265"]["alpha"] == "none"
 
 
-def test_several_outputs_are_written_in_one_pass(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_several_outputs_in_one_pass(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     outputs = ["a.mov", "b.webm", "f.mov", "m.mp4", "t.mkv"]
     extras = ["--foreground", "f.mov", "--matte", "m.mp4", "--trimap-out", "t.mkv"]
     assert run(["a.mp4", "-o", "a.mov", "-o", "b.webm", *extras, *HARD]) == 0
@@ -511,7 +511,7 @@ def test_several_outputs_are_written_in_one_pass(folder: Path, capfd: pytest.Cap
     assert set(np.unique(trimap)) <= {0, 128, 255}
 
 
-def test_premultiplied_in_light_is_verified_as_such(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_verify_premultiplied_linear(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     given = np.where(np.arange(64) < 40, 255, 0).astype(np.uint8) * np.ones((48, 1), np.uint8)
     for number in (1, 2, 3):
         cv2.imwrite(f"t.{number}.png", given)
@@ -523,7 +523,7 @@ def test_premultiplied_in_light_is_verified_as_such(folder: Path, capfd: pytest.
     assert run(["verify", "a.mp4", "o.mov"]) == 1
 
 
-def test_a_folder_is_evaluated(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_command(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     items = folder / "items"
     items.mkdir()
     image, alpha = picture(0, 64, 48), np.zeros((48, 64), np.uint8)
@@ -543,14 +543,14 @@ def test_a_folder_is_evaluated(folder: Path, capfd: pytest.CaptureFixture[str]) 
     assert json.loads(Path("f.json").read_text())["region"] == "whole"
 
 
-def test_engines_are_compared_on_a_sheet(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_compare_command(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     call = ["compare", "p.png", "--engines", "dim", "--trimap", "fixed:1,2", "--trimap", "adaptive"]
     assert run([*call, "--device", "cpu"]) == 0
     assert capfd.readouterr().out == "p_compared.png\n"
     assert cv2.imread("p_compared.png") is not None
 
 
-def test_a_clip_is_timed_beside_another_program(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bench_against_another_program(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     make_clip(Path("long.mp4"), pts=range(12))
     other = f"{sys.executable} -c 'import sys, shutil; shutil.copy(*sys.argv[1:])' {{clip}} {{out}}"
     call = ["bench", "long.mp4", "--frames", "8", "--json", "b.json", "--against", other, "--size", "360p"]
@@ -564,7 +564,7 @@ def test_a_clip_is_timed_beside_another_program(folder: Path, capfd: pytest.Capt
     assert figures["against"]["ratio"] == figures["against"]["theirs_s"] / figures["against"]["ours_s"]
 
 
-def test_weights_are_added_listed_and_used(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_weights_commands(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     source = next(shipped_folder().glob("deeplab*.safetensors"))
     assert run(["weights", "add", str(source), "--name", "mine"]) == 0
     assert "mine: segmenter, deeplabv3plus" in capfd.readouterr().out
@@ -576,7 +576,7 @@ def test_weights_are_added_listed_and_used(folder: Path, capfd: pytest.CaptureFi
     assert run(["p.png", "--segmenter", "mine", *HARD]) == 0
 
 
-def test_help_names_the_bare_call_and_the_commands(capfd: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_options_and_commands(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     out, err = capfd.readouterr()
     assert err == ""
@@ -598,12 +598,12 @@ def test_help_names_the_bare_call_and_the_commands(capfd: pytest.CaptureFixture[
         assert f"autohair-video {command}" in capfd.readouterr().out
 
 
-def test_the_version_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+def test_version_option(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capfd.readouterr().out.strip()
 
 
-def test_help_comes_without_the_heavy_libraries() -> None:
+def test_help_does_not_import_torch() -> None:
     code = (
         "import sys; from autohair_video.cli import run; run(['--help']);"
         "sys.exit(any(name in sys.modules for name in ('torch', 'av', 'cv2')))"
@@ -612,7 +612,7 @@ def test_help_comes_without_the_heavy_libraries() -> None:
     assert done.returncode == 0
 
 
-def test_the_package_runs_as_a_program() -> None:
+def test_python_dash_m() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "autohair_video", "missing.mp4"],
         cwd=ROOT,

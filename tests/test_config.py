@@ -34,7 +34,7 @@ def _colour(path: str) -> list[int]:
     return rgb.mean(dim=(0, 2, 3)).round().int().tolist()
 
 
-def test_a_file_says_what_the_command_line_does_not(clip: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_config_file_sets_defaults(clip: Path, capfd: pytest.CaptureFixture[str]) -> None:
     Path("usual.toml").write_text(USUAL)
     assert run(["a.mp4", "--config", "usual.toml"]) == 0
     assert _colour("out.mp4") == [0, 1, 0]
@@ -62,7 +62,7 @@ def test_a_file_says_what_the_command_line_does_not(clip: Path, capfd: pytest.Ca
         (None, 1, "cannot read c.toml: No such file"),
     ],
 )
-def test_a_file_that_is_wrong_gets_one_line(
+def test_wrong_config_file_prints_one_line(
     clip: Path, capfd: pytest.CaptureFixture[str], text: str | None, code: int, line: str
 ) -> None:
     if text is not None:

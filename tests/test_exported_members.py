@@ -36,12 +36,12 @@ NAMES = [
 ]
 
 
-def test_the_public_names_are_these() -> None:
+def test_public_names() -> None:
     assert sorted(autohair_video.__all__) == NAMES
     assert all(getattr(autohair_video, name).__doc__ for name in NAMES)
 
 
-def test_the_arguments_of_the_two_entrances_are_these() -> None:
+def test_parameters_of_process_and_pipeline() -> None:
     assert list(inspect.signature(process).parameters) == [
         "input",
         "output",
@@ -78,7 +78,7 @@ def test_the_arguments_of_the_two_entrances_are_these() -> None:
     assert {"image", "frames", "still"} <= set(dir(MattingPipeline))
 
 
-def test_every_error_is_an_autohair_error_with_its_exit_code() -> None:
+def test_errors_have_exit_codes() -> None:
     codes = {name: getattr(autohair_video, name).exit_code for name in NAMES if name.endswith("Error")}
     assert {name for name, code in codes.items() if code == 2} == {"OptionError"}
     assert all(issubclass(getattr(autohair_video, name), autohair_video.AutohairError) for name in codes)

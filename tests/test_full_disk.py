@@ -69,7 +69,7 @@ def _names(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     "names", [["o.mp4"], ["o.mov"], ["o.mkv"], ["p.mov", "o.mp4"], ["a.mov"], ["c.webm"]]
 )
-def test_a_clip_on_a_disk_that_fills_up_is_finished_as_far_as_it_goes(mount: Mount, names: list[str]) -> None:
+def test_full_disk_keeps_a_playable_partial_output(mount: Mount, names: list[str]) -> None:
     disk = mount("size=1200k")
     presets = {"p.mov": preset_named("prores422"), "a.mov": preset_named("prores4444")}
     writers = []
@@ -100,7 +100,7 @@ def _alpha(writer: ClipWriter, batch: FrameBatch) -> torch.Tensor | None:
 
 
 @pytest.mark.parametrize(("name", "preset"), [("o.mov", "prores422"), ("o.%02d.png", "png-frames")])
-def test_a_full_disk_is_told_in_one_line(
+def test_full_disk_is_reported_in_one_line(
     tmp_path: Path, mount: Mount, capfd: pytest.CaptureFixture[str], name: str, preset: str
 ) -> None:
     stills, disk = _stills(tmp_path, 24), mount("size=300k")
@@ -114,12 +114,14 @@ def test_a_full_disk_is_told_in_one_line(
     assert _names(disk) == ([kept % n for n in range(1, count + 1)] if "%" in name else [kept])
 
 
-def test_with_room_again_a_job_in_parts_goes_on(tmp_path: Path, mount: Mount) -> None:
+def test_resumable_job_continues_once_there_is_space(tmp_path: Path, mount: Mount) -> None:
     stills, disk = _stills(tmp_path, 24), mount("size=1m")
-    matter = MattingPipeline(device="cpu", options=replace(MATTING, temporal=TemporalOptions(mode="off")))
+    pipeline = MattingPipeline(device="cpu", options=replace(MATTING, temporal=TemporalOptions(mode="off")))
 
     def go_on() -> Report:
-        return process(stills, disk / "o.mov", background=stills, matter=matter, resume=True, segment_s=0.1)
+        return process(
+            stills, disk / "o.mov", background=stills, pipeline=pipeline, resume=True, segment_s=0.1
+        )
 
     with pytest.raises(
         OutputError, match=r"cannot write .*(full|No space).*; the same call goes on from .*resume$"
@@ -134,7 +136,7 @@ def test_with_room_again_a_job_in_parts_goes_on(tmp_path: Path, mount: Mount) ->
     assert len(timeline(disk / "o.mov")) == 24
 
 
-def test_a_picture_on_a_full_disk_leaves_nothing(
+def test_still_on_a_full_disk_leaves_nothing(
     tmp_path: Path, mount: Mount, capfd: pytest.CaptureFixture[str]
 ) -> None:
     photo, disk = _stills(tmp_path, 1).with_name("n.00.png"), mount("size=4k")
@@ -145,7 +147,7 @@ def test_a_picture_on_a_full_disk_leaves_nothing(
 
 
 @pytest.mark.parametrize("extra", [[], ["--resume"], ["--output-dir", "made"]])
-def test_a_folder_that_cannot_be_written_is_told_before_the_work(
+def test_unwritable_folder_is_reported_before_the_job(
     tmp_path: Path, mount: Mount, capfd: pytest.CaptureFixture[str], extra: list[str]
 ) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(3))

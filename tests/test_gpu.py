@@ -41,7 +41,7 @@ def test_a_clip_keeps_its_times_and_looks_as_from_the_cpu(cuda: str, tmp_path: P
     pictures = []
     for device in ("cpu", cuda):
         out = tmp_path / f"{device}.mp4"
-        process(clip, out, background="#00ff00", matter=MattingPipeline(device=device, options=CLOSER))
+        process(clip, out, background="#00ff00", pipeline=MattingPipeline(device=device, options=CLOSER))
         assert timeline(out) == timeline(clip)
         with ClipReader(out) as reader:
             pictures.append(torch.cat([to_rgb(batch) for batch in reader]))

@@ -48,7 +48,7 @@ def time_end_to_end(
         with ClipReader(clip.path, batch_size=BATCH_FRAMES[matter.device.type]) as reader:
             next(matter.frames(reader))
     began_s, cpu_began_s = time.perf_counter(), time.process_time()
-    report = process(clip.path, out, background=background, end_s=clip.end_s, overwrite=True, matter=matter)
+    report = process(clip.path, out, background=background, end_s=clip.end_s, overwrite=True, pipeline=matter)
     wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_began_s
     return EndToEndTime(report.frames, wall_s, cpu_s, peak_rss(), peak_device(matter.device))
 

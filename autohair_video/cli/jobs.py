@@ -39,7 +39,7 @@ def run_jobs(
     with progress_lines(len(requests), quiet=quiet) as begin, stop_on_signal() as stop:
         jobs = run_batch(
             requests,
-            matter=load,
+            pipeline=load,
             skip_existing=skip_existing,
             on_start=lambda number, request: begin(number, str(request.source)),
             stop=stop,
@@ -48,19 +48,19 @@ def run_jobs(
             if outcome.error is not None and len(requests) == 1:
                 raise outcome.error
             outcomes.append(outcome)
-            _tell(outcome, several=len(requests) > 1, quiet=quiet)
+            _report_outcome(outcome, several=len(requests) > 1, quiet=quiet)
             if check and outcome.report is not None:
-                sound = _verified(outcome.request, quiet=quiet) and sound
+                sound = _verify_outputs(outcome.request, quiet=quiet) and sound
     if not quiet:
         for notice in notices:
             say(f"note: {notice}")
     if len(requests) > 1:
-        _sum_up(outcomes, quiet=quiet)
+        _print_summary(outcomes, quiet=quiet)
     if not sound:
         raise typer.Exit(1)
 
 
-def _verified(request: JobSpec, *, quiet: bool) -> bool:
+def _verify_outputs(request: JobSpec, *, quiet: bool) -> bool:
     """Whether all outputs of a job are as promised; says so, and what is wrong with those that are not."""
     from autohair_video.verify.runner import verify_job
 
@@ -147,7 +147,7 @@ def _time(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60:02} s" if whole >= 60 else f"{whole} s"
 
 
-def _tell(outcome: Outcome, *, several: bool, quiet: bool) -> None:
+def _report_outcome(outcome: Outcome, *, several: bool, quiet: bool) -> None:
     source, report, error = outcome.request.source, outcome.report, outcome.error
     if error is not None:
         text = str(error) if isinstance(error, AutohairError) else f"{type(error).__name__}: {error}"
@@ -161,7 +161,7 @@ def _tell(outcome: Outcome, *, several: bool, quiet: bool) -> None:
         say(f"skipped: {source}: its outputs exist")
 
 
-def _sum_up(outcomes: Sequence[Outcome], *, quiet: bool) -> None:
+def _print_summary(outcomes: Sequence[Outcome], *, quiet: bool) -> None:
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     skipped = sum(outcome.is_skipped for outcome in outcomes)
     if not quiet:

@@ -22,11 +22,11 @@ from autohair_video.cli.options import (
     SegmenterOption,
     TemporalOption,
     TierOption,
-    chosen_subject,
-    given_trimap,
     parse_input_alpha,
     parse_trimap,
     pipeline_loader,
+    subject_options,
+    trimap_file,
 )
 from autohair_video.options import BlendOptions, EdgeOptions, Screen, TemporalOptions, Tier
 
@@ -185,9 +185,9 @@ def matte_command(
     ] = False,
 ) -> None:
     """Matte a clip or a picture: what the bare call does."""
-    given = given_trimap(trimap)
+    given = trimap_file(trimap)
     blend = BlendOptions(cast(Screen, despill), linear, light_wrap)
-    who = chosen_subject(subject, mask, keep, drop)
+    who = subject_options(subject, mask, keep, drop)
     load = pipeline_loader(
         tier=tier,
         device=device,
@@ -229,22 +229,22 @@ def matte_command(
         for source in expand_inputs(inputs, rate=rate)
     ]
     notices = _tier_notices(tier, segmenter, matter)
-    unheard = {"--rounds": rounds, "--segment-every": every, "--segmenter": segmenter} if given else {}
-    notices += _idle_notices(temporal, lookahead, unheard)
+    ignored = {"--rounds": rounds, "--segment-every": every, "--segmenter": segmenter} if given else {}
+    notices += _ineffective_option_notices(temporal, lookahead, ignored)
     if dry_run:
         plan_jobs(requests, load)
         return
     run_jobs(requests, load, skip_existing=skip_existing, check=check, notices=notices, quiet=quiet)
 
 
-def _idle_notices(temporal: str, lookahead: int, unheard: Mapping[str, object]) -> list[str]:
-    """A line for each option that changes nothing; ``unheard``: those that own trimaps make so."""
+def _ineffective_option_notices(temporal: str, lookahead: int, ignored: Mapping[str, object]) -> list[str]:
+    """A line for each option that changes nothing; ``ignored``: those without effect on given trimaps."""
     lines = []
     if temporal != "lookahead" and lookahead != TemporalOptions.lookahead:
         lines.append(f"--lookahead has no effect with --temporal {temporal}")
     lines += [
         f"{name} has no effect: the trimaps are your own"
-        for name, value in unheard.items()
+        for name, value in ignored.items()
         if value is not None
     ]
     return lines

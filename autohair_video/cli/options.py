@@ -68,7 +68,7 @@ def parse_trimap(text: str, *, or_file: bool = False) -> TrimapOptions:
     """``adaptive`` or ``fixed:EROSION,SIZE``; with ``or_file`` the error names ``file:PATH`` too.
 
     >>> parse_trimap("fixed:5,25")
-    TrimapOptions(mode='fixed', erosion=5, size=25, band=1.0, rounds=0)
+    TrimapOptions(mode='fixed', erosion=5, size=25, band=1.0, max_band_expansions=0)
 
     Raises:
         OptionError: it is neither.
@@ -94,10 +94,10 @@ def parse_input_alpha(text: str) -> bool:
     return text == "keep"
 
 
-def given_trimap(text: str) -> Path | None:
+def trimap_file(text: str) -> Path | None:
     """The path of ``file:PATH``; None if ``text`` is something else.
 
-    >>> given_trimap("adaptive")
+    >>> trimap_file("adaptive")
     """
     kind, _, path = text.partition(":")
     return Path(path) if kind == "file" and path else None
@@ -142,7 +142,7 @@ def split_time(text: str) -> tuple[str, float]:
         return text, 0.0
 
 
-def chosen_subject(subject: str, mask: str | None, keep: Path | None, drop: Path | None) -> SubjectOptions:
+def subject_options(subject: str, mask: str | None, keep: Path | None, drop: Path | None) -> SubjectOptions:
     """What ``--subject``, ``--mask``, ``--keep`` and ``--drop`` say together.
 
     Raises:
@@ -176,11 +176,11 @@ def pipeline_loader(
         OptionError: there is no such tier or temporal mode.
     """
     options = MattingOptions.for_tier(cast(Tier, tier))
-    rounds = options.trimap.rounds if rounds is None else rounds
+    rounds = options.trimap.max_band_expansions if rounds is None else rounds
     options = replace(
         options,
         segment=options.segment if every is None else replace(options.segment, every=every),
-        trimap=replace(trimap or options.trimap, rounds=rounds),
+        trimap=replace(trimap or options.trimap, max_band_expansions=rounds),
         temporal=TemporalOptions(mode=cast(TemporalMode, temporal), lookahead=lookahead),
         edges=edges or EdgeOptions(),
     )

@@ -10,7 +10,7 @@ from threading import Event
 
 from autohair_video.errors import OptionError, StoppedError
 from autohair_video.jobs.checkpoint import died_at_its_end
-from autohair_video.jobs.runner import LoadMatter, OnProgress, Report, run_job
+from autohair_video.jobs.runner import LoadPipeline, OnProgress, Report, run_job
 from autohair_video.jobs.spec import JobSpec, StrPath
 from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.media.inputs import Source, find_sources, parse_rate
@@ -47,7 +47,7 @@ def expand_inputs(given: Sequence[StrPath], *, rate: str | None = None) -> list[
 def run_batch(
     requests: Sequence[JobSpec],
     *,
-    matter: LoadMatter,
+    pipeline: LoadPipeline,
     skip_existing: bool = False,
     on_start: Callable[[int, JobSpec], OnProgress],
     stop: Event | None = None,
@@ -56,7 +56,7 @@ def run_batch(
 
     Args:
         requests: what is asked; checked together before the first is begun.
-        matter: loads the networks, once, when the first job's inputs have proved good.
+        pipeline: loads the networks, once, when the first job's inputs have proved good.
         skip_existing: pass over requests whose outputs are all there.
         on_start: called with the number, from 0, and the request that begins; what it returns is told
             the job's progress.
@@ -71,13 +71,13 @@ def run_batch(
         StoppedError: ``stop`` was set.
     """
     check_together(requests)
-    networks = _Once(matter)
+    networks = _LoadOnce(pipeline)
     for number, request in enumerate(requests):
         if skip_existing and _is_done(request):
             yield Outcome(request)
             continue
         try:
-            report = run_job(request, matter=networks, on_progress=on_start(number, request), stop=stop)
+            report = run_job(request, pipeline=networks, on_progress=on_start(number, request), stop=stop)
         except StoppedError:
             raise
         except Exception as exc:
@@ -110,19 +110,19 @@ def check_together(requests: Sequence[JobSpec]) -> None:
             )
 
 
-class _Once:
+class _LoadOnce:
     """Loads the networks at the first call, and keeps what was raised instead."""
 
-    def __init__(self, load: LoadMatter) -> None:
+    def __init__(self, load: LoadPipeline) -> None:
         self._load = load
-        self._matter: MattingPipeline | None = None
+        self._pipeline: MattingPipeline | None = None
         self.error: Exception | None = None
 
     def __call__(self) -> MattingPipeline:
-        if self._matter is None:
+        if self._pipeline is None:
             try:
-                self._matter = self._load()
+                self._pipeline = self._load()
             except Exception as exc:
                 self.error = exc
                 raise
-        return self._matter
+        return self._pipeline

@@ -93,14 +93,14 @@ class JobCheckpoint:
         """The files of one output in all parts that are done, in order."""
         return [self.path / part.files[output] for part in self.done]
 
-    def commit(self, part: Segment, carry: CarriedState) -> None:
+    def commit(self, part: Segment, carried: CarriedState) -> None:
         """Makes a part count, with the state that it leaves; it does so after a power cut, too."""
         for name in part.files:
             for file in self._of(name):
                 _flush_to_disk(file)
         state = self.path / f"{part.index:05}.state"
         held = io.BytesIO()
-        torch.save(carry.state, held)
+        torch.save(carried.state, held)
         try:
             state.write_bytes(held.getbuffer())
             _flush_to_disk(state)
@@ -111,7 +111,7 @@ class JobCheckpoint:
         if part.index:
             (self.path / f"{part.index - 1:05}.state").unlink(missing_ok=True)
 
-    def carry(self) -> CarriedState:
+    def load_state(self) -> CarriedState:
         """The state after the last part that is done."""
         if not self.done:
             return CarriedState()

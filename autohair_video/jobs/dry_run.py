@@ -14,8 +14,8 @@ import torch
 
 from autohair_video.errors import JobError, OptionError
 from autohair_video.jobs.runner import Progress, expected_frames, open_reader, run_job
-from autohair_video.jobs.spec import JobSpec, Product, Target
-from autohair_video.jobs.subject_inputs import check_time
+from autohair_video.jobs.spec import ClipOutputSpec, JobSpec, OutputSpec
+from autohair_video.jobs.subject_inputs import check_subject_time
 from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.media.atomic_output import is_sequence
 from autohair_video.media.image import read_image
@@ -59,7 +59,7 @@ class Plan:
         return self.disk_bytes is None or self.free_bytes is None or self.disk_bytes < self.free_bytes
 
 
-def plan_job(request: JobSpec, matter: MattingPipeline) -> Plan:
+def plan_job(request: JobSpec, pipeline: MattingPipeline) -> Plan:
     """Looks at the input, checks the outputs' names and does the first frames in a temporary folder.
 
     Raises:
@@ -68,25 +68,27 @@ def plan_job(request: JobSpec, matter: MattingPipeline) -> Plan:
     """
     if request.source.is_stdin:
         raise OptionError("a pipe can be read only once: save it to a file to plan its job")
-    if request.is_picture:
+    if request.is_still:
         read_image(request.source.location)
         request.check_outputs(*request.output_paths(), make_folders=False)
         outputs = tuple(PlannedOutput(path, path.suffix[1:]) for path in request.output_paths())
-        return Plan(request, outputs, str(matter.device))
-    return _plan_clip(request, matter)
+        return Plan(request, outputs, str(pipeline.device))
+    return _plan_clip(request, pipeline)
 
 
-def _plan_clip(request: JobSpec, matter: MattingPipeline) -> Plan:
-    targets = request.clip_targets()
+def _plan_clip(request: JobSpec, pipeline: MattingPipeline) -> Plan:
+    targets = request.clip_outputs()
     with open_reader(request, batch_size=1) as reader:
         info = reader.info
-        check_time(request.subject, start_s=request.start_s, end_s=request.end_s, length_s=reader.length_s)
+        check_subject_time(
+            request.subject, start_s=request.start_s, end_s=request.end_s, length_s=reader.length_s
+        )
     request.check_outputs(*(target.path for target in targets), make_folders=False)
     frames = expected_frames(info, request)
     with tempfile.TemporaryDirectory(prefix="autohair-plan-") as folder:
         sample = _sample(request, targets, info, Path(folder))
-        done, frame_s, notices = _timed(sample, matter)
-        sizes = [_size(Path(folder), target) for target in sample.clip_targets()]
+        done, frame_s, notices = _timed(sample, pipeline)
+        sizes = [_size(Path(folder), target) for target in sample.clip_outputs()]
     scale = None if frames is None else frames / done
     outputs = tuple(
         PlannedOutput(target.path, target.preset.name, None if scale is None else round(size * scale))
@@ -95,11 +97,11 @@ def _plan_clip(request: JobSpec, matter: MattingPipeline) -> Plan:
     return Plan(
         request,
         outputs,
-        str(matter.device),
+        str(pipeline.device),
         info,
         frames,
         seconds=None if frames is None else frame_s * frames,
-        peak_bytes=_peak_bytes(matter.device),
+        peak_bytes=_peak_bytes(pipeline.device),
         # until they are joined, the parts lie beside the whole
         disk_bytes=None if scale is None else round(sum(sizes) * scale) * (2 if request.resume else 1),
         free_bytes=shutil.disk_usage(_existing(targets[0].path.parent)).free,
@@ -107,7 +109,7 @@ def _plan_clip(request: JobSpec, matter: MattingPipeline) -> Plan:
     )
 
 
-def _sample(request: JobSpec, targets: tuple[Target, ...], info: ClipInfo, folder: Path) -> JobSpec:
+def _sample(request: JobSpec, targets: tuple[ClipOutputSpec, ...], info: ClipInfo, folder: Path) -> JobSpec:
     """The same job for the first frames, into ``folder``."""
     begin_s = request.start_s or 0
     end_s = begin_s + _SAMPLE_FRAMES / float(info.rate or _USUAL_RATE)
@@ -129,7 +131,7 @@ def _sample(request: JobSpec, targets: tuple[Target, ...], info: ClipInfo, folde
     )
 
 
-def _timed(sample: JobSpec, matter: MattingPipeline) -> tuple[int, float, tuple[str, ...]]:
+def _timed(sample: JobSpec, pipeline: MattingPipeline) -> tuple[int, float, tuple[str, ...]]:
     """Frames done, seconds for each after the first batch, which warms up, and notices."""
     marks: list[tuple[int, float]] = []
 
@@ -138,7 +140,7 @@ def _timed(sample: JobSpec, matter: MattingPipeline) -> tuple[int, float, tuple[
 
     begin_s = time.perf_counter()
     try:
-        report = run_job(sample, matter=matter, on_progress=mark)
+        report = run_job(sample, pipeline=pipeline, on_progress=mark)
     except JobError as exc:
         # What such an error says of files that were kept is not true here.
         raise exc.__cause__ if isinstance(exc.__cause__, JobError) else exc from None
@@ -147,7 +149,7 @@ def _timed(sample: JobSpec, matter: MattingPipeline) -> tuple[int, float, tuple[
     return report.frames, frame_s, report.notices
 
 
-def _size(folder: Path, product: Product) -> int:
+def _size(folder: Path, product: OutputSpec) -> int:
     name = product.path.name
     files = folder.glob(f"{name.split('%')[0]}*") if is_sequence(name) else [folder / name]
     return sum(file.stat().st_size for file in files)

@@ -1,7 +1,7 @@
 """Whole jobs: a clip or a picture in, matted files out.
 
 process
-├── a clip:    ClipReader -> MattingPipeline.frames -> outlets -> ClipWriters, each at its own pace on
+├── a clip:    ClipReader -> MattingPipeline.frames -> sinks -> ClipWriters, each at its own pace on
 │              bounded queues, whatever the clip's length
 └── a picture: read_image -> MattingPipeline.still -> outputs -> write_image
 
@@ -30,7 +30,7 @@ from autohair_video.jobs.checkpoint import died_at_its_end
 from autohair_video.jobs.segments import SegmentedJob, run_segmented
 from autohair_video.jobs.sinks import Sink, SinkGroup, plan_sinks, render_and_encode, trimap_alpha
 from autohair_video.jobs.spec import Content, JobSpec, StrPath, make_job_spec
-from autohair_video.jobs.subject_inputs import check_time, late_choice, load_subject_prompt
+from autohair_video.jobs.subject_inputs import check_subject_time, late_subject_warnings, load_subject_prompt
 from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.matting.trimap import quantise_trimap
 from autohair_video.media.colour import quantise_alpha, to_rgb
@@ -43,7 +43,7 @@ from autohair_video.media.writer import ClipWriter
 from autohair_video.options import BlendOptions, SubjectOptions
 from autohair_video.runtime.queues import BackgroundWorker, prefetch
 
-LoadMatter = Callable[[], MattingPipeline]
+LoadPipeline = Callable[[], MattingPipeline]
 
 # On a CPU a larger batch takes longer for each frame, as it fits no cache, and more memory.
 BATCH_FRAMES = {"cpu": 2, "mps": 8, "cuda": 16}
@@ -92,7 +92,7 @@ def process(
     resume: bool = False,
     segment_s: float = 10,
     keep_alpha: bool = True,
-    matter: MattingPipeline | LoadMatter = MattingPipeline,
+    pipeline: MattingPipeline | LoadPipeline = MattingPipeline,
     on_progress: OnProgress | None = None,
     stop: Event | None = None,
 ) -> Report:
@@ -130,7 +130,7 @@ def process(
         segment_s: the length of such parts, in seconds.
         keep_alpha: where the clip has alpha, straight, nothing becomes more opaque than it was; without
             it, that alpha is replaced.
-        matter: networks already loaded, or what loads them once the inputs have proved good.
+        pipeline: networks already loaded, or what loads them once the inputs have proved good.
         on_progress: called after each batch.
         stop: when it is set, a clip's job ends after the batch it is at.
 
@@ -167,13 +167,13 @@ def process(
         segment_s=segment_s,
         keep_alpha=keep_alpha,
     )
-    return run_job(request, matter=matter, on_progress=on_progress, stop=stop)
+    return run_job(request, pipeline=pipeline, on_progress=on_progress, stop=stop)
 
 
 def run_job(
     request: JobSpec,
     *,
-    matter: MattingPipeline | LoadMatter = MattingPipeline,
+    pipeline: MattingPipeline | LoadPipeline = MattingPipeline,
     on_progress: OnProgress | None = None,
     stop: Event | None = None,
 ) -> Report:
@@ -181,41 +181,41 @@ def run_job(
     if request.source.is_stdin:
         with from_stdin() as source:
             spooled = replace(request, source=source)
-            return run_job(spooled, matter=matter, on_progress=on_progress, stop=stop)
-    if request.is_picture:
-        report = _process_picture(request, matter, on_progress)
+            return run_job(spooled, pipeline=pipeline, on_progress=on_progress, stop=stop)
+    if request.is_still:
+        report = _process_still(request, pipeline, on_progress)
     else:
-        report = _process_clip(request, matter, on_progress or _unseen, stop or Event())
-    return replace(report, notices=(*request.idle, *report.notices))
+        report = _process_clip(request, pipeline, on_progress or _no_progress, stop or Event())
+    return replace(report, notices=(*request.ineffective_option_warnings, *report.notices))
 
 
-def _unseen(progress: Progress) -> None:
+def _no_progress(progress: Progress) -> None:
     """Who asks for no progress gets none."""
 
 
-def _process_picture(
-    request: JobSpec, matter: MattingPipeline | LoadMatter, on_progress: OnProgress | None
+def _process_still(
+    request: JobSpec, pipeline: MattingPipeline | LoadPipeline, on_progress: OnProgress | None
 ) -> Report:
-    products = request.picture_products()
+    products = request.still_outputs()
     batch = read_image(request.source.location)
     outputs = request.check_outputs(*(product.path for product in products))
     notices: list[str] = []
-    known = None if request.trimap is None else _given_trimap(request.trimap, batch.format, notices)
-    guide = load_subject_prompt(request.subject, batch.format)
+    known = None if request.trimap is None else _read_trimap(request.trimap, batch.format, notices)
+    subject = load_subject_prompt(request.subject, batch.format)
     with ExitStack() as stack:
         scene = _scene(request, batch.format, stack)
-        network = _loaded(matter)
-        solved = network.still(to_rgb(batch), known, guide)
+        network = _loaded_pipeline(pipeline)
+        solved = network.still(to_rgb(batch), known, subject)
         notices += solved.notices
         for product in products:
-            samples = _picture(product.content, batch.to(network.device), solved, scene, request.blend)
-            _write_picture(product.path, samples, batch.format, overwrite=request.overwrite)
+            samples = _still_samples(product.content, batch.to(network.device), solved, scene, request.blend)
+            _write_still(product.path, samples, batch.format, overwrite=request.overwrite)
     if on_progress is not None:
         on_progress(Progress(1, 1))
     return Report(outputs, 1, tuple(notices))
 
 
-def _given_trimap(path: Path, fmt: FrameFormat, notices: list[str]) -> Tensor:
+def _read_trimap(path: Path, fmt: FrameFormat, notices: list[str]) -> Tensor:
     given = read_gray(path)
     _check_trimap_size(path, given.shape[3], given.shape[2], fmt)
     trimap = quantise_trimap(given)
@@ -235,7 +235,7 @@ def _check_trimap_size(path: Path, width: int, height: int, fmt: FrameFormat) ->
         )
 
 
-def _picture(
+def _still_samples(
     content: Content, batch: FrameBatch, matte: Matte, scene: BackgroundPlanes | None, blend: BlendOptions
 ) -> Tensor:
     """(1, C, H, W) samples of the picture's depth: RGB, RGB and alpha, or gray."""
@@ -251,7 +251,7 @@ def _picture(
     return torch.cat([*colours, alpha] if content == "result" else colours, dim=1)
 
 
-def _write_picture(path: Path, samples: Tensor, fmt: FrameFormat, *, overwrite: bool) -> None:
+def _write_still(path: Path, samples: Tensor, fmt: FrameFormat, *, overwrite: bool) -> None:
     """Writes samples of more than 8 bit with 16 where the file's format has them, else with 8."""
     if fmt.bit_depth > 8:
         depth = image_depth(path)
@@ -261,9 +261,9 @@ def _write_picture(path: Path, samples: Tensor, fmt: FrameFormat, *, overwrite: 
 
 
 def _process_clip(
-    request: JobSpec, matter: MattingPipeline | LoadMatter, on_progress: OnProgress, stop: Event
+    request: JobSpec, pipeline: MattingPipeline | LoadPipeline, on_progress: OnProgress, stop: Event
 ) -> Report:
-    targets = request.clip_targets()
+    targets = request.clip_outputs()
     if request.resume and died_at_its_end(targets[0].path):
         request = replace(request, overwrite=True)
     frames = 0
@@ -271,32 +271,34 @@ def _process_clip(
     with ExitStack() as stack:
         with open_reader(request, batch_size=1) as peek:
             outputs = request.check_outputs(*(target.path for target in targets))
-            outlets = plan_sinks(request, targets, peek.format, peek.origin, stack)
-            guide = load_subject_prompt(request.subject, peek.format, peek.begin_s)
-            check_time(request.subject, start_s=request.start_s, end_s=request.end_s, length_s=peek.length_s)
+            sinks = plan_sinks(request, targets, peek.format, peek.origin, stack)
+            subject = load_subject_prompt(request.subject, peek.format, peek.begin_s)
+            check_subject_time(
+                request.subject, start_s=request.start_s, end_s=request.end_s, length_s=peek.length_s
+            )
             if request.resume:
                 for target in targets:
                     check_concatenable(target.path, target.preset)
-        network = _loaded(matter)
+        network = _loaded_pipeline(pipeline)
         size = BATCH_FRAMES[network.device.type]
         reader = stack.enter_context(open_reader(request, size))
         expected = expected_frames(reader.info, request)
         if request.resume:
-            job = SegmentedJob(request, outlets, reader, BATCH_FRAMES[network.device.type], network, guide)
+            job = SegmentedJob(request, sinks, reader, BATCH_FRAMES[network.device.type], network, subject)
             frames, notices = run_segmented(
                 job, on_frames=lambda done: on_progress(Progress(done, expected)), stop=stop
             )
-            notices += late_choice(request.subject, reader.last_s)
+            notices += late_subject_warnings(request.subject, reader.last_s)
             return Report(outputs, frames, (*notices, *reader.notices))
         opened: list[ClipWriter] = []
-        stack.push(partial(_tell_kept, opened))
-        for outlet in outlets:
-            opened.append(stack.enter_context(_writer(outlet, reader, request)))
+        stack.push(partial(_report_kept_files, opened))
+        for sink in sinks:
+            opened.append(stack.enter_context(_writer(sink, reader, request)))
         writers = SinkGroup(opened)
         trimaps = _clip_trimaps(request, reader, stack)
-        batches = stack.enter_context(closing(prefetch(_ready_for(network.device, reader))))
-        mattes = network.frames(batches, guide=guide, trimaps=trimaps)
-        with BackgroundWorker(render_and_encode(outlets, writers)) as encoder:
+        batches = stack.enter_context(closing(prefetch(_pinned_for(network.device, reader))))
+        mattes = network.frames(batches, guide=subject, trimaps=trimaps)
+        with BackgroundWorker(render_and_encode(sinks, writers)) as encoder:
             for batch, matte in mattes:
                 encoder.put((batch, matte))
                 frames += len(batch)
@@ -308,7 +310,7 @@ def _process_clip(
             raise StoppedError(f"stopped after {frames}{f' of {expected}' if expected else ''} frames")
         if reader.truncated is not None:
             raise InputError(reader.truncated)
-        notices += late_choice(request.subject, reader.last_s)
+        notices += late_subject_warnings(request.subject, reader.last_s)
         if trimaps is not None and next(trimaps, None) is not None:
             notices.append(
                 f"{request.trimap} has more frames than {request.source}: the first ones were used"
@@ -317,7 +319,7 @@ def _process_clip(
     return Report(outputs, frames, (*notices, *writers.notices, *reader.notices))
 
 
-def _tell_kept(
+def _report_kept_files(
     writers: Sequence[ClipWriter],
     kind: type[BaseException] | None,
     error: BaseException | None,
@@ -329,13 +331,13 @@ def _tell_kept(
         raise type(error)(f"{error}; kept so far: {', '.join(kept)}") from error
 
 
-def _ready_for(device: torch.device, batches: Iterable[FrameBatch]) -> Iterable[FrameBatch]:
+def _pinned_for(device: torch.device, batches: Iterable[FrameBatch]) -> Iterable[FrameBatch]:
     """The batches, on CUDA in memory that uploads need not wait for."""
     return (batch.pinned() for batch in batches) if device.type == "cuda" else batches
 
 
-def _loaded(matter: MattingPipeline | LoadMatter) -> MattingPipeline:
-    return matter if isinstance(matter, MattingPipeline) else matter()
+def _loaded_pipeline(pipeline: MattingPipeline | LoadPipeline) -> MattingPipeline:
+    return pipeline if isinstance(pipeline, MattingPipeline) else pipeline()
 
 
 def _scene(request: JobSpec, fmt: FrameFormat, stack: ExitStack) -> BackgroundPlanes | None:
@@ -377,12 +379,12 @@ def _as_trimaps(batch: FrameBatch) -> Tensor:
     return quantise_trimap(gray.round().to(torch.uint8))
 
 
-def _writer(outlet: Sink, reader: ClipReader, request: JobSpec) -> ClipWriter:
-    silent = outlet.target.preset.role == "matte" or request.source.is_sequence
+def _writer(sink: Sink, reader: ClipReader, request: JobSpec) -> ClipWriter:
+    silent = sink.target.preset.role == "matte" or request.source.is_sequence
     return ClipWriter(
-        outlet.target.path,
-        outlet.target.preset,
-        outlet.format,
+        sink.target.path,
+        sink.target.preset,
+        sink.format,
         reader.time_base,
         copy_from=None if silent else request.source.location,
         origin=reader.origin,

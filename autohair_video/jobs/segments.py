@@ -37,11 +37,11 @@ class SegmentedJob:
     """A clip, its outputs, and the networks; ``reader`` is at the clip's beginning."""
 
     request: JobSpec
-    outlets: Sequence[Sink]
+    sinks: Sequence[Sink]
     reader: ClipReader
     batch_frames: int
-    matter: MattingPipeline
-    guide: SubjectPrompt
+    pipeline: MattingPipeline
+    subject: SubjectPrompt
 
     @property
     def part_frames(self) -> int:
@@ -63,7 +63,7 @@ class SegmentedJob:
             "input": str(source),
             "content of the input": [[s.st_size, 0 if source.label else s.st_mtime_ns] for s in stats],
             "rate": str(self.rate),
-            "networks or matting options": self.matter.fingerprint(),
+            "networks or matting options": self.pipeline.fingerprint(),
             "length of parts": self.part_frames,
             **{name: value for name, value in asked.items() if name not in _PASSED_OVER},
         }
@@ -92,7 +92,7 @@ def run_segmented(job: SegmentedJob, *, on_frames: OnFrames, stop: Event) -> tup
         JobError: as `stream.process`. The parts remain, and the same call goes on from them; what plays
             is kept as ``name.partial.ext``.
     """
-    folder = JobCheckpoint(job.outlets[0].target.path, job.description())
+    folder = JobCheckpoint(job.sinks[0].target.path, job.description())
     done = _Progress(sum(part.frames for part in folder.done), folder.done[-1].end if folder.done else 0)
     place = folder.done[-1].place if folder.done else None
     skipped = 0 if place is not None and job.reader.go_on(place) else -(-done.frames // job.batch_frames)
@@ -103,9 +103,9 @@ def run_segmented(job: SegmentedJob, *, on_frames: OnFrames, stop: Event) -> tup
             while (first := next(batches, None)) is not None:
                 if stop.is_set():
                     raise StoppedError(f"stopped after {done.frames} frames")
-                carry = folder.carry()
+                carried = folder.load_state()
                 span = chain([first], islice(batches, job.part_frames // job.batch_frames - 1))
-                folder.commit(_do_part(job, folder, span, carry, done, on_frames, stop), carry)
+                folder.commit(_do_part(job, folder, span, carried, done, on_frames, stop), carried)
             notices = [line for part in folder.done for line in part.notices]
             kept, told = _finish(job, folder, done.end)
         except JobError as exc:
@@ -120,7 +120,7 @@ def _do_part(
     job: SegmentedJob,
     folder: JobCheckpoint,
     span: Iterable[FrameBatch],
-    carry: CarriedState,
+    carried: CarriedState,
     done: _Progress,
     on_frames: OnFrames,
     stop: Event,
@@ -128,9 +128,9 @@ def _do_part(
     files, before = _next_files(job, folder), done.frames
     notices: list[str] = []
     with ExitStack() as stack:
-        opened = [stack.enter_context(_writer(job, *pair)) for pair in zip(job.outlets, files, strict=True)]
-        with BackgroundWorker(render_and_encode(job.outlets, SinkGroup(opened))) as encoder:
-            for batch, matte in job.matter.frames(span, guide=job.guide, carry=carry):
+        opened = [stack.enter_context(_writer(job, *pair)) for pair in zip(job.sinks, files, strict=True)]
+        with BackgroundWorker(render_and_encode(job.sinks, SinkGroup(opened))) as encoder:
+            for batch, matte in job.pipeline.frames(span, guide=job.subject, carry=carried):
                 encoder.put((batch, matte))
                 done.frames, done.end = done.frames + len(batch), batch.pts[-1] + batch.durations[-1]
                 notices += matte.notices
@@ -147,14 +147,14 @@ def _do_part(
 
 def _next_files(job: SegmentedJob, folder: JobCheckpoint) -> list[Path]:
     index = len(folder.done)
-    return [folder.file(index, n, outlet.target.path) for n, outlet in enumerate(job.outlets)]
+    return [folder.file(index, n, sink.target.path) for n, sink in enumerate(job.sinks)]
 
 
-def _writer(job: SegmentedJob, outlet: Sink, file: Path) -> ClipWriter:
+def _writer(job: SegmentedJob, sink: Sink, file: Path) -> ClipWriter:
     return ClipWriter(
         file,
-        outlet.target.preset,
-        outlet.format,
+        sink.target.preset,
+        sink.format,
         job.reader.time_base,
         origin=job.reader.origin,
         rate=job.rate,
@@ -167,11 +167,9 @@ def _finish(job: SegmentedJob, folder: JobCheckpoint, end: int) -> tuple[list[Pa
     """Joins all parts; the outputs of a clip that is not whole are partial. Returns them, and notices."""
     joined, whole = [], job.reader.truncated is None
     try:
-        for number, outlet in enumerate(job.outlets):
-            rest = _rest(job, outlet, end, whole=whole)
-            joined.append(
-                concat_segments(folder.files(number), outlet.target.path, outlet.target.preset, rest)
-            )
+        for number, sink in enumerate(job.sinks):
+            rest = _rest(job, sink, end, whole=whole)
+            joined.append(concat_segments(folder.files(number), sink.target.path, sink.target.preset, rest))
     except BaseException:
         for staged, _ in joined:
             staged.discard()
@@ -191,23 +189,23 @@ def _finish(job: SegmentedJob, folder: JobCheckpoint, end: int) -> tuple[list[Pa
 def _kept(job: SegmentedJob, folder: JobCheckpoint, end: int, error: JobError) -> JobError:
     """``error`` with what it leaves: the parts, and joined to playable files what can be."""
     kept = []
-    for number, (outlet, file) in enumerate(zip(job.outlets, _next_files(job, folder), strict=True)):
+    for number, (sink, file) in enumerate(zip(job.sinks, _next_files(job, folder), strict=True)):
         tail = partial_path(file)
         parts = [*folder.files(number), *([tail] if present_files(tail) else [])]
         # The disk may be full; then the parts alone are kept.
         with suppress(OutputError):
             if parts:
-                rest = _rest(job, outlet, end, whole=False)
-                staged, _ = concat_segments(parts, outlet.target.path, outlet.target.preset, rest)
+                rest = _rest(job, sink, end, whole=False)
+                staged, _ = concat_segments(parts, sink.target.path, sink.target.preset, rest)
                 kept.append(str(staged.commit_partial()))
     folder.tidy()
     so_far = f"; kept so far: {', '.join(kept)}" if kept else ""
     return type(error)(f"{error}{so_far}; the same call goes on from {folder.path}")
 
 
-def _rest(job: SegmentedJob, outlet: Sink, end: int, *, whole: bool = True) -> TailSpec:
+def _rest(job: SegmentedJob, sink: Sink, end: int, *, whole: bool = True) -> TailSpec:
     reader, source = job.reader, job.request.source
-    silent = outlet.target.preset.role == "matte" or source.is_sequence
+    silent = sink.target.preset.role == "matte" or source.is_sequence
     shift = round(reader.origin / reader.time_base)
     return TailSpec(
         end_s=(end - shift) * reader.time_base,

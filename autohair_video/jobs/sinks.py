@@ -1,4 +1,4 @@
-"""The outputs of a clip's job, in one pass: a batch is drawn once for all that can share it."""
+"""The outputs of a clip's job, in one pass: a batch is rendered once for all that can share it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from autohair_video.compositing.render import BackgroundPlanes, composite, cut_out, open_background_planes
 from autohair_video.frames import FrameBatch, FrameFormat, Matte
-from autohair_video.jobs.spec import JobSpec, Target
+from autohair_video.jobs.spec import ClipOutputSpec, JobSpec
 from autohair_video.media.disk_space import check_disk_space
 from autohair_video.media.presets import codec_format
 from autohair_video.media.writer import ClipWriter
@@ -23,7 +23,7 @@ from autohair_video.options import BlendOptions
 class Sink:
     """One output: its format, and what lies behind the subject; None for a cut-out or alpha itself."""
 
-    target: Target
+    target: ClipOutputSpec
     format: FrameFormat
     scene: BackgroundPlanes | None
     blend: BlendOptions = field(default_factory=BlendOptions)
@@ -38,7 +38,11 @@ class SinkFrame:
 
 
 def plan_sinks(
-    request: JobSpec, targets: Sequence[Target], source: FrameFormat, origin: Fraction, stack: ExitStack
+    request: JobSpec,
+    targets: Sequence[ClipOutputSpec],
+    source: FrameFormat,
+    origin: Fraction,
+    stack: ExitStack,
 ) -> list[Sink]:
     """What each output will be given, for frames of ``source``; scenes are open until ``stack`` closes.
 
@@ -47,23 +51,23 @@ def plan_sinks(
         InputError: the background cannot be read.
     """
     scenes: dict[FrameFormat, BackgroundPlanes] = {}
-    outlets = []
+    sinks = []
     for target in targets:
         fmt = codec_format(target.preset, source)
         if target.preset.role == "matte":
-            outlets.append(Sink(target, source, None))
+            sinks.append(Sink(target, source, None))
         elif target.content == "result" and request.background is not None and not request.is_cutout:
             if fmt not in scenes:
                 scenes[fmt] = stack.enter_context(
                     closing(open_background_planes(request.background, fmt, origin=origin))
                 )
-            outlets.append(Sink(target, fmt, scenes[fmt], request.blend))
+            sinks.append(Sink(target, fmt, scenes[fmt], request.blend))
         else:
-            outlets.append(Sink(target, fmt, None, request.blend))
-    return outlets
+            sinks.append(Sink(target, fmt, None, request.blend))
+    return sinks
 
 
-def draw(outlets: Sequence[Sink], frames: FrameBatch, matte: Matte) -> list[SinkFrame]:
+def draw(sinks: Sequence[Sink], frames: FrameBatch, matte: Matte) -> list[SinkFrame]:
     """What each output shows of one matted batch.
 
     Alpha that the clip itself brought is a limit: the smaller of the two holds, so that what was cut away
@@ -74,22 +78,22 @@ def draw(outlets: Sequence[Sink], frames: FrameBatch, matte: Matte) -> list[Sink
         mixture = None if matte.mixture is None else torch.minimum(matte.mixture, frames.alpha)
         matte = replace(matte, alpha=alpha, mixture=mixture)
     made: dict[tuple[FrameFormat, bool], FrameBatch] = {}
-    drawn = []
-    for outlet in outlets:
-        target, fmt = outlet.target, outlet.format
+    rendered = []
+    for sink in sinks:
+        target, fmt = sink.target, sink.format
         if target.preset.role == "matte":
             alpha = trimap_alpha(matte) if target.content == "trimap" else matte.alpha
-            drawn.append(SinkFrame(frames, alpha))
+            rendered.append(SinkFrame(frames, alpha))
             continue
-        key = fmt, outlet.scene is None
+        key = fmt, sink.scene is None
         if key not in made:
             made[key] = (
-                cut_out(frames, matte, fmt, outlet.blend)
-                if outlet.scene is None
-                else composite(frames, matte, outlet.scene, fmt, outlet.blend)
+                cut_out(frames, matte, fmt, sink.blend)
+                if sink.scene is None
+                else composite(frames, matte, sink.scene, fmt, sink.blend)
             )
-        drawn.append(SinkFrame(made[key], matte.alpha if target.preset.needs_alpha else None))
-    return drawn
+        rendered.append(SinkFrame(made[key], matte.alpha if target.preset.needs_alpha else None))
+    return rendered
 
 
 class SinkGroup:
@@ -98,7 +102,7 @@ class SinkGroup:
     def __init__(self, writers: Sequence[ClipWriter]) -> None:
         self._writers = writers
 
-    def write(self, drawn: Sequence[SinkFrame]) -> None:
+    def write(self, rendered: Sequence[SinkFrame]) -> None:
         """Encode one batch for each output.
 
         Raises:
@@ -106,9 +110,9 @@ class SinkGroup:
                 makes the outputs whole.
         """
         check_disk_space(
-            writer.needs(len(part.frames)) for writer, part in zip(self._writers, drawn, strict=True)
+            writer.needs(len(part.frames)) for writer, part in zip(self._writers, rendered, strict=True)
         )
-        for writer, part in zip(self._writers, drawn, strict=True):
+        for writer, part in zip(self._writers, rendered, strict=True):
             writer.write(part.frames, part.alpha)
 
     @property
@@ -118,10 +122,10 @@ class SinkGroup:
 
 
 def render_and_encode(
-    outlets: Sequence[Sink], writers: SinkGroup
+    sinks: Sequence[Sink], writers: SinkGroup
 ) -> Callable[[tuple[FrameBatch, Matte]], None]:
     """What draws a matted batch for each output and encodes it, for a thread beside the matting."""
-    return lambda done: writers.write(draw(outlets, *done))
+    return lambda done: writers.write(draw(sinks, *done))
 
 
 def trimap_alpha(matte: Matte) -> Tensor:

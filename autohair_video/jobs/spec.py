@@ -38,7 +38,7 @@ _MISMATCHES: dict[Role, str] = {
 
 
 @dataclass(frozen=True)
-class Product:
+class OutputSpec:
     """An output of a job: where it goes, and what it shows.
 
     ``result`` is the composite or the cut-out, ``foreground`` the subject's colours without alpha.
@@ -49,7 +49,7 @@ class Product:
 
 
 @dataclass(frozen=True)
-class Target(Product):
+class ClipOutputSpec(OutputSpec):
     """An output of a clip's job, and what kind of file it is."""
 
     preset: Preset
@@ -85,7 +85,7 @@ class JobSpec:
     keep_alpha: bool = True
 
     @property
-    def is_picture(self) -> bool:
+    def is_still(self) -> bool:
         """Whether the input is a still, by its extension."""
         return self.source.is_still
 
@@ -94,7 +94,7 @@ class JobSpec:
         """Whether the result has alpha instead of a background."""
         return self.background is None or self.background.lower() == TRANSPARENT
 
-    def picture_products(self) -> tuple[Product, ...]:
+    def still_outputs(self) -> tuple[OutputSpec, ...]:
         """What becomes of a picture.
 
         Raises:
@@ -104,8 +104,8 @@ class JobSpec:
         if any(value is not None for value in for_clips):
             raise OptionError(f"{self.source} is a picture: a format, a start or an end goes with clips")
         results = self._result_paths(".png")
-        products = [Product(path, "result") for path in results]
-        products += [Product(path, content) for content, path in self._extras()]
+        products = [OutputSpec(path, "result") for path in results]
+        products += [OutputSpec(path, content) for content, path in self._extras()]
         for product in products:
             if is_sequence(product.path):
                 raise OptionError(f"{product.path} names a sequence, and {self.source} is one picture")
@@ -115,7 +115,7 @@ class JobSpec:
                 image_depth(path, alpha=self.is_cutout)
         return tuple(products)
 
-    def clip_targets(self) -> tuple[Target, ...]:
+    def clip_outputs(self) -> tuple[ClipOutputSpec, ...]:
         """What becomes of a clip.
 
         Raises:
@@ -134,16 +134,16 @@ class JobSpec:
         targets = self._clip_results()
         for content, path in self._extras():
             role: Role = "composite" if content == "foreground" else "matte"
-            targets.append(Target(path, content, preset_for(path, role=role)))
+            targets.append(ClipOutputSpec(path, content, preset_for(path, role=role)))
         return tuple(targets)
 
     def output_paths(self) -> tuple[Path, ...]:
         """All paths that the job will write.
 
         Raises:
-            OptionError: as `picture_products` and `clip_targets`.
+            OptionError: as `still_outputs` and `clip_outputs`.
         """
-        products = self.picture_products() if self.is_picture else self.clip_targets()
+        products = self.still_outputs() if self.is_still else self.clip_outputs()
         return tuple(product.path for product in products)
 
     @property
@@ -152,7 +152,7 @@ class JobSpec:
         return all(present_files(path) for path in self.output_paths())
 
     @property
-    def idle(self) -> tuple[str, ...]:
+    def ineffective_option_warnings(self) -> tuple[str, ...]:
         """A line for each choice that changes nothing in what is written."""
         lines, blend = [], self.blend
         if blend.light_wrap and self.is_cutout:
@@ -181,7 +181,7 @@ class JobSpec:
             check_output(path, overwrite=self.overwrite, inputs=inputs)
         return paths
 
-    def _clip_results(self) -> list[Target]:
+    def _clip_results(self) -> list[ClipOutputSpec]:
         role: Role = "alpha" if self.is_cutout else "composite"
         named = None if self.preset is None else preset_named(self.preset)
         if named is not None and named.role != role:
@@ -197,7 +197,7 @@ class JobSpec:
             preset.check_path(path)
             if self.premultiplied:
                 preset = premultiplied(preset, in_light=self.blend.linear)
-            targets.append(Target(path, "result", preset))
+            targets.append(ClipOutputSpec(path, "result", preset))
         return targets
 
     def _default_preset(self, role: Role) -> Preset:

@@ -14,7 +14,7 @@ from autohair_video.media.image import read_gray
 from autohair_video.options import SubjectOptions
 from autohair_video.tracking.selection import SubjectPrompt
 
-# Relative difference of aspect up to which a picture is taken as drawn on a frame.
+# Relative difference of aspect up to which a picture is taken as rendered on a frame.
 _SAME_ASPECT = 0.02
 
 
@@ -39,7 +39,7 @@ def load_subject_prompt(
     return SubjectPrompt(options, mask, keep, drop, begin_s)
 
 
-def check_time(
+def check_subject_time(
     options: SubjectOptions, *, start_s: float | None, end_s: float | None, length_s: float | None
 ) -> None:
     """Refuses a subject's time at which no frame is matted.
@@ -62,7 +62,7 @@ def check_time(
         raise OptionError(f"{time} lies past the clip's end at {length_s:.2f} s: name an earlier one")
 
 
-def late_choice(options: SubjectOptions, last_s: float | None) -> list[str]:
+def late_subject_warnings(options: SubjectOptions, last_s: float | None) -> list[str]:
     """A line for a subject's time after the last frame, which began at ``last_s`` seconds; else none."""
     if last_s is None or options.at_s <= last_s:
         return []

@@ -377,7 +377,7 @@ class MattingPipeline:
 
     def _grown(self, drawn: Tensor, motions: tuple[Motion | None, ...], last: InferredAlpha | None) -> Tensor:
         """Trimaps with what the band had grown by before the batch, up to the first cut."""
-        if not self.options.trimap.rounds or last is None:
+        if not self.options.trimap.max_band_expansions or last is None:
             return drawn
         cut = motions.index(None) if None in motions else len(motions)
         shot = [keep_expansion(drawn[n : n + 1], last.trimap, last.mean.value) for n in range(cut)]
@@ -396,7 +396,7 @@ class MattingPipeline:
         guess = encode_alpha_prior(seen[:, :1], (pictures.shape[2], pictures.shape[3]))
         with self.watch("matte"):
             alpha, tiles = solver.follow(pictures, trimap, tiles, guess)
-        for _ in range(self.options.trimap.rounds):
+        for _ in range(self.options.trimap.max_band_expansions):
             grown = expand_band(alpha, trimap, drawn)
             if torch.equal(grown, trimap):
                 break

@@ -72,13 +72,13 @@ def verify_job(request: JobSpec) -> list[Verification]:
     Raises:
         InputError: an output, or the input, cannot be opened any more.
     """
-    if request.is_picture or request.source.is_stdin:
+    if request.is_still or request.source.is_stdin:
         return []
     return [
         verify_output(
             target.preset, request.source, target.path, start_s=request.start_s, end_s=request.end_s
         )
-        for target in request.clip_targets()
+        for target in request.clip_outputs()
     ]
 
 

@@ -45,8 +45,8 @@ def main() -> None:
     source, matter = HERE / "portrait.mp4", MattingPipeline()
     with tempfile.TemporaryDirectory() as work:
         beach, green, matte = (Path(work) / name for name in ("beach.mp4", "green.mp4", "matte.mkv"))
-        process(source, beach, background=str(HERE / "beach.jpg"), matte=matte, matter=matter)
-        process(source, green, background="#00b140", matter=matter)
+        process(source, beach, background=str(HERE / "beach.jpg"), matte=matte, pipeline=matter)
+        process(source, green, background="#00b140", pipeline=matter)
         before, alpha, after, plain = (frame_of(clip, FRAME) for clip in (source, matte, beach, green))
     small = [cv2.resize(p, (640, 360), interpolation=cv2.INTER_AREA) for p in (before, alpha, after)]
     save("portrait.jpg", np.hstack(small))

@@ -42,23 +42,23 @@ def _files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_clip_in_parts_is_the_clip_at_once(tmp_path: Path) -> None:
-    matter = MattingPipeline(device="cpu", options=QUICK)
+def test_segmented_matting_equals_one_pass(tmp_path: Path) -> None:
+    pipeline = MattingPipeline(device="cpu", options=QUICK)
     with ClipReader(make_clip(tmp_path / "a.mp4", pts=range(6)), batch_size=2) as reader:
         batches = list(reader)
-    whole = torch.cat([matte.alpha for _, matte in matter.frames(batches)])
+    whole = torch.cat([matte.alpha for _, matte in pipeline.frames(batches)])
     folder = JobCheckpoint(tmp_path / "o.mov", {})
     alphas = []
     for index, batch in enumerate(batches):
-        carry = folder.carry()
-        alphas += [matte.alpha for _, matte in matter.frames([batch], carry=carry)]
+        carry = folder.load_state()
+        alphas += [matte.alpha for _, matte in pipeline.frames([batch], carry=carry)]
         folder.commit(Segment(index, len(batch), 0, ()), carry)
         # as another process finds it
         folder = JobCheckpoint(tmp_path / "o.mov", {})
     assert torch.equal(torch.cat(alphas), whole)
 
 
-def test_only_parts_that_are_whole_count(tmp_path: Path) -> None:
+def test_only_committed_segments_are_resumed(tmp_path: Path) -> None:
     folder = JobCheckpoint(tmp_path / "o.%03d.png", {"preset": "png"})
     for index in range(2):
         name = folder.file(index, 0, tmp_path / "o.%03d.png")
@@ -77,7 +77,7 @@ def test_only_parts_that_are_whole_count(tmp_path: Path) -> None:
     assert _files(tmp_path) == []
 
 
-def test_another_job_is_refused(tmp_path: Path) -> None:
+def test_checkpoint_of_another_job_is_refused(tmp_path: Path) -> None:
     folder = JobCheckpoint(tmp_path / "o.mov", {"preset": "prores", "size": (1, 2)})
     folder.commit(Segment(0, 2, 9, ()), CarriedState())
     with pytest.raises(OutputError, match=r"another size: call it as before, or delete"):
@@ -87,12 +87,12 @@ def test_another_job_is_refused(tmp_path: Path) -> None:
         JobCheckpoint(tmp_path / "o.mov", {"preset": "prores", "size": (1, 2)})
 
 
-def test_saved_state_runs_no_code(tmp_path: Path) -> None:
+def test_loading_state_never_unpickles_code(tmp_path: Path) -> None:
     folder = JobCheckpoint(tmp_path / "o.mov", {})
     folder.commit(Segment(0, 2, 9, ()), CarriedState())
     torch.save(np.float64, folder.path / "00000.state")
     with pytest.raises(OutputError, match="to begin anew"):
-        JobCheckpoint(tmp_path / "o.mov", {}).carry()
+        JobCheckpoint(tmp_path / "o.mov", {}).load_state()
 
 
 # Whole jobs
@@ -107,7 +107,7 @@ CAUSAL = replace(HARD, temporal=TemporalOptions(mode="causal"))
 
 
 @pytest.fixture(scope="module")
-def matter() -> MattingPipeline:
+def pipeline() -> MattingPipeline:
     return MattingPipeline(device="cpu", options=CAUSAL)
 
 
@@ -139,10 +139,15 @@ def _decoded(path: Path) -> list[tuple[int, bytes]]:
 @pytest.mark.parametrize(
     ("name", "background"), [("o.mp4", "red"), ("o.mkv", "red"), ("o.mov", None), ("o.webm", None)]
 )
-def test_a_job_stopped_twice_gives_what_one_go_gives(
-    tmp_path: Path, matter: MattingPipeline, clip: Path, name: str, background: str | None
+def test_resume_after_two_stops_equals_one_run(
+    tmp_path: Path, pipeline: MattingPipeline, clip: Path, name: str, background: str | None
 ) -> None:
-    asked: dict[str, Any] = {"background": background, "matter": matter, "resume": True, "segment_s": PART_S}
+    asked: dict[str, Any] = {
+        "background": background,
+        "pipeline": pipeline,
+        "resume": True,
+        "segment_s": PART_S,
+    }
     process(clip, tmp_path / f"whole_{name}", matte=tmp_path / "w.%02d.png", **asked)
     asked["matte"] = tmp_path / "m.%02d.png"
     for done, frames in ((0, 12), (8, 12), (8, 24)):
@@ -173,10 +178,10 @@ def test_a_job_stopped_twice_gives_what_one_go_gives(
 
 
 @pytest.mark.parametrize(("name", "codec_tag"), [("o.mp4", "avc1"), ("o.mov", "ap4h"), ("o.webm", None)])
-def test_joined_parts_are_the_file_that_one_encoder_writes(
-    tmp_path: Path, matter: MattingPipeline, clip: Path, name: str, codec_tag: str | None
+def test_concatenated_segments_equal_one_encode(
+    tmp_path: Path, pipeline: MattingPipeline, clip: Path, name: str, codec_tag: str | None
 ) -> None:
-    asked: dict[str, Any] = {"background": "red" if name == "o.mp4" else None, "matter": matter}
+    asked: dict[str, Any] = {"background": "red" if name == "o.mp4" else None, "pipeline": pipeline}
     process(clip, tmp_path / name, resume=True, segment_s=PART_S, **asked)
     process(clip, tmp_path / f"plain_{name}", **asked)
     assert timeline(tmp_path / name) == timeline(tmp_path / f"plain_{name}")
@@ -228,14 +233,14 @@ def _die_at(event: int, clip: Path, folder: Path, events: Any) -> None:
         if name in FILE_EVENTS and str(folder) in str(args[0]):
             happens()
 
-    matter = MattingPipeline(device="cpu", options=CAUSAL)
+    pipeline = MattingPipeline(device="cpu", options=CAUSAL)
     sys.addaudithook(watch)
-    process(clip, matter=matter, on_progress=happens, **_asked(folder))
+    process(clip, pipeline=pipeline, on_progress=happens, **_asked(folder))
     events.put(next(happened) - 1)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_a_job_killed_at_random_gives_what_one_go_gives(tmp_path: Path, clip: Path) -> None:
+def test_resume_after_sigkill_equals_one_run(tmp_path: Path, clip: Path) -> None:
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["autohair_video.jobs.runner", __name__])
     events, chance = processes.SimpleQueue(), random.Random(5)
@@ -265,7 +270,7 @@ def test_a_job_killed_at_random_gives_what_one_go_gives(tmp_path: Path, clip: Pa
             if not is_done():
                 continue
             with pytest.raises(OutputError, match="exists"):
-                process(clip, matter=never, **_asked(again))
+                process(clip, pipeline=never, **_asked(again))
         _assert_same_outputs(again, whole)
 
 
@@ -278,18 +283,16 @@ def _assert_same_outputs(ours: Path, given: Path) -> None:
         assert name == "o.mkv" or (ours / name).read_bytes() == (given / name).read_bytes()
 
 
-def test_what_is_written_in_one_go_is_not_resumed(tmp_path: Path, clip: Path) -> None:
+def test_formats_that_cannot_be_concatenated_are_not_resumable(tmp_path: Path, clip: Path) -> None:
     with pytest.raises(OptionError, match=r"o\.gif.*cannot be resumed"):
-        process(clip, tmp_path / "o.gif", matter=never, resume=True)
+        process(clip, tmp_path / "o.gif", pipeline=never, resume=True)
     assert _files(tmp_path) == ["a.mp4"]
 
 
-def test_another_clip_under_the_same_name_is_no_reason_to_go_on(
-    tmp_path: Path, matter: MattingPipeline, clip: Path
-) -> None:
+def test_resume_refuses_a_changed_input(tmp_path: Path, pipeline: MattingPipeline, clip: Path) -> None:
     stop, seen = _stopping(1)
     with pytest.raises(StoppedError):
-        process(clip, matte=tmp_path / "m.mkv", matter=matter, resume=True, stop=stop, on_progress=seen)
+        process(clip, matte=tmp_path / "m.mkv", pipeline=pipeline, resume=True, stop=stop, on_progress=seen)
     make_clip(clip, pts=range(9))
     with pytest.raises(OutputError, match=r"another content of the input.*: call it as before"):
-        process(clip, matte=tmp_path / "m.mkv", matter=matter, resume=True)
+        process(clip, matte=tmp_path / "m.mkv", pipeline=pipeline, resume=True)

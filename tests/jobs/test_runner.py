@@ -29,7 +29,7 @@ from autohair_video import (
     process,
 )
 from autohair_video.jobs.sinks import Sink, draw
-from autohair_video.jobs.spec import Target
+from autohair_video.jobs.spec import ClipOutputSpec
 from autohair_video.media import ClipReader, preset_named, read_image, to_rgb
 from tests.helpers.clips import (
     VFR_MS,
@@ -47,7 +47,7 @@ SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.mp4"
 
 
 @pytest.fixture(scope="module")
-def matter() -> MattingPipeline:
+def pipeline() -> MattingPipeline:
     return MattingPipeline(device="cpu", options=HARD)
 
 
@@ -92,13 +92,13 @@ def _rgb(path: Path) -> torch.Tensor:
         ({"matte": "m.mkv", "preset": "prores4444"}, ["a_cutout.mov", "m.mkv"]),
     ],
 )
-def test_without_a_name_a_clip_lands_beside_its_input(
-    tmp_path: Path, matter: MattingPipeline, asked: dict[str, str], names: list[str]
+def test_default_clip_output_is_beside_the_input(
+    tmp_path: Path, pipeline: MattingPipeline, asked: dict[str, str], names: list[str]
 ) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(2))
     if "matte" in asked:
         asked = asked | {"matte": str(tmp_path / asked["matte"])}
-    report = process(clip, matter=matter, **asked)  # type: ignore[arg-type]
+    report = process(clip, pipeline=pipeline, **asked)  # type: ignore[arg-type]
     assert _files(tmp_path) == sorted(["a.mp4", *names])
     assert report.frames == 2
     assert len(report.outputs) == len(names) or "%03d" in asked["matte"]
@@ -113,18 +113,18 @@ def test_without_a_name_a_clip_lands_beside_its_input(
         ({"matte": "m.tif", "background": "blur"}, ["m.tif", "p_blur.png"]),
     ],
 )
-def test_without_a_name_a_picture_lands_beside_its_input(
-    tmp_path: Path, matter: MattingPipeline, asked: dict[str, str], names: list[str]
+def test_default_still_output_is_beside_the_input(
+    tmp_path: Path, pipeline: MattingPipeline, asked: dict[str, str], names: list[str]
 ) -> None:
     for name in ("p.jpg", "beach.png"):
         cv2.imwrite(str(tmp_path / name), picture(0, 64, 48))
     folder = {key: str(tmp_path / name) if "." in name else name for key, name in asked.items()}
-    report = process(tmp_path / "p.jpg", matter=matter, **folder)  # type: ignore[arg-type]
+    report = process(tmp_path / "p.jpg", pipeline=pipeline, **folder)  # type: ignore[arg-type]
     assert _files(tmp_path) == sorted(["beach.png", "p.jpg", *names])
     assert sorted(path.name for path in report.outputs) == names
 
 
-def test_all_paths_may_be_path_like(tmp_path: Path, matter: MattingPipeline) -> None:
+def test_paths_may_be_path_like(tmp_path: Path, pipeline: MattingPipeline) -> None:
     class Named(os.PathLike[str]):
         def __init__(self, path: Path) -> None:
             self._path = path
@@ -136,7 +136,11 @@ def test_all_paths_may_be_path_like(tmp_path: Path, matter: MattingPipeline) -> 
     cv2.imwrite(str(tmp_path / "b.png"), picture(0, 20, 10))
     output, matte = tmp_path / "o.mp4", tmp_path / "m.mkv"
     process(
-        Named(clip), Named(output), background=Named(tmp_path / "b.png"), matte=Named(matte), matter=matter
+        Named(clip),
+        Named(output),
+        background=Named(tmp_path / "b.png"),
+        matte=Named(matte),
+        pipeline=pipeline,
     )
     assert _files(tmp_path) == ["a.mp4", "b.png", "m.mkv", "o.mp4"]
 
@@ -154,11 +158,11 @@ def test_all_paths_may_be_path_like(tmp_path: Path, matter: MattingPipeline) -> 
     ],
     ids=["23.976", "vfr", "one frame"],
 )
-def test_a_composite_keeps_times_and_sound(
-    tmp_path: Path, matter: MattingPipeline, name: str, pts: Sequence[int], time_base: Fraction, last: int
+def test_composite_keeps_timestamps_and_audio(
+    tmp_path: Path, pipeline: MattingPipeline, name: str, pts: Sequence[int], time_base: Fraction, last: int
 ) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=pts, time_base=time_base, last=last, sound="aac")
-    report = process(clip, tmp_path / name, background="navy", matter=matter)
+    report = process(clip, tmp_path / name, background="navy", pipeline=pipeline)
     assert report.notices == ()
     _assert_same_times(timeline(tmp_path / name), timeline(clip), exact=name != "o.mkv")
     ours, given = sound_packets(tmp_path / name), sound_packets(clip)
@@ -168,42 +172,42 @@ def test_a_composite_keeps_times_and_sound(
 
 @pytest.mark.parametrize("name", ["o.mov", "o.webm", "m.mkv", "m.mp4"])
 @pytest.mark.parametrize("size", [(64, 48), (17, 33), (1, 1)])
-def test_alpha_outputs_keep_times_and_odd_sizes(
-    tmp_path: Path, matter: MattingPipeline, name: str, size: tuple[int, int]
+def test_alpha_outputs_keep_timestamps_and_odd_sizes(
+    tmp_path: Path, pipeline: MattingPipeline, name: str, size: tuple[int, int]
 ) -> None:
     clip = make_clip(
         tmp_path / "a.mp4", size=size, pts=VFR_MS[:4], time_base=Fraction(1, 1000), pixel_format="yuv444p"
     )
     path = tmp_path / name
     if name.startswith("m"):
-        process(clip, matte=path, matter=matter)
+        process(clip, matte=path, pipeline=pipeline)
     else:
-        process(clip, path, matter=matter)
+        process(clip, path, pipeline=pipeline)
     _assert_same_times(timeline(path), timeline(clip), exact=name in ("o.mov", "m.mp4"))
     with ClipReader(path) as reader:
         assert (reader.format.width, reader.format.height) == size
 
 
 @pytest.mark.parametrize("size", [(17, 33), (1, 1)])
-def test_odd_sizes_are_composited(tmp_path: Path, matter: MattingPipeline, size: tuple[int, int]) -> None:
+def test_odd_sizes_are_composited(tmp_path: Path, pipeline: MattingPipeline, size: tuple[int, int]) -> None:
     clip = make_clip(tmp_path / "a.mp4", size=size, pts=range(3), pixel_format="yuv444p")
-    process(clip, tmp_path / "o.mp4", background="#408020", matter=matter)
+    process(clip, tmp_path / "o.mp4", background="#408020", pipeline=pipeline)
     assert timeline(tmp_path / "o.mp4") == timeline(clip)
     assert _rgb(tmp_path / "o.mp4").shape == (3, 3, size[1], size[0])
 
 
-def test_a_rotated_clip_comes_out_upright(tmp_path: Path, matter: MattingPipeline) -> None:
+def test_rotation_is_applied(tmp_path: Path, pipeline: MattingPipeline) -> None:
     clip = rotate_clip(make_clip(tmp_path / "a.mp4", pts=range(3)), (0, 1, -1, 0))
-    process(clip, tmp_path / "o.mp4", background="black", matte=tmp_path / "m.mkv", matter=matter)
+    process(clip, tmp_path / "o.mp4", background="black", matte=tmp_path / "m.mkv", pipeline=pipeline)
     for path in (tmp_path / "o.mp4", tmp_path / "m.mkv"):
         with ClipReader(path) as reader:
             assert (reader.format.width, reader.format.height, reader.info.rotation) == (48, 64, 0)
     assert timeline(tmp_path / "o.mp4") == timeline(clip)
 
 
-def test_a_span_is_cut_with_its_sound(tmp_path: Path, matter: MattingPipeline) -> None:
+def test_start_and_end_trim_audio_too(tmp_path: Path, pipeline: MattingPipeline) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(25), sound="aac")
-    process(clip, tmp_path / "o.mp4", background="red", start_s=0.2, end_s=0.6, matter=matter)
+    process(clip, tmp_path / "o.mp4", background="red", start_s=0.2, end_s=0.6, pipeline=pipeline)
     frame = Fraction(1, 25)
     assert timeline(tmp_path / "o.mp4") == [(i * frame, frame) for i in range(10)]
     begins = [begin for begin, _ in sound_packets(tmp_path / "o.mp4")]
@@ -211,7 +215,7 @@ def test_a_span_is_cut_with_its_sound(tmp_path: Path, matter: MattingPipeline) -
     assert begins[-1] < Fraction(4, 10)
 
 
-def test_a_clip_behind_begins_with_the_output(tmp_path: Path, matter: MattingPipeline) -> None:
+def test_background_clip_starts_with_the_output(tmp_path: Path, pipeline: MattingPipeline) -> None:
     levels = (20, 90, 160, 230)
     clip = _solid(tmp_path / "a.mkv", [128] * 8)
     process(
@@ -219,7 +223,7 @@ def test_a_clip_behind_begins_with_the_output(tmp_path: Path, matter: MattingPip
         tmp_path / "o.mkv",
         background=_solid(tmp_path / "b.mkv", levels),
         start_s=0.6,
-        matter=matter,
+        pipeline=pipeline,
     )
     shown = _rgb(tmp_path / "o.mkv").mean(dim=(1, 2, 3))
     assert shown.tolist() == pytest.approx([20, 90, 160, 230, 20], abs=3)
@@ -238,11 +242,11 @@ def test_a_clip_behind_begins_with_the_output(tmp_path: Path, matter: MattingPip
         ("one-by-one-person-detection.mp4", 0.2),
     ],
 )
-def test_real_clips_keep_frames_times_and_length(
-    shared: Path, tmp_path: Path, matter: MattingPipeline, name: str, end_s: float | None
+def test_real_clips_keep_frame_count_timestamps_and_duration(
+    shared: Path, tmp_path: Path, pipeline: MattingPipeline, name: str, end_s: float | None
 ) -> None:
     clip = shared / "data" / "clips" / name
-    report = process(clip, tmp_path / "o.mp4", background="skyblue", end_s=end_s, matter=matter)
+    report = process(clip, tmp_path / "o.mp4", background="skyblue", end_s=end_s, pipeline=pipeline)
     with ClipReader(clip, end_s=end_s) as reader:
         times = [
             (pts * reader.time_base, length * reader.time_base)
@@ -259,7 +263,7 @@ def test_real_clips_keep_frames_times_and_length(
         assert len(output.streams.audio) == 0
 
 
-def test_a_person_is_kept_and_the_rest_replaced(shared: Path, tmp_path: Path) -> None:
+def test_person_is_kept_and_background_replaced(shared: Path, tmp_path: Path) -> None:
     clip = shared / "data" / "clips" / "asl_eat.mkv"
     process(
         clip,
@@ -267,7 +271,7 @@ def test_a_person_is_kept_and_the_rest_replaced(shared: Path, tmp_path: Path) ->
         background="#00ff00",
         matte=tmp_path / "m.mkv",
         end_s=0.05,
-        matter=MattingPipeline(device="cpu", options=CLOSER),
+        pipeline=MattingPipeline(device="cpu", options=CLOSER),
     )
     with ClipReader(clip, end_s=0.05) as reader:
         given = torch.cat([to_rgb(batch) for batch in reader]) * 255
@@ -279,10 +283,12 @@ def test_a_person_is_kept_and_the_rest_replaced(shared: Path, tmp_path: Path) ->
     assert (shown - green)[rest].abs().mean() < 4
 
 
-def test_without_a_person_only_the_background_is_left(tmp_path: Path, matter: MattingPipeline) -> None:
+def test_clip_without_a_person_shows_only_the_background(tmp_path: Path, pipeline: MattingPipeline) -> None:
     clip = _solid(tmp_path / "a.mkv", [90] * 3)
     cv2.imwrite(str(tmp_path / "b.png"), picture(0, 64, 48)[:, :, ::-1])
-    process(clip, tmp_path / "o.mp4", background=tmp_path / "b.png", matte=tmp_path / "m.mkv", matter=matter)
+    process(
+        clip, tmp_path / "o.mp4", background=tmp_path / "b.png", matte=tmp_path / "m.mkv", pipeline=pipeline
+    )
     assert _rgb(tmp_path / "m.mkv").mean() < 0.5
     wanted = torch.from_numpy(picture(0, 64, 48)).permute(2, 0, 1).float()
     assert (_rgb(tmp_path / "o.mp4") - wanted).abs().mean() < 4
@@ -316,39 +322,39 @@ def _trimap_files(folder: Path, kind: str, trimaps: Sequence[np.ndarray]) -> Pat
 
 
 @pytest.mark.parametrize("kind", ["stills", "video"])
-def test_a_clips_own_trimaps_decide_frame_by_frame(
-    tmp_path: Path, matter: MattingPipeline, kind: str
+def test_given_clip_trimaps_decide_frame_by_frame(
+    tmp_path: Path, pipeline: MattingPipeline, kind: str
 ) -> None:
     clip, trimaps = make_clip(tmp_path / "a.mp4"), _moving_trimaps(12)
     given = _trimap_files(tmp_path, kind, trimaps)
-    report = process(clip, matte=tmp_path / "m.mkv", trimap=given, matter=matter)
+    report = process(clip, matte=tmp_path / "m.mkv", trimap=given, pipeline=pipeline)
     assert (report.frames, report.notices) == (12, ())
     matte = _rgb(tmp_path / "m.mkv")[:, 0].round()
     assert torch.equal(matte, torch.from_numpy(np.stack(trimaps)).float())
 
 
-def test_a_part_of_a_clip_takes_that_part_of_its_trimaps(tmp_path: Path, matter: MattingPipeline) -> None:
+def test_given_trimaps_are_trimmed_with_the_clip(tmp_path: Path, pipeline: MattingPipeline) -> None:
     clip, trimaps = make_clip(tmp_path / "a.mp4"), _moving_trimaps(12)
     given = _trimap_files(tmp_path, "stills", trimaps)
-    process(clip, matte=tmp_path / "m.mkv", trimap=given, start_s=0.2, end_s=0.32, matter=matter)
+    process(clip, matte=tmp_path / "m.mkv", trimap=given, start_s=0.2, end_s=0.32, pipeline=pipeline)
     matte = _rgb(tmp_path / "m.mkv")[:, 0].round()
     assert torch.equal(matte, torch.from_numpy(np.stack(trimaps[5:8])).float())
 
 
-def test_trimaps_that_do_not_fit_the_clip_are_refused(tmp_path: Path, matter: MattingPipeline) -> None:
+def test_mismatched_trimaps_are_refused(tmp_path: Path, pipeline: MattingPipeline) -> None:
     clip = make_clip(tmp_path / "a.mp4")
     few = _trimap_files(tmp_path, "video", _moving_trimaps(7))
     with pytest.raises(InputError, match="one for each frame"):
-        process(clip, matte=tmp_path / "m.mkv", trimap=few, matter=matter)
+        process(clip, matte=tmp_path / "m.mkv", trimap=few, pipeline=pipeline)
     assert "m.mkv" not in _files(tmp_path)
     many = _trimap_files(tmp_path, "video", _moving_trimaps(20))
     assert any(
         "more frames" in line
-        for line in process(clip, matte=tmp_path / "m.mkv", trimap=many, matter=matter).notices
+        for line in process(clip, matte=tmp_path / "m.mkv", trimap=many, pipeline=pipeline).notices
     )
     small = _trimap_files(tmp_path, "video", [trimap[:40] for trimap in _moving_trimaps(12)])
     with pytest.raises(InputError, match=r"64x40.*64x48.*one size"):
-        process(clip, matte=tmp_path / "n.mkv", trimap=small, matter=matter)
+        process(clip, matte=tmp_path / "n.mkv", trimap=small, pipeline=pipeline)
 
 
 # Stills
@@ -359,12 +365,12 @@ def _write_png(path: Path, pixels: Any) -> Path:
     return path
 
 
-def test_a_given_trimap_decides_a_picture(tmp_path: Path, matter: MattingPipeline) -> None:
+def test_given_trimap_decides_a_still(tmp_path: Path, pipeline: MattingPipeline) -> None:
     photo = _write_png(tmp_path / "p.png", picture(0, 64, 48)[:, :, ::-1])
     trimap = np.zeros((48, 64), np.uint8)
     trimap[:, 20:], trimap[:, 40:] = 128, 255
     given = _write_png(tmp_path / "t.png", trimap)
-    report = process(photo, tmp_path / "o.png", trimap=given, matte=tmp_path / "m.png", matter=matter)
+    report = process(photo, tmp_path / "o.png", trimap=given, matte=tmp_path / "m.png", pipeline=pipeline)
     assert report.notices == ()
     rgba = cv2.imread(str(tmp_path / "o.png"), cv2.IMREAD_UNCHANGED)
     matte = cv2.imread(str(tmp_path / "m.png"), cv2.IMREAD_UNCHANGED)
@@ -377,39 +383,43 @@ def test_a_given_trimap_decides_a_picture(tmp_path: Path, matter: MattingPipelin
     assert (rgba[:, 40:, 2::-1] == picture(0, 64, 48)[:, 40:]).all()
 
 
-def test_a_composited_picture_shows_subject_and_background(tmp_path: Path, matter: MattingPipeline) -> None:
+def test_composited_still_shows_subject_and_background(tmp_path: Path, pipeline: MattingPipeline) -> None:
     photo = _write_png(tmp_path / "p.png", picture(0, 64, 48)[:, :, ::-1])
     trimap = np.zeros((48, 64), np.uint8)
     trimap[:, 32:] = 255
     given = _write_png(tmp_path / "t.png", trimap)
-    process(photo, tmp_path / "o.png", background="#123456", trimap=given, matter=matter)
+    process(photo, tmp_path / "o.png", background="#123456", trimap=given, pipeline=pipeline)
     shown = cv2.imread(str(tmp_path / "o.png"), cv2.IMREAD_UNCHANGED)[:, :, ::-1]
     assert (shown[:, 32:] == picture(0, 64, 48)[:, 32:]).all()
     assert (shown[:, :32] == (0x12, 0x34, 0x56)).all()
 
 
-def test_a_clip_behind_a_picture_shows_its_first_frame(tmp_path: Path, matter: MattingPipeline) -> None:
+def test_background_clip_behind_a_still_shows_its_first_frame(
+    tmp_path: Path, pipeline: MattingPipeline
+) -> None:
     photo = _write_png(tmp_path / "p.png", np.full((48, 64, 3), 90, np.uint8))
     behind = _solid(tmp_path / "b.mkv", (50, 200))
     trimap = _write_png(tmp_path / "t.png", np.zeros((48, 64), np.uint8))
-    process(photo, tmp_path / "o.png", background=behind, trimap=trimap, matter=matter)
+    process(photo, tmp_path / "o.png", background=behind, trimap=trimap, pipeline=pipeline)
     assert np.abs(cv2.imread(str(tmp_path / "o.png")).astype(int) - 50).max() <= 2
 
 
-def test_a_trimap_of_other_greys_is_used_with_a_notice(tmp_path: Path, matter: MattingPipeline) -> None:
+def test_trimap_with_other_grays_is_quantised_with_a_notice(
+    tmp_path: Path, pipeline: MattingPipeline
+) -> None:
     photo = _write_png(tmp_path / "p.png", picture(0, 64, 48))
     trimap = _write_png(tmp_path / "t.png", np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1)))
-    report = process(photo, tmp_path / "o.png", trimap=trimap, matter=matter)
+    report = process(photo, tmp_path / "o.png", trimap=trimap, pipeline=pipeline)
     assert len(report.notices) == 1
     assert str(trimap) in report.notices[0]
 
 
-def test_sixteen_bit_pictures_stay_so_where_the_file_can(tmp_path: Path, matter: MattingPipeline) -> None:
+def test_16_bit_stills_keep_their_depth(tmp_path: Path, pipeline: MattingPipeline) -> None:
     pixels = picture(0, 64, 48)[:, :, ::-1].astype(np.uint16) * 257
     photo = _write_png(tmp_path / "p.png", pixels)
     trimap = _write_png(tmp_path / "t.png", np.full((48, 64), 255, np.uint8))
-    process(photo, tmp_path / "o.png", trimap=trimap, matte=tmp_path / "m.png", matter=matter)
-    process(photo, tmp_path / "o.jpg", background="white", trimap=trimap, matter=matter)
+    process(photo, tmp_path / "o.png", trimap=trimap, matte=tmp_path / "m.png", pipeline=pipeline)
+    process(photo, tmp_path / "o.jpg", background="white", trimap=trimap, pipeline=pipeline)
     rgba = cv2.imread(str(tmp_path / "o.png"), cv2.IMREAD_UNCHANGED)
     matte = cv2.imread(str(tmp_path / "m.png"), cv2.IMREAD_UNCHANGED)
     assert (rgba.dtype, matte.dtype) == (np.uint16, np.uint16)
@@ -443,11 +453,11 @@ def _bad_clips(folder: Path) -> dict[str, Path]:
     "fault",
     ["missing", "missing picture", "zero bytes", "no video", "no picture", "sound only", "folder"],
 )
-def test_a_bad_input_is_refused_before_the_networks_load(tmp_path: Path, fault: str) -> None:
+def test_bad_input_is_refused_before_loading_networks(tmp_path: Path, fault: str) -> None:
     source = _bad_clips(tmp_path)[fault]
     before = _files(tmp_path)
     with pytest.raises(InputError, match=source.name):
-        process(source, matter=never)
+        process(source, pipeline=never)
     assert _files(tmp_path) == before
 
 
@@ -475,7 +485,7 @@ def test_a_bad_input_is_refused_before_the_networks_load(tmp_path: Path, fault: 
         ({"start_s": 2.0, "end_s": 1.0}, OptionError),
     ],
 )
-def test_a_bad_call_for_a_clip_is_refused_before_the_networks_load(
+def test_bad_clip_options_are_refused_before_loading_networks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], error: type[Exception]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -485,7 +495,7 @@ def test_a_bad_call_for_a_clip_is_refused_before_the_networks_load(
     Path("there.mov").write_text("older")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(error):
-        process("a.mp4", matter=never, **asked)
+        process("a.mp4", pipeline=never, **asked)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -504,7 +514,7 @@ def test_a_bad_call_for_a_clip_is_refused_before_the_networks_load(
         ({"background": "missing.png"}, InputError, "missing.png"),
     ],
 )
-def test_a_bad_call_for_a_picture_is_refused_before_the_networks_load(
+def test_bad_still_options_are_refused_before_loading_networks(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     asked: dict[str, Any],
@@ -515,7 +525,7 @@ def test_a_bad_call_for_a_picture_is_refused_before_the_networks_load(
     _write_png(Path("p.png"), picture(0, 64, 48))
     _write_png(Path("small.png"), np.zeros((6, 8), np.uint8))
     with pytest.raises(error, match=text):
-        process("p.png", matter=never, **asked)
+        process("p.png", pipeline=never, **asked)
     assert _files(tmp_path) == ["p.png", "small.png"]
 
 
@@ -525,8 +535,8 @@ class StoppedError(Exception):
 
 @pytest.mark.parametrize("stop", [StoppedError, KeyboardInterrupt])
 @pytest.mark.parametrize("older", [False, True])
-def test_a_job_stopped_half_way_leaves_nothing(
-    tmp_path: Path, matter: MattingPipeline, stop: type[BaseException], older: bool
+def test_stopped_job_leaves_only_partial_outputs(
+    tmp_path: Path, pipeline: MattingPipeline, stop: type[BaseException], older: bool
 ) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(40), sound="aac")
     if older:
@@ -546,7 +556,7 @@ def test_a_job_stopped_half_way_leaves_nothing(
             background="red",
             matte=tmp_path / "m.%02d.png",
             overwrite=True,
-            matter=matter,
+            pipeline=pipeline,
             on_progress=stop_half_way,
         )
     # two outputs under way, neither of them under its name
@@ -557,8 +567,8 @@ def test_a_job_stopped_half_way_leaves_nothing(
 
 @pytest.mark.parametrize("resume", [False, True])
 @pytest.mark.parametrize("fault", ["breaks off at", "is damaged: near"])
-def test_of_a_clip_that_is_not_whole_all_that_decodes_is_kept(
-    tmp_path: Path, matter: MattingPipeline, fault: str, resume: bool
+def test_truncated_clip_keeps_every_decoded_frame(
+    tmp_path: Path, pipeline: MattingPipeline, fault: str, resume: bool
 ) -> None:
     sound = "aac" if "damaged" in fault else None
     # what the damage does depends on how x264 shares its work among threads
@@ -576,7 +586,7 @@ def test_of_a_clip_that_is_not_whole_all_that_decodes_is_kept(
             tmp_path / "o.mp4",
             background="red",
             matte=tmp_path / "m.%02d.png",
-            matter=matter,
+            pipeline=pipeline,
             resume=resume,
             segment_s=0.16,
             on_progress=seen.append,
@@ -604,39 +614,41 @@ def test_of_a_clip_that_is_not_whole_all_that_decodes_is_kept(
         (BlendOptions(linear=True), {"matte": "m.png", "background": "red"}, None),
     ],
 )
-def test_a_choice_that_changes_nothing_is_told(
-    tmp_path: Path, matter: MattingPipeline, blend: BlendOptions, outputs: dict[str, str], told: str | None
+def test_ineffective_options_are_reported(
+    tmp_path: Path, pipeline: MattingPipeline, blend: BlendOptions, outputs: dict[str, str], told: str | None
 ) -> None:
     photo = _write_png(tmp_path / "p.png", picture(0, 64, 48))
     paths = {key: name if key == "background" else tmp_path / name for key, name in outputs.items()}
-    notices = process(photo, blend=blend, matter=matter, **paths).notices  # type: ignore[arg-type]
+    notices = process(photo, blend=blend, pipeline=pipeline, **paths).notices  # type: ignore[arg-type]
     assert len(notices) == (told is not None)
     assert told is None or (told in notices[0] and "no effect" in notices[0])
 
 
-def test_sound_that_had_to_change_is_told(tmp_path: Path, matter: MattingPipeline) -> None:
+def test_transcoded_audio_is_reported(tmp_path: Path, pipeline: MattingPipeline) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(3), sound="aac")
-    report = process(clip, tmp_path / "o.webm", matter=matter)
+    report = process(clip, tmp_path / "o.webm", pipeline=pipeline)
     assert "Opus" in " ".join(report.notices)
 
 
-def test_progress_counts_every_frame(tmp_path: Path, matter: MattingPipeline) -> None:
+def test_progress_counts_every_frame(tmp_path: Path, pipeline: MattingPipeline) -> None:
     clip, photo = make_clip(tmp_path / "a.mp4", pts=range(10)), tmp_path / "p.png"
     cv2.imwrite(str(photo), picture(0, 64, 48))
     seen: list[Progress] = []
-    report = process(clip, matte=tmp_path / "m.mkv", matter=matter, on_progress=seen.append)
+    report = process(clip, matte=tmp_path / "m.mkv", pipeline=pipeline, on_progress=seen.append)
     assert all(a.frames < b.frames for a, b in pairwise(seen))
     assert seen[-1] == Progress(report.frames, 10)
-    process(clip, matte=tmp_path / "n.mkv", start_s=0.2, end_s=0.32, matter=matter, on_progress=seen.append)
+    process(
+        clip, matte=tmp_path / "n.mkv", start_s=0.2, end_s=0.32, pipeline=pipeline, on_progress=seen.append
+    )
     assert seen[-1] == Progress(3, 3)
-    process(photo, matter=matter, on_progress=seen.append)
+    process(photo, pipeline=pipeline, on_progress=seen.append)
     assert seen[-1] == Progress(1, 1)
 
 
-def test_a_picture_with_alpha_one_comes_back(tmp_path: Path, matter: MattingPipeline) -> None:
+def test_still_with_alpha_one_is_unchanged(tmp_path: Path, pipeline: MattingPipeline) -> None:
     photo = _write_png(tmp_path / "p.png", picture(3, 31, 17)[:, :, ::-1])
     trimap = _write_png(tmp_path / "t.png", np.full((17, 31), 255, np.uint8))
-    process(photo, tmp_path / "o.png", background="lime", trimap=trimap, matter=matter)
+    process(photo, tmp_path / "o.png", background="lime", trimap=trimap, pipeline=pipeline)
     assert torch.equal(to_rgb(read_image(tmp_path / "o.png")), to_rgb(read_image(photo)))
 
 
@@ -654,7 +666,7 @@ def _assert_same_times(
 # Interrupted, but not in vain
 
 
-def test_a_job_that_fails_half_way_keeps_what_is_done(tmp_path: Path, matter: MattingPipeline) -> None:
+def test_failed_job_keeps_partial_outputs(tmp_path: Path, pipeline: MattingPipeline) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(40), sound="aac")
     before = _files(tmp_path)
 
@@ -668,7 +680,7 @@ def test_a_job_that_fails_half_way_keeps_what_is_done(tmp_path: Path, matter: Ma
             tmp_path / "o.mp4",
             background="red",
             matte=tmp_path / "m.%02d.png",
-            matter=matter,
+            pipeline=pipeline,
             on_progress=fail_half_way,
         )
     stills = [name for name in _files(tmp_path) if name.startswith("m.")]
@@ -679,11 +691,11 @@ def test_a_job_that_fails_half_way_keeps_what_is_done(tmp_path: Path, matter: Ma
     assert timeline(tmp_path / "o.partial.mp4") == timeline(clip)[: len(stills)]
 
 
-def test_a_clip_that_changes_size_is_told(tmp_path: Path, matter: MattingPipeline) -> None:
+def test_size_change_within_a_clip_is_reported(tmp_path: Path, pipeline: MattingPipeline) -> None:
     parts = [make_clip(tmp_path / f"{w}.ts", size=(w, 48), container={}) for w in (64, 96)]
     clip = tmp_path / "joined.ts"
     clip.write_bytes(b"".join(part.read_bytes() for part in parts))
-    report = process(clip, tmp_path / "o.mp4", background="red", matter=matter)
+    report = process(clip, tmp_path / "o.mp4", background="red", pipeline=pipeline)
     assert len(report.notices) == 1
     assert re.search(r"joined\.ts changes from 64x48 to 96x48 at 0\.\d+ s", report.notices[0])
 
@@ -694,10 +706,10 @@ def test_a_clip_that_changes_size_is_told(tmp_path: Path, matter: MattingPipelin
 @pytest.mark.parametrize(
     ("name", "codec"), [("a.mov", "prores_ks"), ("a.mkv", "ffv1"), ("a.webm", "libvpx-vp9")]
 )
-def test_what_was_cut_away_stays_away_unless_it_is_to_be_replaced(
-    tmp_path: Path, matter: MattingPipeline, name: str, codec: str
+def test_input_alpha_limits_the_matte_unless_replaced(
+    tmp_path: Path, pipeline: MattingPipeline, name: str, codec: str
 ) -> None:
-    """A clip of which all that the matter would keep is transparent in its left half."""
+    """A clip of which all that the pipeline would keep is transparent in its left half."""
     pixels = {"prores_ks": "yuva444p10le"}.get(codec, "yuva420p")
     with av.open(str(tmp_path / name), "w") as output:
         stream: Any = output.add_stream(codec, rate=25)
@@ -714,15 +726,15 @@ def test_what_was_cut_away_stays_away_unless_it_is_to_be_replaced(
         batch = next(iter(reader))
     assert batch.alpha is not None
     matte = Matte(torch.ones(3, 1, 48, 64), batch.pts, batch.durations, batch.time_base)
-    target = Target(tmp_path / "m.mkv", "matte", preset_named("ffv1-matte"))
+    target = ClipOutputSpec(tmp_path / "m.mkv", "matte", preset_named("ffv1-matte"))
     (drawn,) = draw([Sink(target, batch.format, None)], batch, matte)
     assert drawn.alpha is not None
     assert drawn.alpha[..., :30].max() < 0.03
     assert drawn.alpha[..., 34:].min() > 0.97
     with ClipReader(tmp_path / name) as reader:
         assert next(iter(reader)).alpha is None
-    process(tmp_path / name, matte=tmp_path / "m.mkv", matter=matter)
-    process(tmp_path / name, matte=tmp_path / "n.mkv", matter=matter, keep_alpha=False)
+    process(tmp_path / name, matte=tmp_path / "m.mkv", pipeline=pipeline)
+    process(tmp_path / name, matte=tmp_path / "n.mkv", pipeline=pipeline, keep_alpha=False)
     assert (_rgb(tmp_path / "m.mkv") <= _rgb(tmp_path / "n.mkv") + 1).all()
     assert _rgb(tmp_path / "m.mkv")[..., :30].max() < 8
 
@@ -730,7 +742,7 @@ def test_what_was_cut_away_stays_away_unless_it_is_to_be_replaced(
 # Subject
 
 
-def test_the_one_pointed_at_is_kept_and_what_is_dropped_is_gone(
+def test_point_subject_is_kept_and_drop_mask_removed(
     tmp_path: Path,
 ) -> None:
     """The sample's person twice, side by side; the drop picture has another size than the frames."""
@@ -755,7 +767,7 @@ def test_the_one_pointed_at_is_kept_and_what_is_dropped_is_gone(
         ("right", SubjectOptions(choice="point", place=(240, 60), drop=tmp_path / "drop.png")),
     ):
         matte = tmp_path / f"{name}.mkv"
-        process(clip, matte=matte, subject=subject, matter=closer)
+        process(clip, matte=matte, subject=subject, pipeline=closer)
         alpha[name] = _rgb(matte)[:, 0] > 128
     assert alpha["all"][:, :, :160].float().mean() > 0.1
     assert not alpha["right"][:, :, :160].any()
@@ -764,15 +776,15 @@ def test_the_one_pointed_at_is_kept_and_what_is_dropped_is_gone(
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_a_subjects_time_past_the_last_frame_is_told_where_the_length_is_not_known(
-    tmp_path: Path, matter: MattingPipeline, resume: bool
+def test_late_subject_time_is_reported_when_length_is_unknown(
+    tmp_path: Path, pipeline: MattingPipeline, resume: bool
 ) -> None:
     clip = make_clip(tmp_path / "a.mkv", pts=range(5), container={"live": "1"})
     subject = SubjectOptions(choice="point", place=(30, 20), at_s=0.2)
-    report = process(clip, background="red", subject=subject, resume=resume, matter=matter)
+    report = process(clip, background="red", subject=subject, resume=resume, pipeline=pipeline)
     assert report.frames == 5
     (line,) = [line for line in report.notices if "time" in line]
     assert line.startswith("the subject's time 0.2 s lies past the last frame at 0.16 s")
     in_time = replace(subject, at_s=0.16)
-    report = process(clip, background="red", subject=in_time, matter=matter, overwrite=True)
+    report = process(clip, background="red", subject=in_time, pipeline=pipeline, overwrite=True)
     assert not [line for line in report.notices if "time" in line]

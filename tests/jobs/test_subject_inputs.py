@@ -19,7 +19,7 @@ def _save(path: Path, gray: np.ndarray) -> Path:
     return path
 
 
-def test_pictures_are_scaled_to_the_frame(tmp_path: Path) -> None:
+def test_mask_images_are_scaled_to_the_frame(tmp_path: Path) -> None:
     half = np.zeros((240, 320), np.uint8)
     half[:, 160:] = 255
     guide = load_subject_prompt(SubjectOptions(keep=_save(tmp_path / "k.png", half)), FRAME)
@@ -30,18 +30,18 @@ def test_pictures_are_scaled_to_the_frame(tmp_path: Path) -> None:
     assert guide.drop is None
 
 
-def test_a_picture_of_another_shape_is_refused(tmp_path: Path) -> None:
+def test_mask_image_with_other_aspect_is_refused(tmp_path: Path) -> None:
     wide = _save(tmp_path / "wide.png", np.zeros((90, 160), np.uint8))
     with pytest.raises(InputError, match=r"wide\.png is 160x90 and the frames are 64x48"):
         load_subject_prompt(SubjectOptions(drop=wide), FRAME)
 
 
-def test_a_mask_of_nobody_is_refused(tmp_path: Path) -> None:
+def test_empty_mask_is_refused(tmp_path: Path) -> None:
     black = _save(tmp_path / "black.png", np.zeros((48, 64), np.uint8))
     with pytest.raises(InputError, match=r"black\.png has no white"):
         load_subject_prompt(SubjectOptions(choice="mask", mask=black), FRAME)
 
 
-def test_a_place_outside_the_frame_is_refused() -> None:
+def test_subject_position_outside_the_frame_is_refused() -> None:
     with pytest.raises(OptionError, match="64,3 lies outside the 64x48 frame"):
         load_subject_prompt(SubjectOptions(choice="point", place=(64, 3)), FRAME)

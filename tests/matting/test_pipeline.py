@@ -317,7 +317,7 @@ def test_tiles_elsewhere_give_nearly_the_same_matte() -> None:
 
 
 def test_a_band_that_has_grown_stays_as_it_is_up_to_a_cut(portrait: np.ndarray) -> None:
-    options = replace(CLOSER, trimap=TrimapOptions(rounds=1, band=0.3))
+    options = replace(CLOSER, trimap=TrimapOptions(max_band_expansions=1, band=0.3))
     clip = _frames([portrait, portrait, portrait, np.full_like(portrait, 120)])
     trimaps = [
         matte.trimap for _, matte in MattingPipeline(device="cpu", options=options).frames([*clip.halves()])
@@ -354,7 +354,9 @@ def test_after_a_cut_the_last_shots_subject_does_not_say_where_to_look(portrait:
 def test_a_state_that_was_written_to_a_file_goes_on_as_if_nothing_was(
     portrait: np.ndarray, tmp_path: Path
 ) -> None:
-    matter = MattingPipeline(device="cpu", options=replace(CLOSER, trimap=TrimapOptions(rounds=1)))
+    matter = MattingPipeline(
+        device="cpu", options=replace(CLOSER, trimap=TrimapOptions(max_band_expansions=1))
+    )
     parts = [_frames([np.roll(portrait, 3 * n + k, axis=1) for k in range(2)]) for n in range(3)]
     whole = _alpha(matter, parts)
     state, done = None, []
