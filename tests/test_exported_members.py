@@ -64,7 +64,7 @@ def test_parameters_of_process_and_pipeline() -> None:
         "resume",
         "segment_s",
         "keep_alpha",
-        "matter",
+        "pipeline",
         "on_progress",
         "stop",
     ]

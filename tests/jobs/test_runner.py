@@ -535,7 +535,7 @@ class StoppedError(Exception):
 
 @pytest.mark.parametrize("stop", [StoppedError, KeyboardInterrupt])
 @pytest.mark.parametrize("older", [False, True])
-def test_stopped_job_leaves_only_partial_outputs(
+def test_aborted_job_leaves_nothing(
     tmp_path: Path, pipeline: MattingPipeline, stop: type[BaseException], older: bool
 ) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(40), sound="aac")
