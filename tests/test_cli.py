@@ -366,6 +366,32 @@ def test_ineffective_cli_options_are_reported(
     assert [line.split()[1] for line in lines if "has no effect" in line] == idle
 
 
+def test_ineffective_options_are_reported_before_the_job(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clip = make_clip(Path("b.mp4"), size=(160, 120), pts=range(20))
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 2 // 3])
+    call = ["b.mp4", "--matte", "m.mkv", "--linear", "--temporal", "causal", "--lookahead", "3", *HARD]
+    assert run(call) == 1
+    notes = capfd.readouterr().err.splitlines()
+    assert notes[:2] == [
+        "note: --lookahead has no effect with --temporal causal",
+        "note: despill and linear light have no effect: no colours are written",
+    ]
+    assert notes[2].startswith("autohair-video: b.mp4 breaks off")
+
+
+def test_verify_says_what_it_cannot_check(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["p.png", "--verify", *HARD]) == 0
+    assert capfd.readouterr().err.startswith("not verified: p.png: only clips")
+    with Path("a.mp4").open() as pipe:
+        monkeypatch.setattr(sys, "stdin", pipe)
+        assert run(["-", "--bg", "red", "--verify", *HARD]) == 0
+    assert capfd.readouterr().err.startswith("not verified: standard input: a pipe")
+
+
 def test_size_change_is_a_note(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     parts = [make_clip(Path(f"{w}.ts"), size=(w, 48), container={}) for w in (64, 96)]
     Path("b.ts").write_bytes(b"".join(part.read_bytes() for part in parts))

@@ -14,6 +14,7 @@ from autohair_video.errors import AutohairError
 if TYPE_CHECKING:
     from autohair_video.jobs.batch import Outcome
     from autohair_video.jobs.dry_run import Plan
+    from autohair_video.jobs.runner import OnProgress
     from autohair_video.jobs.spec import JobSpec
     from autohair_video.matting.pipeline import MattingPipeline
 
@@ -36,12 +37,21 @@ def run_jobs(
     from autohair_video.jobs.batch import run_batch
 
     outcomes, sound = [], True
+    lines = [*notices, *(line for request in requests for line in request.ineffective_option_warnings)]
+    before_start = iter(dict.fromkeys(lines))
+
     with progress_lines(len(requests), quiet=quiet) as begin, stop_on_signal() as stop:
+
+        def start_job(number: int, request: JobSpec) -> OnProgress:
+            for line in () if quiet else before_start:
+                say(f"note: {line}")
+            return begin(number, str(request.source))
+
         jobs = run_batch(
             requests,
             pipeline=load,
             skip_existing=skip_existing,
-            on_start=lambda number, request: begin(number, str(request.source)),
+            on_start=start_job,
             stop=stop,
         )
         for outcome in jobs:
@@ -51,9 +61,6 @@ def run_jobs(
             _report_outcome(outcome, several=len(requests) > 1, quiet=quiet)
             if check and outcome.report is not None:
                 sound = _verify_outputs(outcome.request, quiet=quiet) and sound
-    if not quiet:
-        for notice in notices:
-            say(f"note: {notice}")
     if len(requests) > 1:
         _print_summary(outcomes, quiet=quiet)
     if not sound:
@@ -62,8 +69,12 @@ def run_jobs(
 
 def _verify_outputs(request: JobSpec, *, quiet: bool) -> bool:
     """Whether all outputs of a job are as promised; says so, and what is wrong with those that are not."""
-    from autohair_video.verify.runner import verify_job
+    from autohair_video.verify.runner import unverifiable_reason, verify_job
 
+    reason = unverifiable_reason(request)
+    if reason is not None:
+        say(f"not verified: {request.source}: {reason}")
+        return True
     results = verify_job(request)
     for result in results:
         for check in result.failures:

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 
 from autohair_video.errors import OptionError, StoppedError
-from autohair_video.jobs.checkpoint import died_at_its_end
+from autohair_video.jobs.checkpoint import finalize_was_interrupted
 from autohair_video.jobs.runner import LoadPipeline, OnProgress, Report, run_job
 from autohair_video.jobs.spec import JobSpec, StrPath
 from autohair_video.matting.pipeline import MattingPipeline
@@ -89,7 +89,7 @@ def run_batch(
 
 
 def _is_done(request: JobSpec) -> bool:
-    return request.is_done and not (request.resume and died_at_its_end(request.output_paths()[0]))
+    return request.is_done and not (request.resume and finalize_was_interrupted(request.output_paths()[0]))
 
 
 def check_together(requests: Sequence[JobSpec]) -> None:

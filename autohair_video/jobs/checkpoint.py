@@ -52,14 +52,17 @@ class Segment:
     place: SeekPoint | None = None
 
 
-def died_at_its_end(output: Path) -> bool:
-    """Whether a job was killed while its outputs got their names: those that have one are its own then.
+def finalize_was_interrupted(output: Path) -> bool:
+    """Whether a job was killed while its outputs were renamed: those that exist are then its own.
 
-    Removes what a job that was killed later still, when it was all done, left beside ``output``, its first.
+    ``output``: the first of them.
     """
-    folder = _folder_of(output)
-    shutil.rmtree(_discarded(folder), ignore_errors=True)
-    return (folder / _JOINED).exists()
+    return (_folder_of(output) / _JOINED).exists()
+
+
+def remove_stale(output: Path) -> None:
+    """Removes what a job killed after its outputs were complete left beside ``output``, its first."""
+    shutil.rmtree(_discarded(_folder_of(output)), ignore_errors=True)
 
 
 class JobCheckpoint:

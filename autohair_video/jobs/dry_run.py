@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
-
-import torch
 
 from autohair_video.errors import JobError, OptionError
 from autohair_video.jobs.runner import Progress, expected_frames, open_reader, run_job
@@ -20,6 +17,7 @@ from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.media.atomic_output import is_sequence
 from autohair_video.media.image import read_image
 from autohair_video.media.probe import ClipInfo
+from autohair_video.runtime.profiling import peak_device, peak_rss
 
 _SAMPLE_FRAMES: Final = 16
 _USUAL_RATE: Final = 25
@@ -101,7 +99,7 @@ def _plan_clip(request: JobSpec, pipeline: MattingPipeline) -> Plan:
         info,
         frames,
         seconds=None if frames is None else frame_s * frames,
-        peak_bytes=_peak_bytes(pipeline.device),
+        peak_bytes=peak_device(pipeline.device) or peak_rss(),
         # until they are joined, the parts lie beside the whole
         disk_bytes=None if scale is None else round(sum(sizes) * scale) * (2 if request.resume else 1),
         free_bytes=shutil.disk_usage(_existing(targets[0].path.parent)).free,
@@ -146,25 +144,13 @@ def _timed(sample: JobSpec, pipeline: MattingPipeline) -> tuple[int, float, tupl
         raise exc.__cause__ if isinstance(exc.__cause__, JobError) else exc from None
     warm, warm_s = marks[0] if marks[0][0] < report.frames else (0, begin_s)
     frame_s = (time.perf_counter() - warm_s) / (report.frames - warm)
-    return report.frames, frame_s, report.notices
+    return report.frames, frame_s, (*sample.ineffective_option_warnings, *report.notices)
 
 
 def _size(folder: Path, product: OutputSpec) -> int:
     name = product.path.name
     files = folder.glob(f"{name.split('%')[0]}*") if is_sequence(name) else [folder / name]
     return sum(file.stat().st_size for file in files)
-
-
-def _peak_bytes(device: torch.device) -> int | None:
-    """The most memory that was in use so far."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _existing(folder: Path) -> Path:

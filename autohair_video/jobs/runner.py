@@ -26,7 +26,7 @@ from torch import Tensor
 from autohair_video.compositing.render import BackgroundPlanes, composite, cut_out, open_background_planes
 from autohair_video.errors import InputError, JobError, StoppedError
 from autohair_video.frames import FrameBatch, FrameFormat, Matte
-from autohair_video.jobs.checkpoint import died_at_its_end
+from autohair_video.jobs.checkpoint import finalize_was_interrupted, remove_stale
 from autohair_video.jobs.segments import SegmentedJob, run_segmented
 from autohair_video.jobs.sinks import Sink, SinkGroup, plan_sinks, render_and_encode, trimap_alpha
 from autohair_video.jobs.spec import Content, JobSpec, StrPath, make_job_spec
@@ -144,7 +144,7 @@ def process(
             the error says so. Of a clip that is damaged or breaks off, that is all that decodes.
         StoppedError: ``stop`` was set, likewise.
     """
-    request = make_job_spec(
+    spec = make_job_spec(
         input,
         output,
         background=background,
@@ -167,7 +167,8 @@ def process(
         segment_s=segment_s,
         keep_alpha=keep_alpha,
     )
-    return run_job(request, pipeline=pipeline, on_progress=on_progress, stop=stop)
+    report = run_job(spec, pipeline=pipeline, on_progress=on_progress, stop=stop)
+    return replace(report, notices=(*spec.ineffective_option_warnings, *report.notices))
 
 
 def run_job(
@@ -177,16 +178,14 @@ def run_job(
     on_progress: OnProgress | None = None,
     stop: Event | None = None,
 ) -> Report:
-    """`process` for arguments that are already put together."""
+    """`process` for a spec; its ``ineffective_option_warnings`` are known before and not in the report."""
     if request.source.is_stdin:
         with from_stdin() as source:
             spooled = replace(request, source=source)
             return run_job(spooled, pipeline=pipeline, on_progress=on_progress, stop=stop)
     if request.is_still:
-        report = _process_still(request, pipeline, on_progress)
-    else:
-        report = _process_clip(request, pipeline, on_progress or _no_progress, stop or Event())
-    return replace(report, notices=(*request.ineffective_option_warnings, *report.notices))
+        return _process_still(request, pipeline, on_progress)
+    return _process_clip(request, pipeline, on_progress or _no_progress, stop or Event())
 
 
 def _no_progress(progress: Progress) -> None:
@@ -264,8 +263,10 @@ def _process_clip(
     request: JobSpec, pipeline: MattingPipeline | LoadPipeline, on_progress: OnProgress, stop: Event
 ) -> Report:
     targets = request.clip_outputs()
-    if request.resume and died_at_its_end(targets[0].path):
-        request = replace(request, overwrite=True)
+    if request.resume:
+        remove_stale(targets[0].path)
+        if finalize_was_interrupted(targets[0].path):
+            request = replace(request, overwrite=True)
     frames = 0
     notices: list[str] = []
     with ExitStack() as stack:

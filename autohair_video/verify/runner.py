@@ -67,12 +67,12 @@ def verify(
 
 
 def verify_job(request: JobSpec) -> list[Verification]:
-    """`verify` for all outputs of a clip's job that has been done; nothing for a picture.
+    """`verify` for all outputs of a job that is done; nothing where there is an `unverifiable_reason`.
 
     Raises:
         InputError: an output, or the input, cannot be opened any more.
     """
-    if request.is_still or request.source.is_stdin:
+    if unverifiable_reason(request) is not None:
         return []
     return [
         verify_output(
@@ -80,6 +80,15 @@ def verify_job(request: JobSpec) -> list[Verification]:
         )
         for target in request.clip_outputs()
     ]
+
+
+def unverifiable_reason(request: JobSpec) -> str | None:
+    """Why the outputs of a job cannot be compared with its input; None where they can."""
+    if request.is_still:
+        return "only clips are compared with their outputs, and this is a still image"
+    if request.source.is_stdin:
+        return "a pipe cannot be read a second time to compare the outputs with it"
+    return None
 
 
 def recognise_preset(output: str | Path) -> Preset:

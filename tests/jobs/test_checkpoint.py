@@ -28,7 +28,12 @@ from autohair_video import (
     TemporalOptions,
     process,
 )
-from autohair_video.jobs.checkpoint import JobCheckpoint, Segment
+from autohair_video.jobs.checkpoint import (
+    JobCheckpoint,
+    Segment,
+    finalize_was_interrupted,
+    remove_stale,
+)
 from autohair_video.jobs.runner import BATCH_FRAMES, OnProgress
 from autohair_video.matting.state import CarriedState
 from autohair_video.media import ClipReader
@@ -93,6 +98,17 @@ def test_loading_state_never_unpickles_code(tmp_path: Path) -> None:
     torch.save(np.float64, folder.path / "00000.state")
     with pytest.raises(OutputError, match="to begin anew"):
         JobCheckpoint(tmp_path / "o.mov", {}).load_state()
+
+
+def test_only_remove_stale_deletes_what_a_finished_job_left(tmp_path: Path) -> None:
+    left = tmp_path / ".o.mov.resume"
+    left.mkdir()
+    assert not finalize_was_interrupted(tmp_path / "o.mov")
+    assert left.is_dir()
+    remove_stale(tmp_path / "o.mov")
+    assert not left.exists()
+    JobCheckpoint(tmp_path / "o.mov", {}).mark_joined()
+    assert finalize_was_interrupted(tmp_path / "o.mov")
 
 
 # Whole jobs
