@@ -389,7 +389,7 @@ def test_verify_says_what_it_cannot_check(
     with Path("a.mp4").open() as pipe:
         monkeypatch.setattr(sys, "stdin", pipe)
         assert run(["-", "--bg", "red", "--verify", *HARD]) == 0
-    assert capfd.readouterr().err.startswith("not verified: standard input: a pipe")
+    assert capfd.readouterr().err.startswith("not verified: stdin: a pipe")
 
 
 def test_size_change_is_a_note(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
