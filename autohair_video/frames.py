@@ -177,7 +177,7 @@ class Matte:
     """Alpha of N consecutive frames: (N, 1, H, W) float32 in 0..1, with the times of those frames.
 
     ``trimap`` is what alpha was solved from, (N, 1, H, W) uint8 of 0, 128 and 255, where there was one.
-    ``mixture`` is the subject's own share of each pixel, as alpha, where edge controls made alpha another.
+    ``raw_alpha`` is the subject's own share of each pixel, as alpha, where edge controls made alpha another.
     ``notices`` holds a line for each thing to know of these frames.
     """
 
@@ -186,7 +186,7 @@ class Matte:
     durations: tuple[int, ...] = (0,)
     time_base: Fraction = Fraction(1, 1)
     trimap: Tensor | None = field(default=None)
-    mixture: Tensor | None = None
+    raw_alpha: Tensor | None = None
     notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -194,9 +194,9 @@ class Matte:
             raise ValueError(f"alpha of shape {tuple(self.alpha.shape)} for {len(self.pts)} frames")
         if self.alpha.dtype != torch.float32:
             raise ValueError(f"alpha of {self.alpha.dtype} where torch.float32 is due")
-        if self.mixture is not None and self.mixture.shape != self.alpha.shape:
-            shapes = tuple(self.mixture.shape), tuple(self.alpha.shape)
-            raise ValueError(f"a mixture of shape {shapes[0]} for alpha of {shapes[1]}")
+        if self.raw_alpha is not None and self.raw_alpha.shape != self.alpha.shape:
+            shapes = tuple(self.raw_alpha.shape), tuple(self.alpha.shape)
+            raise ValueError(f"a raw_alpha of shape {shapes[0]} for alpha of {shapes[1]}")
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -207,12 +207,12 @@ class Matte:
         return self._part(slice(None, middle)), self._part(slice(middle, None))
 
     def _part(self, rows: slice) -> Matte:
-        trimap, mixture = (None if x is None else x[rows] for x in (self.trimap, self.mixture))
+        trimap, raw_alpha = (None if x is None else x[rows] for x in (self.trimap, self.raw_alpha))
         return replace(
             self,
             alpha=self.alpha[rows],
             pts=self.pts[rows],
             durations=self.durations[rows],
             trimap=trimap,
-            mixture=mixture,
+            raw_alpha=raw_alpha,
         )

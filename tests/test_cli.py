@@ -136,7 +136,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
         ("a.mp4 --end inf", 2, "end inf s is no time in a clip"),
         ("a.mp4 --resume --segment-s 0", 2, "parts of 0.0 s cannot be made: give more than 0"),
         ("a.mp4 --segmenter none.safetensors", 1, "none.safetensors"),
-        ("a.mp4 --matter segmenter-fast", 1, "not of a matter"),
+        ("a.mp4 --matter segmenter-fast", 1, "not of a matting network"),
         ("a.mp4 --nosuch", 2, "--nosuch"),
         ("a.mp4 -o {nam}.mov", 2, "{nam}.mov: {nam} stands for nothing; {name} is"),
         ("a.mp4 b.mp4 -o o.mov", 2, "a.mp4 and b.mp4 would both be written to o.mov: put {name}"),

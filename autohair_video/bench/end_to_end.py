@@ -15,7 +15,7 @@ from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.media.presets import preset_named
 from autohair_video.media.reader import ClipReader
 from autohair_video.media.writer import ClipWriter
-from autohair_video.runtime.profiling import peak_device, peak_rss
+from autohair_video.runtime.profiling import peak_device_memory_bytes, peak_memory_bytes
 from autohair_video.runtime.queues import BackgroundWorker, prefetch
 
 
@@ -26,8 +26,8 @@ class EndToEndTime:
     frames: int
     wall_s: float
     cpu_s: float
-    peak_rss: int | None = None
-    peak_device: int | None = None
+    peak_memory_bytes: int | None = None
+    peak_device_memory_bytes: int | None = None
 
     @property
     def fps(self) -> float:
@@ -50,7 +50,9 @@ def time_end_to_end(
     began_s, cpu_began_s = time.perf_counter(), time.process_time()
     report = process(clip.path, out, background=background, end_s=clip.end_s, overwrite=True, pipeline=matter)
     wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_began_s
-    return EndToEndTime(report.frames, wall_s, cpu_s, peak_rss(), peak_device(matter.device))
+    return EndToEndTime(
+        report.frames, wall_s, cpu_s, peak_memory_bytes(), peak_device_memory_bytes(matter.device)
+    )
 
 
 def time_codec_baseline(clip: Clip, out: Path) -> EndToEndTime:

@@ -84,8 +84,8 @@ def _job(job: EndToEndTime) -> dict[str, Any]:
         "fps": job.fps,
         "wall_s": job.wall_s,
         "cpu_s": job.cpu_s,
-        "peak_rss_bytes": job.peak_rss,
-        "peak_device_bytes": job.peak_device,
+        "peak_rss_bytes": job.peak_memory_bytes,
+        "peak_device_bytes": job.peak_device_memory_bytes,
     }
 
 
@@ -117,9 +117,9 @@ def _whole_table(bench: Bench) -> Table:
     table.add_row("processor time of all threads", f"{1000 * job.cpu_s / job.frames:.1f} ms/frame")
     table.add_row("floor: decode and encode alone", f"{floor.fps:.2f} fps")
     table.add_row("share of the floor", f"{job.fps / floor.fps:.1%}")
-    table.add_row("peak memory", _megabytes(job.peak_rss))
-    if job.peak_device is not None:
-        table.add_row("peak memory of the device", _megabytes(job.peak_device))
+    table.add_row("peak memory", _megabytes(job.peak_memory_bytes))
+    if job.peak_device_memory_bytes is not None:
+        table.add_row("peak memory of the device", _megabytes(job.peak_device_memory_bytes))
     if (other := bench.against) is not None:
         table.add_section()
         table.add_row("this program, start to end", f"{other.ours_s:.2f} s")

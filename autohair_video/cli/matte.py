@@ -256,7 +256,7 @@ def _tier_notices(tier: str, segmenter: str | None, matter: str | None) -> list[
     chosen = cast(Tier, tier)
     used = [
         None if segmenter else for_tier("segmenter", chosen),
-        None if matter else for_tier("matter", chosen),
+        None if matter else for_tier("matting", chosen),
     ]
     if all(entry is None or entry.tier == tier for entry in used):
         return []

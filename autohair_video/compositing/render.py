@@ -30,8 +30,8 @@ from autohair_video.runtime.thread_pools import on_each_core
 Foreground = Callable[[Tensor, Tensor], Tensor]
 
 # Standard deviations of the blurred background and of the light wrap, of the frame's long side.
-BLUR_SHARE = 0.02
-WRAP_SHARE = 0.01
+BLUR_SIGMA_FRACTION = 0.02
+WRAP_SIGMA_FRACTION = 0.01
 
 
 class BackgroundPlanes(Protocol):
@@ -76,7 +76,7 @@ class BlurredBackground:
     """The frame's own surroundings, out of focus, with the subject taken out of them."""
 
     def __init__(self, fmt: FrameFormat) -> None:
-        self._sigma_px = BLUR_SHARE * max(fmt.width, fmt.height)
+        self._sigma_px = BLUR_SIGMA_FRACTION * max(fmt.width, fmt.height)
 
     def behind(self, source: Planes, taken: Tensor, times_s: Sequence[Fraction]) -> Planes:
         """The blurred planes of these frames."""
@@ -121,7 +121,7 @@ def composite(
     return _in_halves(lambda some, its: _composite(some, its, scene, target, how, watch), batch, matte)
 
 
-def cut_out(
+def straight_foreground(
     batch: FrameBatch, matte: Matte, target: FrameFormat, blend: BlendOptions | None = None
 ) -> FrameBatch:
     """The subject's own colours, the old background taken out of its edge: straight, in ``target``.
@@ -155,15 +155,15 @@ def _composite(
     blend: BlendOptions,
     watch: StageClock,
 ) -> FrameBatch:
-    alpha, mixture = matte.alpha, matte.mixture
+    alpha, raw_alpha = matte.alpha, matte.raw_alpha
     with watch("foreground"):
         source = _in_target(batch, target)
-        if mixture is None:
+        if raw_alpha is None:
             subject = _subject(source, alpha, target, blend, foreground_in_band)
         else:
-            subject = _subject(source, mixture, target, blend, _foreground_everywhere)
+            subject = _subject(source, raw_alpha, target, blend, _foreground_everywhere)
     with watch("composite"):
-        taken = alpha if mixture is None else torch.maximum(alpha, mixture)
+        taken = alpha if raw_alpha is None else torch.maximum(alpha, raw_alpha)
         behind = scene.behind(source, taken, [pts * batch.time_base for pts in batch.pts])
         place = _linear_composite if blend.linear else _coded_composite
         planes = place(subject, alpha, behind, target)
@@ -173,8 +173,8 @@ def _composite(
 
 
 def _cut_out(batch: FrameBatch, matte: Matte, target: FrameFormat, blend: BlendOptions) -> FrameBatch:
-    mixture = matte.alpha if matte.mixture is None else matte.mixture
-    subject = _subject(_in_target(batch, target), mixture, target, blend, _foreground_everywhere)
+    raw_alpha = matte.alpha if matte.raw_alpha is None else matte.raw_alpha
+    subject = _subject(_in_target(batch, target), raw_alpha, target, blend, _foreground_everywhere)
     return batch.with_planes(round_planes(subject, target), target)
 
 
@@ -189,11 +189,11 @@ def _foreground_everywhere(image: Tensor, alpha: Tensor) -> Tensor:
 
 
 def _subject(
-    source: Planes, mixture: Tensor, fmt: FrameFormat, blend: BlendOptions, foreground: Foreground
+    source: Planes, raw_alpha: Tensor, fmt: FrameFormat, blend: BlendOptions, foreground: Foreground
 ) -> Planes:
     """The subject's own colours as float planes, the spill taken off them."""
     coloured = _linear_subject if blend.linear else _coded_subject
-    subject = coloured(source, mixture, fmt, foreground)
+    subject = coloured(source, raw_alpha, fmt, foreground)
     if blend.despill == "off":
         return subject
     rgb = planes_to_rgb(subject, fmt)
@@ -205,7 +205,7 @@ def _subject(
 def _lit(planes: Planes, alpha: Tensor, behind: Planes, fmt: FrameFormat, blend: BlendOptions) -> Planes:
     """A composite with the background's light on the subject's edge."""
     rgb, back = planes_to_rgb(planes, fmt), planes_to_rgb(behind, fmt)
-    amount, sigma_px = blend.light_wrap, WRAP_SHARE * max(fmt.width, fmt.height)
+    amount, sigma_px = blend.light_wrap, WRAP_SIGMA_FRACTION * max(fmt.width, fmt.height)
     if not blend.linear:
         return _changed(planes, rgb, wrap_light(rgb, alpha, back, amount=amount, sigma_px=sigma_px), fmt)
     light = to_linear(rgb, fmt)

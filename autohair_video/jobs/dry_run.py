@@ -17,7 +17,7 @@ from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.media.atomic_output import is_sequence
 from autohair_video.media.image import read_image
 from autohair_video.media.probe import ClipInfo
-from autohair_video.runtime.profiling import peak_device, peak_rss
+from autohair_video.runtime.profiling import peak_device_memory_bytes, peak_memory_bytes
 
 _SAMPLE_FRAMES: Final = 16
 _USUAL_RATE: Final = 25
@@ -99,7 +99,7 @@ def _plan_clip(request: JobSpec, pipeline: MattingPipeline) -> Plan:
         info,
         frames,
         seconds=None if frames is None else frame_s * frames,
-        peak_bytes=peak_device(pipeline.device) or peak_rss(),
+        peak_bytes=peak_device_memory_bytes(pipeline.device) or peak_memory_bytes(),
         # until they are joined, the parts lie beside the whole
         disk_bytes=None if scale is None else round(sum(sizes) * scale) * (2 if request.resume else 1),
         free_bytes=shutil.disk_usage(_existing(targets[0].path.parent)).free,

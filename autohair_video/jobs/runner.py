@@ -23,7 +23,12 @@ from types import TracebackType
 import torch
 from torch import Tensor
 
-from autohair_video.compositing.render import BackgroundPlanes, composite, cut_out, open_background_planes
+from autohair_video.compositing.render import (
+    BackgroundPlanes,
+    composite,
+    open_background_planes,
+    straight_foreground,
+)
 from autohair_video.errors import InputError, JobError, StoppedError
 from autohair_video.frames import FrameBatch, FrameFormat, Matte
 from autohair_video.jobs.checkpoint import finalize_was_interrupted, remove_stale
@@ -246,7 +251,7 @@ def _still_samples(
         return quantise_alpha(trimap_alpha(matte), fmt.bit_depth)
     if content == "result" and scene is not None:
         return torch.cat(composite(batch, matte, scene, fmt, blend).planes, dim=1)
-    colours = cut_out(batch, matte, fmt, blend).planes
+    colours = straight_foreground(batch, matte, fmt, blend).planes
     return torch.cat([*colours, alpha] if content == "result" else colours, dim=1)
 
 

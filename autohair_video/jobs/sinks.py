@@ -10,7 +10,12 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from autohair_video.compositing.render import BackgroundPlanes, composite, cut_out, open_background_planes
+from autohair_video.compositing.render import (
+    BackgroundPlanes,
+    composite,
+    open_background_planes,
+    straight_foreground,
+)
 from autohair_video.frames import FrameBatch, FrameFormat, Matte
 from autohair_video.jobs.spec import ClipOutputSpec, JobSpec
 from autohair_video.media.disk_space import check_disk_space
@@ -75,8 +80,8 @@ def draw(sinks: Sequence[Sink], frames: FrameBatch, matte: Matte) -> list[SinkFr
     """
     if frames.alpha is not None:
         alpha = torch.minimum(matte.alpha, frames.alpha)
-        mixture = None if matte.mixture is None else torch.minimum(matte.mixture, frames.alpha)
-        matte = replace(matte, alpha=alpha, mixture=mixture)
+        raw_alpha = None if matte.raw_alpha is None else torch.minimum(matte.raw_alpha, frames.alpha)
+        matte = replace(matte, alpha=alpha, raw_alpha=raw_alpha)
     made: dict[tuple[FrameFormat, bool], FrameBatch] = {}
     rendered = []
     for sink in sinks:
@@ -88,7 +93,7 @@ def draw(sinks: Sequence[Sink], frames: FrameBatch, matte: Matte) -> list[SinkFr
         key = fmt, sink.scene is None
         if key not in made:
             made[key] = (
-                cut_out(frames, matte, fmt, sink.blend)
+                straight_foreground(frames, matte, fmt, sink.blend)
                 if sink.scene is None
                 else composite(frames, matte, sink.scene, fmt, sink.blend)
             )

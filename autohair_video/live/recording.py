@@ -11,7 +11,7 @@ import cv2
 import torch
 from torch import Tensor
 
-from autohair_video.compositing.render import cut_out
+from autohair_video.compositing.render import straight_foreground
 from autohair_video.errors import OptionError
 from autohair_video.frames import MATRIX_RGB, FrameBatch, FrameFormat
 from autohair_video.live.pipeline import MILLISECOND, MattedFrame, frame_format
@@ -52,7 +52,7 @@ def write_snapshot(folder: Path, matted: MattedFrame) -> Path:
     """
     path = free_path(folder, ".png")
     frames = _rgb_frames(matted)
-    colours = torch.cat(cut_out(frames, matted.matte, frames.format).planes, dim=1)
+    colours = torch.cat(straight_foreground(frames, matted.matte, frames.format).planes, dim=1)
     write_image(path, torch.cat([colours, quantise_alpha(matted.matte.alpha, 8)], dim=1))
     return path
 
@@ -108,8 +108,8 @@ class Recording:
         if composite is not None and self.preset.role == "composite":
             frames = composite
         elif self.preset.role == "alpha":
-            frames = cut_out(frames, matted.matte, self._format)
-        self._encoder.offer((replace(frames, pts=(time_ms - self._begin_ms,)), alpha))
+            frames = straight_foreground(frames, matted.matte, self._format)
+        self._encoder.try_put((replace(frames, pts=(time_ms - self._begin_ms,)), alpha))
 
     def finish(self) -> Path | None:
         """End the clip and give it its name; its path, or None if it has no picture.

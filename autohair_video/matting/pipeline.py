@@ -90,7 +90,7 @@ class MattingPipeline:
         tiles = self.options.tiles
         if self.options.temporal.mode == "off":
             tiles = replace(tiles, reuse=False)
-        self.solve = TiledMattingNet(self._network("matter", matter), tiles)
+        self.solve = TiledMattingNet(self._network("matting", matter), tiles)
         self.solve_still = self.solve.at(self.options.still_tiles)
 
     def _network(self, role: Role, own: str | Path | None) -> nn.Module:
@@ -232,7 +232,7 @@ class MattingPipeline:
         frames = waiting[:count]
         with self.watch("edges"):
             others = [frame.others for frame in frames if frame.others is not None]
-            alpha, mixture = self._finish(alpha, guide, torch.cat(others) if others else None)
+            alpha, raw_alpha = self._finish(alpha, guide, torch.cat(others) if others else None)
         batch = join_frames([frame.batch for frame in frames])
         matte = Matte(
             alpha,
@@ -240,7 +240,7 @@ class MattingPipeline:
             batch.durations,
             batch.time_base,
             trimap=torch.cat([frame.solved.trimap for frame in frames]),
-            mixture=mixture,
+            raw_alpha=raw_alpha,
             notices=tuple(line for frame in frames for line in frame.notices),
         )
         return [(batch, matte)], replace(state, waiting=waiting[count:])
@@ -296,13 +296,13 @@ class MattingPipeline:
         if trimap is not None:
             known = trimap.to(self.device)
             alpha = self.solve_still.follow(pictures, known)[0]
-            alpha, mixture = self._finish(alpha, guide, None)
-            return Matte(alpha, trimap=known, mixture=mixture)
+            alpha, raw_alpha = self._finish(alpha, guide, None)
+            return Matte(alpha, trimap=known, raw_alpha=raw_alpha)
         kept = self._kept(self.segment_still(rgb), pictures, (Fraction(guide.subject.at_s),), guide, None)
         drawn = self._draw(kept.seen, (None,), pictures, None)
         alpha, known, _ = self._close(self.solve_still, pictures, drawn, drawn, (), kept.seen)
-        alpha, mixture = self._finish(alpha, guide, kept.others)
-        return Matte(alpha, trimap=known, mixture=mixture, notices=kept.notices)
+        alpha, raw_alpha = self._finish(alpha, guide, kept.others)
+        return Matte(alpha, trimap=known, raw_alpha=raw_alpha, notices=kept.notices)
 
     def _solve_batch(
         self, frames: PreprocessedBatch, state: ClipState, guide: SubjectPrompt, given: Tensor | None
@@ -421,14 +421,14 @@ class MattingPipeline:
     def _finish(
         self, alpha: Tensor, guide: SubjectPrompt, others: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Alpha with what the user and the choice of a subject force, and `Matte.mixture`.
+        """Alpha with what the user and the choice of a subject force, and `Matte.raw_alpha`.
 
         The former has the edge controls.
         """
         high = upper_limit(guide.drop, others, (alpha.shape[2], alpha.shape[3]))
-        mixture = limit_alpha(alpha, guide.keep, high)
-        edged = adjust_matte(mixture, self.options.edges)
-        return edged, None if edged is mixture else mixture
+        raw_alpha = limit_alpha(alpha, guide.keep, high)
+        edged = adjust_matte(raw_alpha, self.options.edges)
+        return edged, None if edged is raw_alpha else raw_alpha
 
 
 def _size_of(batch: FrameBatch) -> tuple[int, int]:

@@ -71,7 +71,7 @@ class TiledMattingNet:
     def __init__(self, network: nn.Module, options: TileOptions) -> None:
         self._network = network
         self._options = options
-        self._haze: float = getattr(network, "haze", 0.0)
+        self._alpha_floor: float = getattr(network, "alpha_floor", 0.0)
         device = next(network.parameters()).device
         most_px = _BATCH_PX[device.type]
         self._mean, self._deviation = (torch.tensor(v, device=device) for v in (_MEAN, _DEVIATION))
@@ -116,7 +116,7 @@ class TiledMattingNet:
             Alpha as for a call, and all tiles that it was made of.
         """
         told = trimap
-        if guess is not None and getattr(self._network, "takes_guess", False):
+        if guess is not None and getattr(self._network, "accepts_alpha_prior", False):
             told = torch.where(trimap == UNKNOWN, guess, trimap)
         long_side = max(pictures.shape[2:])
         large, own = ([tile for tile in before if tile.doubled is doubled] for doubled in (True, False))
@@ -209,7 +209,7 @@ class TiledMattingNet:
         scaled = picture.float() / 255
         mean, deviation = (v.view(1, 3, 1, 1) for v in (self._mean, self._deviation))
         alpha: Tensor = self._network((scaled - mean) / deviation, trimap.float() / 255)
-        return ((alpha.float() - self._haze) / (1 - 2 * self._haze)).clamp_(0, 1)
+        return ((alpha.float() - self._alpha_floor) / (1 - 2 * self._alpha_floor)).clamp_(0, 1)
 
 
 def _which_are_same(

@@ -113,10 +113,10 @@ class MobileDIM(nn.Module):
     """
 
     stride = 32
-    takes_guess = True
+    accepts_alpha_prior = True
     # So near to 0 and to 1 alpha means these: a sigmoid does not reach its ends, and what is left is seen as
     # haze. Of 0.01 to 0.08 this gives the least mean error on rendered crops that were held out of training.
-    haze = 0.02
+    alpha_floor = 0.02
 
     def __init__(self) -> None:
         super().__init__()

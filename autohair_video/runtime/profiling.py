@@ -46,7 +46,7 @@ class StageTimer:
         return taken
 
 
-def peak_rss() -> int | None:
+def peak_memory_bytes() -> int | None:
     """The largest resident set of this process so far; None where the system does not tell.
 
     Linux counts a child's ``ru_maxrss`` from what its parent held, so the peak is read from /proc there.
@@ -63,6 +63,6 @@ def peak_rss() -> int | None:
     return None
 
 
-def peak_device(device: torch.device) -> int | None:
+def peak_device_memory_bytes(device: torch.device) -> int | None:
     """The most that torch has held of a CUDA device's memory; None for other devices."""
     return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else None

@@ -18,7 +18,7 @@ def prefetch(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
     An exception of ``items`` is raised again here, in its turn. When the consumer stops early (the
     generator is closed) the thread ends after the item it is at.
 
-    >>> list(ahead(range(5)))
+    >>> list(prefetch(range(5)))
     [0, 1, 2, 3, 4]
     """
     waiting: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(depth)
@@ -82,7 +82,7 @@ class BackgroundWorker(Generic[T]):
         self._raise()
         self._waiting.put(item)
 
-    def offer(self, item: T) -> bool:
+    def try_put(self, item: T) -> bool:
         """Queue one item unless ``depth`` are waiting; whether it was queued."""
         self._raise()
         try:

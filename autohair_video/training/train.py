@@ -172,7 +172,7 @@ def write_mean(weights: Sequence[Path], out: Path) -> None:
 
 
 def _labeller(teachers: Path, voc: Path) -> Labeller:
-    solver = TiledMattingNet(load_network("matter-fast", role="matter"), MattingOptions().still_tiles)
+    solver = TiledMattingNet(load_network("matting-fast", role="matting"), MattingOptions().still_tiles)
     return Labeller(Teachers(teachers, voc), solver)
 
 

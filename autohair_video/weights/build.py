@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from torch import nn
 
@@ -10,6 +12,8 @@ from autohair_video.errors import WeightsError
 from autohair_video.weights.checkpoint import State, read_state
 from autohair_video.weights.detect import Architecture, Role, detect_architecture
 from autohair_video.weights.registry import WeightsEntry, check_file, entries, find, sha256_of
+
+_ROLE_NAMES: Final[Mapping[Role, str]] = {"segmenter": "segmenter", "matting": "matting network"}
 
 
 def load(source: str | Path) -> State:
@@ -47,8 +51,9 @@ def load_network(
     state = load(source)
     try:
         known = detect_architecture(state)
-        if role not in (None, known.role):
-            raise WeightsError(f"these are weights of a {known.role} ({known.name}), not of a {role}")
+        if role is not None and role != known.role:
+            own, wanted = _ROLE_NAMES[known.role], _ROLE_NAMES[role]
+            raise WeightsError(f"these are weights of a {own} ({known.name}), not of a {wanted}")
         return build(known.named(architecture) if architecture else known, state)
     except WeightsError as exc:
         raise WeightsError(f"{source}: {exc}") from exc

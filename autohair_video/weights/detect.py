@@ -13,7 +13,7 @@ from autohair_video.models import voc_deeplab as voc
 from autohair_video.models.deeplab import DeepLabV3Plus
 from autohair_video.models.dim import DeepImageMatting, MobileDIM
 
-Role = Literal["segmenter", "matter"]
+Role = Literal["segmenter", "matting"]
 State = Mapping[str, Tensor]
 
 SKIP: Final = "dim-vgg16-skip"
@@ -129,15 +129,15 @@ _KINDS: Final[Mapping[str, _Kind]] = {
         _deeplab_details,
     ),
     "mobile-dim": _Kind(
-        "matter", MobileDIM, ("encoder.0.0.weight", "context.reduce.0.weight", "alpha.weight")
+        "matting", MobileDIM, ("encoder.0.0.weight", "context.reduce.0.weight", "alpha.weight")
     ),
     _DIM: _Kind(
-        "matter",
+        "matting",
         DeepImageMatting,
         ("conv1_1.weight", "conv6_1.weight", "deconv6_1.weight", "deconv1.weight"),
         _dim_details,
     ),
-    SKIP: _Kind("matter", DeepImageMatting),
+    SKIP: _Kind("matting", DeepImageMatting),
     "voc-deeplabv3": _Kind(
         "segmenter",
         voc.deeplab_v3,

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
 from autohair_video.errors import WeightsError
 from autohair_video.options import Tier
@@ -17,6 +17,8 @@ from autohair_video.weights.detect import Role
 
 MANIFEST: Final = "manifest.json"
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
+# Roles as manifests in users' caches name them since before the renaming.
+_OLD_ROLES: Final = {"matter": "matting"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def find(name: str) -> WeightsEntry | None:
     """The registered weights of that name; ``segmenter-best`` and the like go through `for_tier`."""
     known = {entry.name: entry for entry in reversed(entries())}
     role, _, tier = name.partition("-")
-    if name not in known and role in ("segmenter", "matter") and tier in ("fast", "best"):
+    role = _OLD_ROLES.get(role, role)
+    if name not in known and role in get_args(Role) and tier in get_args(Tier):
         return for_tier(cast(Role, role), cast(Tier, tier))
     return known.get(name)
 
@@ -119,9 +122,14 @@ def read_manifest(folder: Path) -> tuple[WeightsEntry, ...]:
         return ()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(WeightsEntry(**entry, folder=folder) for entry in content["weights"])
+        return tuple(_entry(line, folder) for line in content["weights"])
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise WeightsError(f"{path} is damaged: {exc}") from exc
+
+
+def _entry(line: dict[str, Any], folder: Path) -> WeightsEntry:
+    role = _OLD_ROLES.get(line["role"], line["role"])
+    return WeightsEntry(**{**line, "role": role}, folder=folder)
 
 
 def write_manifest(folder: Path, kept: tuple[WeightsEntry, ...]) -> None:

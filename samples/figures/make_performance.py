@@ -85,7 +85,7 @@ def table(benches: Mapping[str, Bench], frames: int) -> str:
     ]
     for size, bench in benches.items():
         job, floor = bench.job, bench.floor
-        memory = "" if job.peak_rss is None else f"{job.peak_rss / 1e6:.0f} MB"
+        memory = "" if job.peak_memory_bytes is None else f"{job.peak_memory_bytes / 1e6:.0f} MB"
         lines.append(
             f"| {size} ({bench.clip.width}x{bench.clip.height}) | {job.fps:.2f} fps "
             f"| {1000 * job.cpu_s / job.frames:.0f} ms/frame | {floor.fps:.1f} fps | {memory} |"

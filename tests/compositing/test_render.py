@@ -12,7 +12,12 @@ from torch import Tensor
 
 from autohair_video import BlendOptions, DeviceError, EdgeOptions, FrameBatch, FrameFormat, Matte
 from autohair_video.compositing.over import Planes
-from autohair_video.compositing.render import BackgroundPlanes, composite, cut_out, open_background_planes
+from autohair_video.compositing.render import (
+    BackgroundPlanes,
+    composite,
+    open_background_planes,
+    straight_foreground,
+)
 from autohair_video.matting.matte_adjust import adjust_matte
 from autohair_video.media import PRESETS, ClipReader, codec_format, to_rgb
 from autohair_video.media.colour import from_rgb, round_planes
@@ -27,14 +32,14 @@ def _read(path: Path) -> FrameBatch:
         return next(iter(reader))
 
 
-def _matte(batch: FrameBatch, alpha: Tensor | float, mixture: Tensor | None = None) -> Matte:
+def _matte(batch: FrameBatch, alpha: Tensor | float, raw_alpha: Tensor | None = None) -> Matte:
     size = (len(batch), 1, batch.format.height, batch.format.width)
     return Matte(
         alpha if isinstance(alpha, Tensor) else torch.full(size, alpha),
         batch.pts,
         batch.durations,
         batch.time_base,
-        mixture=mixture,
+        raw_alpha=raw_alpha,
     )
 
 
@@ -79,7 +84,7 @@ def test_a_cut_out_in_another_format_shows_the_same_colours(
     assert (batch.format.matrix, batch.format.full_range) == (matrix, color_range == 2)
     target = codec_format(PRESETS["prores4444"], batch.format)
     assert (target.bit_depth, target.subsample_x, target.full_range) == (10, 1, False)
-    result = cut_out(batch, _matte(batch, 1.0), target)
+    result = straight_foreground(batch, _matte(batch, 1.0), target)
     assert (to_rgb(result) - to_rgb(batch)).abs().max() <= 2 / 255
 
 
@@ -102,7 +107,7 @@ def test_the_old_background_is_taken_out_of_the_edge() -> None:
         for plane, level in zip(batch.planes, (0, 255, 0), strict=True)
     ]
     batch = batch.with_planes((mixed[0], mixed[1], mixed[2]), batch.format)
-    red, green, _ = cut_out(batch, _matte(batch, alpha), batch.format).planes
+    red, green, _ = straight_foreground(batch, _matte(batch, alpha), batch.format).planes
     edge = slice(10, 14)
     assert batch.planes[1][..., edge].float().mean() > 130
     assert green[..., edge].float().mean() < 60
@@ -146,11 +151,11 @@ def test_blur_keeps_out_what_the_edge_controls_took_from_the_subject() -> None:
 )
 def test_an_adjusted_edge_has_the_subjects_own_colours(edges: EdgeOptions) -> None:
     """Filmed before green, the edge adjusted, put on magenta: no green comes along."""
-    front, mixture = _strands()
-    batch = _rgb_batch(torch.lerp(_flat(front, 0.1, 0.8, 0.2), front, mixture))
-    alpha = adjust_matte(mixture, edges)
+    front, raw_alpha = _strands()
+    batch = _rgb_batch(torch.lerp(_flat(front, 0.1, 0.8, 0.2), front, raw_alpha))
+    alpha = adjust_matte(raw_alpha, edges)
     scene = open_background_planes("magenta", batch.format)
-    shown = to_rgb(composite(batch, _matte(batch, alpha, mixture), scene, batch.format))
+    shown = to_rgb(composite(batch, _matte(batch, alpha, raw_alpha), scene, batch.format))
     error = _band_error(shown, torch.lerp(_flat(front, 1, 0, 1), front, alpha), alpha)
     assert error.mean() < 3
     assert error.quantile(0.99) < 8
@@ -239,7 +244,7 @@ def test_despill_takes_a_screens_light_off_the_subject_and_nothing_else() -> Non
         wanted = to_rgb(batch)
         wanted[:, channel, :, column::3] = limit
         blend = BlendOptions(despill=despill)  # type: ignore[arg-type]
-        assert (to_rgb(cut_out(batch, matte, batch.format, blend)) - wanted).abs().max() < 1e-3
+        assert (to_rgb(straight_foreground(batch, matte, batch.format, blend)) - wanted).abs().max() < 1e-3
 
 
 @pytest.mark.parametrize("transfer", [1, 13, 18])
@@ -270,7 +275,7 @@ def test_a_premultiplied_cut_out_put_on_a_colour_is_the_composite(transfer: int,
     batch = _rgb_batch(torch.lerp(_flat(front, 0.1, 0.7, 0.2), front, alpha), transfer=transfer)
     fmt, blend = batch.format, BlendOptions(linear=linear)
     row = premultiplied(PRESETS["cineform"], in_light=linear)
-    cut = cut_out(batch, _matte(batch, alpha), fmt, blend)
+    cut = straight_foreground(batch, _matte(batch, alpha), fmt, blend)
     *colours, stored = (plane.float() / 4095 for plane in encoder_planes(row, cut.planes, fmt, alpha))
     over, behind = torch.cat(colours, dim=1), _flat(front, 1, 0, 1)
     if linear:
@@ -333,7 +338,7 @@ def test_a_quarter_covered_gray_is_written_as_its_format_says(
 ) -> None:
     """sRGB 0.5 is light 0.2140; a quarter of that is 0.0535, or sRGB 0.2564."""
     batch = _rgb_batch(torch.full((1, 3, 32, 48), 0.5), transfer=13)
-    cut = cut_out(batch, _matte(batch, 0.25), batch.format, BlendOptions(linear=linear))
+    cut = straight_foreground(batch, _matte(batch, 0.25), batch.format, BlendOptions(linear=linear))
     *colours, stored = encoder_planes(row, cut.planes, batch.format, torch.full((1, 1, 32, 48), 0.25))
     white = 1.0 if stored.is_floating_point() else 4095.0
     assert (stored / white - 0.25).abs().max() < 2e-4

@@ -11,7 +11,7 @@ from autohair_video import InputError, MattingPipeline, OptionError, OutputError
 from autohair_video.jobs.dry_run import plan_job
 from autohair_video.jobs.runner import run_job
 from autohair_video.jobs.spec import JobSpec, make_job_spec
-from autohair_video.runtime.profiling import peak_rss
+from autohair_video.runtime.profiling import peak_memory_bytes
 from tests.helpers.clips import damage_packets, make_clip, picture
 from tests.helpers.options import HARD
 
@@ -28,10 +28,10 @@ def _files(folder: Path) -> list[str]:
 def test_dry_run_estimate_is_close_to_the_job(tmp_path: Path, pipeline: MattingPipeline) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(48), sound="aac")
     request = make_job_spec(clip, background="red", matte="{name}.%03d.png", output_dir=tmp_path / "out")
-    held_before = peak_rss() or 0
+    held_before = peak_memory_bytes() or 0
     plan = plan_job(request, pipeline)
     assert plan.peak_bytes is not None
-    assert held_before <= plan.peak_bytes <= (peak_rss() or 0)
+    assert held_before <= plan.peak_bytes <= (peak_memory_bytes() or 0)
     assert _files(tmp_path) == ["a.mp4"]
     assert plan.frames == 48
     assert plan.fits

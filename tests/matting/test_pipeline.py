@@ -231,9 +231,9 @@ def test_edge_controls_leave_the_mixture_as_it_was_solved(portrait: np.ndarray) 
         (choked.still(rgb), *(matte for _, matte in choked.frames([_frames([portrait])]))),
         strict=True,
     ):
-        assert ours.mixture is None
-        assert own.mixture is not None
-        assert torch.equal(own.mixture, ours.alpha)
+        assert ours.raw_alpha is None
+        assert own.raw_alpha is not None
+        assert torch.equal(own.raw_alpha, ours.alpha)
         assert own.alpha.sum() < 0.95 * ours.alpha.sum()
 
 
@@ -480,7 +480,7 @@ def test_the_best_tier_looks_closer_and_so_do_stills() -> None:
 
 
 def test_weights_of_another_network_are_refused() -> None:
-    with pytest.raises(WeightsError, match=r"segmenter-fast.*not of a matter"):
+    with pytest.raises(WeightsError, match=r"segmenter-fast.*not of a matting network"):
         MattingPipeline(device="cpu", matter="segmenter-fast")
     with pytest.raises(WeightsError, match=r"nowhere\.safetensors"):
         MattingPipeline(device="cpu", segmenter="nowhere.safetensors")

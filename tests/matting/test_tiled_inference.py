@@ -35,10 +35,10 @@ class GreenIsAlpha(nn.Module):
 class WhatItIsTold(nn.Module):
     """Alpha is the value of the trimap."""
 
-    def __init__(self, *, takes_guess: bool) -> None:
+    def __init__(self, *, accepts_alpha_prior: bool) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(()))
-        self.takes_guess = takes_guess
+        self.accepts_alpha_prior = accepts_alpha_prior
 
     def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
         return trimap * self.scale
@@ -75,16 +75,20 @@ def test_the_guess_reaches_networks_that_take_one_and_no_others() -> None:
     trimap, person = band(150, 200)[:1], torch.linspace(0, 1, 50).expand(1, 1, 30, 50)
     guess, unknown = encode_alpha_prior(person, (150, 200)), trimap == UNKNOWN
     picture = pictures(1, 150, 200)
-    told, _ = TiledMattingNet(WhatItIsTold(takes_guess=True), TILES).follow(picture, trimap, guess=guess)
+    told, _ = TiledMattingNet(WhatItIsTold(accepts_alpha_prior=True), TILES).follow(
+        picture, trimap, guess=guess
+    )
     torch.testing.assert_close(told[unknown] * 255, guess[unknown].float())
     assert torch.equal(told[~unknown], (trimap[~unknown] > 0).float())
-    plain, _ = TiledMattingNet(WhatItIsTold(takes_guess=False), TILES).follow(picture, trimap, guess=guess)
+    plain, _ = TiledMattingNet(WhatItIsTold(accepts_alpha_prior=False), TILES).follow(
+        picture, trimap, guess=guess
+    )
     torch.testing.assert_close(plain[unknown], torch.full_like(plain[unknown], 128 / 255))
 
 
 def test_tiles_keep_their_alpha_while_only_the_guess_trembles() -> None:
     network, trimap, picture = GreenIsAlpha(), band(64, 64)[:1], pictures(1, 64, 64)
-    network.takes_guess = True
+    network.accepts_alpha_prior = True
     solver = TiledMattingNet(network, TILES)
     sure, less_sure = (torch.full((1, 1, 64, 64), level, dtype=torch.uint8) for level in (180, 170))
     first, solved = solver.follow(picture, trimap, guess=sure)
@@ -96,7 +100,7 @@ def test_tiles_keep_their_alpha_while_only_the_guess_trembles() -> None:
 
 def test_tiles_whose_guess_turns_over_are_solved_again() -> None:
     """Else a first guess that was wrong would stay for as long as nothing moves."""
-    network, trimap, picture = WhatItIsTold(takes_guess=True), band(64, 64)[:1], pictures(1, 64, 64)
+    network, trimap, picture = WhatItIsTold(accepts_alpha_prior=True), band(64, 64)[:1], pictures(1, 64, 64)
     solver, unknown = TiledMattingNet(network, TILES), trimap == UNKNOWN
     background, foreground = (torch.full((1, 1, 64, 64), level, dtype=torch.uint8) for level in (64, 191))
     foreground[..., :48, :] = 64
@@ -169,7 +173,7 @@ def test_tiles_of_both_sizes_are_kept_for_the_next_frame() -> None:
 
 def test_what_a_network_leaves_of_nothing_and_of_all_is_no_haze() -> None:
     network, trimap = GreenIsAlpha(), torch.full((1, 1, 64, 64), 128, dtype=torch.uint8)
-    network.haze = 0.02
+    network.alpha_floor = 0.02
     greens = torch.tensor([0.0, 0.01, 0.02, 0.26, 0.5, 0.98, 0.99, 1.0])
     picture = greens.repeat_interleave(8).expand(1, 3, 64, 64)
     alpha = TiledMattingNet(network, TILES).follow((picture * 255).round().to(torch.uint8), trimap)[0]

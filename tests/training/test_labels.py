@@ -95,7 +95,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def solver() -> TiledMattingNet:
-    return TiledMattingNet(load_network("matter-fast", role="matter"), MattingOptions().still_tiles)
+    return TiledMattingNet(load_network("matting-fast", role="matting"), MattingOptions().still_tiles)
 
 
 def test_the_matter_finds_the_edge_that_a_label_misses(solver: TiledMattingNet) -> None:

@@ -13,8 +13,8 @@ from autohair_video.models import voc_deeplab as voc
 from autohair_video.models.deeplab import HAIR, PERSON, DeepLabV3Plus
 from autohair_video.models.dim import DeepImageMatting, MobileDIM
 from autohair_video.weights import WeightsEntry, build, load_network, register, shipped_folder
-from autohair_video.weights import detect as detect_architecture
 from autohair_video.weights.build import load
+from autohair_video.weights.detect import detect_architecture
 from autohair_video.weights.registry import read_manifest
 
 Network = torch.nn.Module
@@ -35,14 +35,14 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "segmenter",
             {"aspp_channels": 256, "detail_channels": 0},
         ),
-        (MobileDIM, "mobile-dim", "matter", {}),
+        (MobileDIM, "mobile-dim", "matting", {}),
         (
             lambda: DeepImageMatting(refine=False, conv6_kernel=1),
             "dim-vgg16",
-            "matter",
+            "matting",
             {"refine": False, "conv6_kernel": 1},
         ),
-        (DeepImageMatting, "dim-vgg16", "matter", {"refine": True, "conv6_kernel": 3}),
+        (DeepImageMatting, "dim-vgg16", "matting", {"refine": True, "conv6_kernel": 3}),
     ],
 )
 def test_own_and_published_networks_are_recognised(
@@ -136,29 +136,29 @@ def test_registered_weights_load_by_name_and_are_checked(
     save_file(state, path)
     register(
         path,
-        name="matter-fast",
-        role="matter",
+        name="matting-fast",
+        role="matting",
         architecture="mobile-dim",
         licence="Apache-2.0",
         data="rendered",
         tier="fast",
         settings={"steps": 3},
     )
-    loaded = load_network("matter-fast").state_dict()
+    loaded = load_network("matting-fast").state_dict()
     assert all(torch.equal(loaded[key], value.float()) for key, value in state.items())
-    assert load("matter-best").keys() == state.keys()
+    assert load("matting-best").keys() == state.keys()
 
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
     with pytest.raises(WeightsError, match="was altered"):
-        load("matter-fast")
+        load("matting-fast")
     path.write_bytes(data[:-10])
     with pytest.raises(WeightsError, match=f"{len(data) - 10} bytes where {len(data)} are due"):
-        load("matter-fast")
+        load("matting-fast")
     path.unlink()
     with pytest.raises(WeightsError, match="missing"):
-        load("matter-fast")
+        load("matting-fast")
 
 
 def test_a_name_that_nobody_knows() -> None:
