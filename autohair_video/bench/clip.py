@@ -36,14 +36,14 @@ SIZES: Final = MappingProxyType(
 
 _RATE: Final = 25
 # Height of the sitter's picture as a share of the frame's.
-_SITTER_SHARE: Final = 0.96
+_PERSON_HEIGHT: Final = 0.96
 _NOISE: Final = 0.008
 
-_Picture = NDArray[np.float32]
+_Image = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Clip:
+class BenchClip:
     """A clip, how it was come by, and the second at which its first frames end (None: with it)."""
 
     path: Path
@@ -59,7 +59,7 @@ def check_source(clip: Path | None) -> None:
         check_input_file(clip, "clip")
 
 
-def prepare(folder: Path, clip: Path | None, size: str | None, frames: int, *, copied: bool) -> Clip:
+def prepare(folder: Path, clip: Path | None, size: str | None, frames: int, *, copied: bool) -> BenchClip:
     """The clip to time, its first ``frames`` frames.
 
     Args:
@@ -76,25 +76,25 @@ def prepare(folder: Path, clip: Path | None, size: str | None, frames: int, *, c
     if clip is None:
         width, height = SIZES[size or "720p"]
         pictures = (_as_tensor(picture) for picture in talking_head(width, height, frames))
-        return _write(path, "talking head", pictures, width, height)
+        return _write_clip(path, "talking head", pictures, width, height)
     with ClipReader(clip, batch_size=1) as reader:
         width, height = reader.format.width, reader.format.height
         if size is None and not copied:
-            return Clip(clip, clip.name, width, height, _end_s(reader, frames))
+            return BenchClip(clip, clip.name, width, height, _end_s(reader, frames))
         if size is not None:
             width, height = _even(width * SIZES[size][1] / height), SIZES[size][1]
         pictures = (scale_to(to_rgb(batch), height, width) for batch in islice(reader, frames))
-        return _write(path, clip.name, pictures, width, height)
+        return _write_clip(path, clip.name, pictures, width, height)
 
 
-def talking_head(width: int, height: int, frames: int, *, sitter_px: int | None = None) -> Iterator[_Picture]:
+def talking_head(width: int, height: int, frames: int, *, sitter_px: int | None = None) -> Iterator[_Image]:
     """Frames (height, width, 3) float32 RGB in 0..1 of a person who sways; the same on every run.
 
     ``sitter_px``: height of the person in pixels; without it, almost that of the frame.
     """
     rng = np.random.default_rng(6)
-    sitter, room = _sitter(), _room(width, height, rng)
-    scale = (sitter_px or _SITTER_SHARE * height) / sitter.shape[0]
+    sitter, room = _person_layer(), _background(width, height, rng)
+    scale = (sitter_px or _PERSON_HEIGHT * height) / sitter.shape[0]
     noise = rng.normal(0, _NOISE, (height, width, 1)).astype(np.float32)
     for index in range(frames):
         t = index / _RATE
@@ -107,7 +107,7 @@ def talking_head(width: int, height: int, frames: int, *, sitter_px: int | None 
         yield np.clip(frame, 0, 1)
 
 
-def _sitter() -> _Picture:
+def _person_layer() -> _Image:
     """(h, w, 4) premultiplied RGB and alpha in 0..1."""
     data = np.frombuffer((files("autohair_video.bench") / "sitter.webp").read_bytes(), np.uint8)
     pixels = np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED), np.float32) / 255
@@ -115,7 +115,7 @@ def _sitter() -> _Picture:
     return np.ascontiguousarray(np.concatenate([pixels[..., 2::-1] * alpha, alpha], axis=2))
 
 
-def _room(width: int, height: int, rng: np.random.Generator) -> _Picture:
+def _background(width: int, height: int, rng: np.random.Generator) -> _Image:
     """A wall, with boxes of many colours far out of focus."""
     room = np.full((90, 160, 3), (0.60, 0.58, 0.54), np.float32)
     for _ in range(40):
@@ -126,7 +126,7 @@ def _room(width: int, height: int, rng: np.random.Generator) -> _Picture:
     return np.asarray(cv2.resize(room, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def _as_tensor(picture: _Picture) -> Tensor:
+def _as_tensor(picture: _Image) -> Tensor:
     return torch.from_numpy(picture).permute(2, 0, 1)[None]
 
 
@@ -143,10 +143,10 @@ def _end_s(reader: ClipReader, frames: int) -> float | None:
     return None
 
 
-def _write(path: Path, name: str, pictures: Iterable[Tensor], width: int, height: int) -> Clip:
+def _write_clip(path: Path, name: str, pictures: Iterable[Tensor], width: int, height: int) -> BenchClip:
     fmt = FrameFormat(width, height, matrix=MATRIX_BT709, primaries=1, transfer=1)
     with ClipWriter(path, preset_named("h264"), fmt, Fraction(1, _RATE)) as writer:
         for index, picture in enumerate(pictures):
             planes = round_planes(from_rgb(picture, fmt), fmt)
             writer.write(FrameBatch(planes, fmt, (index,), (1,), Fraction(1, _RATE)))
-    return Clip(path, name, width, height)
+    return BenchClip(path, name, width, height)

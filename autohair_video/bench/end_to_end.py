@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from autohair_video.bench.clip import Clip
+from autohair_video.bench.clip import BenchClip
 from autohair_video.frames import FrameBatch
 from autohair_video.jobs.runner import BATCH_FRAMES, process
 from autohair_video.matting.pipeline import MattingPipeline
@@ -36,7 +36,7 @@ class EndToEndTime:
 
 
 def time_end_to_end(
-    clip: Clip, out: Path, background: str, load: Callable[[], MattingPipeline], *, warm: bool = True
+    clip: BenchClip, out: Path, background: str, load: Callable[[], MattingPipeline], *, warm: bool = True
 ) -> EndToEndTime:
     """Times `process`, from its call to the finished file.
 
@@ -55,7 +55,7 @@ def time_end_to_end(
     )
 
 
-def time_codec_baseline(clip: Clip, out: Path) -> EndToEndTime:
+def time_codec_baseline(clip: BenchClip, out: Path) -> EndToEndTime:
     """Times decoding and encoding alone, with the queues and the encoder of the whole job."""
     frames = 0
     began_s, cpu_began_s = time.perf_counter(), time.process_time()

@@ -11,15 +11,13 @@ from autohair_video.bench.report import describe_machine
 from autohair_video.errors import OptionError
 from autohair_video.live.run import LiveSinks, run_live
 from autohair_video.live.settings import LiveOptions
-from autohair_video.live.stats import SessionStats, as_figures, as_table
+from autohair_video.live.stats import SessionStats, as_figures
 from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.media.atomic_output import check_output, write_text
 from autohair_video.options import Tier
 
-__all__ = ["as_table", "time_live"]
 
-
-def time_live(
+def time_live_session(
     clip: Path,
     load: Callable[[], MattingPipeline],
     background: str,

@@ -13,7 +13,7 @@ import torch
 from rich.console import Group
 from rich.table import Table
 
-from autohair_video.bench.clip import Clip
+from autohair_video.bench.clip import BenchClip
 from autohair_video.bench.competitor import CompetitorTime
 from autohair_video.bench.end_to_end import EndToEndTime
 from autohair_video.bench.stages import StageTime
@@ -21,10 +21,10 @@ from autohair_video.runtime.devices import working_dtype
 
 
 @dataclass(frozen=True)
-class Bench:
+class BenchResult:
     """All that was measured of one clip. ``floor`` is the same clip decoded and encoded, unmatted."""
 
-    clip: Clip
+    clip: BenchClip
     machine: Mapping[str, str | int]
     job: EndToEndTime
     floor: EndToEndTime
@@ -46,7 +46,7 @@ def describe_machine(device: torch.device) -> dict[str, str | int]:
     }
 
 
-def as_table(bench: Bench) -> Group:
+def as_table(bench: BenchResult) -> Group:
     """The stages, then the whole job, for a rich console."""
     clip, m = bench.clip, bench.machine
     title = f"{clip.name}, {clip.width}x{clip.height}, {bench.job.frames} frames, {m['device']}"
@@ -54,7 +54,7 @@ def as_table(bench: Bench) -> Group:
     return Group(*parts)
 
 
-def as_json(bench: Bench) -> str:
+def as_json(bench: BenchResult) -> str:
     """Everything as a JSON text; seconds, milliseconds and bytes as the keys say."""
     clip = bench.clip
     content: dict[str, Any] = {
@@ -108,7 +108,7 @@ def _stage_table(stages: tuple[StageTime, ...], title: str) -> Table:
     return table
 
 
-def _whole_table(bench: Bench) -> Table:
+def _whole_table(bench: BenchResult) -> Table:
     job, floor = bench.job, bench.floor
     table = Table(show_header=False)
     table.add_column()

@@ -11,10 +11,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
-from autohair_video.bench.clip import SIZES, Clip, check_source, prepare
+from autohair_video.bench.clip import SIZES, BenchClip, check_source, prepare
 from autohair_video.bench.competitor import CompetitorTime, parse_command, time_competitor
 from autohair_video.bench.end_to_end import time_codec_baseline, time_end_to_end
-from autohair_video.bench.report import Bench, as_json, describe_machine
+from autohair_video.bench.report import BenchResult, as_json, describe_machine
 from autohair_video.bench.stages import time_encoder, time_matting
 from autohair_video.errors import OptionError
 from autohair_video.matting.pipeline import MattingPipeline
@@ -56,7 +56,7 @@ def run_bench(
     device: str = "auto",
     json_path: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
-) -> Bench:
+) -> BenchResult:
     """Times a whole job, the floor, each stage, and another program if one is named.
 
     Args:
@@ -91,15 +91,15 @@ def run_bench(
             stages += process.submit(time_encoder, out, work / "again.mp4").result()
         other = None
         if options.against is not None:
-            other = _side_by_side(clip, work, options.background, load, options.against, progress)
-    bench = Bench(clip, machine, job, floor, stages, other)
+            other = _compare_with(clip, work, options.background, load, options.against, progress)
+    bench = BenchResult(clip, machine, job, floor, stages, other)
     if json_path is not None:
         write_text(json_path, as_json(bench))
     return bench
 
 
-def _side_by_side(
-    clip: Clip,
+def _compare_with(
+    clip: BenchClip,
     work: Path,
     background: str,
     load: Callable[[], MattingPipeline],

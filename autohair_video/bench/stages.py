@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import torch
 
-from autohair_video.bench.clip import Clip
+from autohair_video.bench.clip import BenchClip
 from autohair_video.bench.end_to_end import copy_writer
 from autohair_video.compositing.render import composite, open_background_planes
 from autohair_video.frames import FrameBatch, Matte
@@ -50,7 +50,7 @@ class StageTime:
         return low, high
 
 
-class _Laps:
+class _StageTimes:
     """A stopwatch's seconds, batch by batch."""
 
     def __init__(self) -> None:
@@ -74,7 +74,9 @@ class _Laps:
         )
 
 
-def time_matting(clip: Clip, background: str, load: Callable[[], MattingPipeline]) -> tuple[StageTime, ...]:
+def time_matting(
+    clip: BenchClip, background: str, load: Callable[[], MattingPipeline]
+) -> tuple[StageTime, ...]:
     """Times all stages from decoding to the finished frames; nothing is written.
 
     A batch is matted beforehand that does not count. On an accelerator every stage waits for the work
@@ -85,11 +87,11 @@ def time_matting(clip: Clip, background: str, load: Callable[[], MattingPipeline
     with ClipReader(clip.path, batch_size=size) as reader:
         next(matter.frames(reader))
     matter.watch = watch = StageTimer(matter.device)
-    laps = _Laps()
+    laps = _StageTimes()
     with ClipReader(clip.path, batch_size=size, end_s=clip.end_s) as reader:
         target = codec_format(preset_named("h264"), reader.format)
         with closing(open_background_planes(background, target)) as scene:
-            for batch, matte in in_turn(matter, timed_stages(reader, watch, "decode")):
+            for batch, matte in single_threaded_frames(matter, timed_stages(reader, watch, "decode")):
                 result = composite(batch, matte, scene, target, watch=watch)
                 with watch("download"):
                     result.to("cpu")
@@ -97,7 +99,9 @@ def time_matting(clip: Clip, background: str, load: Callable[[], MattingPipeline
     return laps.stages()
 
 
-def in_turn(matter: MattingPipeline, batches: Iterable[FrameBatch]) -> Iterator[tuple[FrameBatch, Matte]]:
+def single_threaded_frames(
+    matter: MattingPipeline, batches: Iterable[FrameBatch]
+) -> Iterator[tuple[FrameBatch, Matte]]:
     """What `MattingPipeline.frames` gives, all on one thread, so that each stage's time is its own."""
     state = None
     for batch in batches:
@@ -109,7 +113,7 @@ def in_turn(matter: MattingPipeline, batches: Iterable[FrameBatch]) -> Iterator[
 
 def time_encoder(clip: Path, out: Path) -> tuple[StageTime, ...]:
     """Times encoding alone; the mean has the frames that the encoder holds back until the end."""
-    laps, watch = _Laps(), StageTimer(torch.device("cpu"))
+    laps, watch = _StageTimes(), StageTimer(torch.device("cpu"))
     with ClipReader(clip, batch_size=BATCH_FRAMES["cpu"]) as reader, ExitStack() as stack:
         writer = stack.enter_context(copy_writer(reader, clip, out))
         for batch in reader:

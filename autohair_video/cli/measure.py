@@ -44,8 +44,8 @@ def evaluate_command(
     region: Annotated[
         str | None, typer.Option(help="unknown or whole; unknown where trimaps are given.")
     ] = None,
-    nobody: Annotated[
-        bool, typer.Option("--nobody", help="The pictures show no people: alpha should be 0.")
+    no_person: Annotated[
+        bool, typer.Option("--no-person", "--nobody", help="The images show no person: alpha should be 0.")
     ] = False,
     json_path: JsonOption = None,
     sheet: Annotated[
@@ -75,14 +75,14 @@ def evaluate_command(
         matter=matter,
     )
     from autohair_video.evaluate.report import as_table
-    from autohair_video.evaluate.runner import automatic, run_evaluation
+    from autohair_video.evaluate.runner import pipeline_engines, run_evaluation
 
     with status_line(quiet=quiet) as show:
         evaluation = run_evaluation(
             folder,
-            automatic(load),
+            pipeline_engines(load),
             region=cast("RegionName | None", region),
-            nobody=nobody,
+            no_person=no_person,
             json_path=json_path,
             sheet_path=sheet,
             progress=show,
@@ -133,7 +133,7 @@ def compare_command(
         comparison = run_compare(
             source,
             target,
-            matter=loads[chosen[0]],
+            pipeline=loads[chosen[0]],
             segmenters={name: partial(_segmenter, load) for name, load in loads.items() if name},
             options=options,
             overwrite=overwrite,
@@ -193,15 +193,15 @@ def bench_command(
         matter=matter,
     )
     if live:
-        from autohair_video.bench.live import as_table as as_live_table
-        from autohair_video.bench.live import time_live
+        from autohair_video.bench.live import time_live_session
+        from autohair_video.live.stats import as_table as as_live_table
 
         if clip is None:
             raise OptionError("--live needs a clip that plays as the camera")
         if size is not None or against is not None:
             raise OptionError("--live times the clip as it is: leave out --size and --against")
         as_tier = cast(Tier, tier)
-        measured = time_live(
+        measured = time_live_session(
             clip, load, background, seconds=seconds, tier=as_tier, json_path=json_path, say=say
         )
         if not quiet:

@@ -1,13 +1,13 @@
-"""Matting every item of a folder whose alpha is known, and measuring the result.
+"""Dataset folders with ground-truth alpha: their layouts, and matting and scoring of every item.
 
-Three layouts are understood (NAME is free; the first that a folder holds is taken):
+Three layouts are detected (NAME is arbitrary; the first layout of which a folder holds an item is used):
 
     trimap   NAME_image.png, NAME_trimap.png, NAME_alpha.png   the trimap is given
     video    NAME.mp4 (or .mov, .mkv, .webm), NAME_alpha.mkv   fully automatic
     stills   NAME.png (or .jpg), NAME_alpha.png                fully automatic
 
-Alpha files are gray, 0 to 255; an alpha clip has the clip's frames, losslessly coded. A fourth layout must be
-asked for: ``nobody``, pictures without people, NAME.png or NAME.jpg; their true alpha is 0 everywhere.
+Alpha files are 8-bit grayscale; an alpha clip has the clip's frames, losslessly coded. A fourth layout is
+chosen explicitly: ``empty``, images without people, NAME.png or NAME.jpg, whose true alpha is 0 everywhere.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from autohair_video.media.colour import to_rgb
 from autohair_video.media.image import read_gray, read_image
 from autohair_video.media.reader import ClipReader
 
-Picture = NDArray[np.uint8]
-Layout = Literal["trimap", "video", "stills", "nobody"]
+Image = NDArray[np.uint8]
+Layout = Literal["trimap", "video", "stills", "empty"]
 RegionName = Literal["unknown", "whole"]
-Solve = Callable[[Picture, Picture], Alpha]
+InferAlpha = Callable[[Image, Image], Alpha]
 """(H, W, 3) RGB and (H, W) trimap of 0, 128, 255 -> (H, W) alpha in 0..1."""
 MatteClip = Callable[[Path], Iterable[Matte]]
-"""A clip -> its mattes in time order, any number of frames in each."""
+"""A clip -> its mattes in presentation order, any number of frames in each."""
 MatteImage = Callable[[Path], Matte]
 """A still -> its matte."""
 Progress = Callable[[str], None]
@@ -61,18 +61,18 @@ _WHOLE: Final[Mapping[str, Callable[[Alpha, Alpha], float]]] = {
 
 
 class Panels(NamedTuple):
-    """What a contact sheet shows of an item: (H, W, 3) and (H, W) arrays of one frame."""
+    """Panels of an item on a contact sheet: (H, W, 3) and (H, W) arrays of one frame."""
 
     label: str
-    image: Picture
-    trimap: Picture | None
+    image: Image
+    trimap: Image | None
     truth: Alpha
     alpha: Alpha
 
 
 @dataclass(frozen=True)
 class ItemResult:
-    """One item's scores by the measures' names (units: `report.UNITS`), and the frame to be shown."""
+    """One item's scores by metric name (units: `report.UNITS`), and the frame for the contact sheet."""
 
     name: str
     scores: Mapping[str, float]
@@ -90,9 +90,9 @@ class Evaluation:
 
     @property
     def mean(self) -> dict[str, float]:
-        """Each measure's mean over the items in which it is defined."""
+        """Mean of each metric over the items for which it is defined."""
         names = self.items[0].scores
-        return {name: _mean_known([item.scores[name] for item in self.items]) for name in names}
+        return {name: _nanmean([item.scores[name] for item in self.items]) for name in names}
 
 
 def find_layout(folder: Path) -> Layout:
@@ -114,16 +114,16 @@ def find_layout(folder: Path) -> Layout:
 
 
 def evaluate_trimap_folder(
-    folder: Path, solve: Solve, *, region: RegionName = "unknown", progress: Progress | None = None
+    folder: Path, infer: InferAlpha, *, region: RegionName = "unknown", progress: Progress | None = None
 ) -> Evaluation:
-    """Alpha from given trimaps, measured where they are unknown, or over the whole picture."""
+    """Alpha from given trimaps, scored in their unknown region or over the whole image."""
     items = []
     for name in _names(folder, "trimap", progress):
-        image = _picture(read_image(folder / f"{name}_image.png"))
+        image = _rgb_image(read_image(folder / f"{name}_image.png"))
         given = quantise_trimap(read_gray(folder / f"{name}_trimap.png"))[0, 0].numpy()
-        truth = _unit(read_gray(folder / f"{name}_alpha.png"))
+        truth = _to_unit_range(read_gray(folder / f"{name}_alpha.png"))
         _check_size(f"{name}_trimap.png", given, image)
-        alpha = _checked(solve(image, given), truth, image, name)
+        alpha = _checked(infer(image, given), truth, image, name)
         within = given == UNKNOWN if region == "unknown" else None
         scores = {key: measure(alpha, truth, within) for key, measure in _REGIONAL.items()}
         items.append(ItemResult(name, scores, Panels(name, image, given, truth, alpha)))
@@ -133,11 +133,11 @@ def evaluate_trimap_folder(
 def evaluate_stills_folder(
     folder: Path, matte_image: MatteImage, *, progress: Progress | None = None
 ) -> Evaluation:
-    """Fully automatic mattes of pictures, measured over the whole picture."""
+    """Fully automatic mattes of images, scored over the whole image."""
     items = []
     for name in _names(folder, "stills", progress):
-        path = _partner(folder, name, _STILL_EXTENSIONS)
-        image, truth = _picture(read_image(path)), _unit(read_gray(folder / f"{name}_alpha.png"))
+        path = _item_file(folder, name, _STILL_EXTENSIONS)
+        image, truth = _rgb_image(read_image(path)), _to_unit_range(read_gray(folder / f"{name}_alpha.png"))
         (matte,) = _split([matte_image(path)])
         alpha = _checked(matte.alpha, truth, image, name)
         panels = Panels(name, image, matte.trimap, truth, alpha)
@@ -148,53 +148,53 @@ def evaluate_stills_folder(
 def evaluate_empty_folder(
     folder: Path, matte_image: MatteImage, *, progress: Progress | None = None
 ) -> Evaluation:
-    """Fully automatic mattes of pictures without people: SAD, and MAD, which here is the mean alpha."""
+    """Fully automatic mattes of images without people: SAD, and MAD, which here is the mean alpha."""
     items = []
-    for name in _names(folder, "nobody", progress):
-        image = _picture(read_image(folder / name))
+    for name in _names(folder, "empty", progress):
+        image = _rgb_image(read_image(folder / name))
         truth = np.zeros(image.shape[:2], np.float32)
         (matte,) = _split([matte_image(folder / name)])
         alpha = _checked(matte.alpha, truth, image, name)
         scores = {"SAD": metrics.sad(alpha, truth), "MAD": metrics.mad(alpha, truth)}
         items.append(ItemResult(name, scores, Panels(name, image, matte.trimap, truth, alpha)))
-    return Evaluation(folder, "nobody", "whole", tuple(items))
+    return Evaluation(folder, "empty", "whole", tuple(items))
 
 
 def evaluate_video_folder(
     folder: Path, matte_clip: MatteClip, *, progress: Progress | None = None
 ) -> Evaluation:
-    """Fully automatic mattes of clips, measured over all of every frame.
+    """Fully automatic mattes of clips, scored over the whole of every frame.
 
-    A clip's score is the mean over its frames, or over its pairs of neighbouring frames; the frame shown is
-    the one with the largest MAD.
+    A clip's score is the mean over its frames, or over pairs of consecutive frames; the contact sheet shows
+    the frame with the largest MAD.
 
     Raises:
         JobError: the mattes differ from the truth in number or size.
     """
     items = []
     for name in _names(folder, "video", progress):
-        clip = _partner(folder, name, _CLIP_EXTENSIONS)
+        clip = _item_file(folder, name, _CLIP_EXTENSIONS)
         with ClipReader(clip) as source, ClipReader(folder / f"{name}_alpha.mkv") as truth:
-            frames = _in_step(name, _pictures(source), _gray_frames(truth), _split(matte_clip(clip)))
+            frames = _zip_frames(name, _rgb_frames(source), _gray_frames(truth), _split(matte_clip(clip)))
             items.append(_measure_clip(name, frames))
     return Evaluation(folder, "video", "whole", tuple(items))
 
 
-class _Frame(NamedTuple):
+class _MatteFrame(NamedTuple):
     alpha: Alpha
-    trimap: Picture | None
+    trimap: Image | None
 
 
-class _Step(NamedTuple):
-    image: Picture
+class _ScoredFrame(NamedTuple):
+    image: Image
     truth: Alpha
     alpha: Alpha
-    trimap: Picture | None
+    trimap: Image | None
 
 
-def _measure_clip(name: str, frames: Iterator[_Step]) -> ItemResult:
+def _measure_clip(name: str, frames: Iterator[_ScoredFrame]) -> ItemResult:
     collected: dict[str, list[float]] = {}
-    before: _Step | None = None
+    before: _ScoredFrame | None = None
     shown, worst = None, -1.0
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     for index, now in enumerate(frames):
@@ -208,7 +208,7 @@ def _measure_clip(name: str, frames: Iterator[_Step]) -> ItemResult:
         before = now
     if shown is None:
         raise InputError(f"{name} has no frames to evaluate")
-    return ItemResult(name, {key: _mean_known(values) for key, values in collected.items()}, shown)
+    return ItemResult(name, {key: _nanmean(values) for key, values in collected.items()}, shown)
 
 
 def _frame_scores(alpha: Alpha, truth: Alpha) -> dict[str, float]:
@@ -216,7 +216,9 @@ def _frame_scores(alpha: Alpha, truth: Alpha) -> dict[str, float]:
     return scores | {key: measure(alpha, truth) for key, measure in _WHOLE.items()}
 
 
-def _pair_scores(before: _Step | None, now: _Step, flow: cv2.DISOpticalFlow) -> dict[str, float]:
+def _pair_scores(
+    before: _ScoredFrame | None, now: _ScoredFrame, flow: cv2.DISOpticalFlow
+) -> dict[str, float]:
     if before is None:
         return {"dtSSD": float("nan"), "MESSDdt": float("nan")}
     alphas, truths = np.stack([before.alpha, now.alpha]), np.stack([before.truth, now.truth])
@@ -229,20 +231,20 @@ def _pair_scores(before: _Step | None, now: _Step, flow: cv2.DISOpticalFlow) -> 
     }
 
 
-def _in_step(
-    name: str, images: Iterator[Picture], truths: Iterator[Alpha], mattes: Iterator[_Frame]
-) -> Iterator[_Step]:
+def _zip_frames(
+    name: str, images: Iterator[Image], truths: Iterator[Alpha], mattes: Iterator[_MatteFrame]
+) -> Iterator[_ScoredFrame]:
     for image, truth, matte in zip_longest(images, truths, mattes):
         if (image is None) != (truth is None):
             raise InputError(f"{name} and {name}_alpha.mkv differ in their number of frames")
         if (image is None) != (matte is None):
             raise JobError(f"{name}: the number of mattes is not the clip's number of frames")
-        yield _Step(image, truth, _checked(matte.alpha, truth, image, name), matte.trimap)
+        yield _ScoredFrame(image, truth, _checked(matte.alpha, truth, image, name), matte.trimap)
 
 
 def _item_names(folder: Path, layout: Layout) -> list[str]:
-    """Names whose files are all there, in order; of pictures without people the files' own names."""
-    if layout == "nobody":
+    """Sorted names whose files all exist; for ``empty`` the file names."""
+    if layout == "empty":
         found = folder.iterdir() if folder.is_dir() else ()
         return sorted(path.name for path in found if path.suffix.lower() in _STILL_EXTENSIONS)
     suffix = "_alpha.mkv" if layout == "video" else "_alpha.png"
@@ -264,40 +266,40 @@ def _names(folder: Path, layout: Layout, progress: Progress | None) -> Iterator[
         yield name
 
 
-def _partner(folder: Path, name: str, extensions: tuple[str, ...]) -> Path:
+def _item_file(folder: Path, name: str, extensions: tuple[str, ...]) -> Path:
     return next(p for p in (folder / f"{name}{e}" for e in extensions) if p.is_file())
 
 
-def _split(mattes: Iterable[Matte]) -> Iterator[_Frame]:
+def _split(mattes: Iterable[Matte]) -> Iterator[_MatteFrame]:
     for matte in mattes:
         for index in range(len(matte)):
             trimap = None if matte.trimap is None else matte.trimap[index, 0].cpu().numpy()
-            yield _Frame(matte.alpha[index, 0].cpu().numpy(), trimap)
+            yield _MatteFrame(matte.alpha[index, 0].cpu().numpy(), trimap)
 
 
-def _checked(alpha: Alpha, truth: Alpha, image: Picture, name: str) -> Alpha:
+def _checked(alpha: Alpha, truth: Alpha, image: Image, name: str) -> Alpha:
     _check_size(f"{name}_alpha", truth, image)
     alpha = np.asarray(alpha, np.float32)
     if alpha.shape != truth.shape:
-        raise JobError(f"{name}: a matte of shape {alpha.shape} for a picture of {truth.shape}")
+        raise JobError(f"{name}: the matte has shape {alpha.shape}, the image {truth.shape}")
     if not np.isfinite(alpha).all():
-        raise JobError(f"{name}: the matte has values that are not numbers")
+        raise JobError(f"{name}: the matte has values that are not finite")
     return alpha
 
 
-def _check_size(what: str, plane: NDArray[np.generic], image: Picture) -> None:
+def _check_size(what: str, plane: NDArray[np.generic], image: Image) -> None:
     if plane.shape != image.shape[:2]:
         height, width = plane.shape
-        raise InputError(f"{what} is {width}x{height} but its picture is {image.shape[1]}x{image.shape[0]}")
+        raise InputError(f"{what} is {width}x{height} but its image is {image.shape[1]}x{image.shape[0]}")
 
 
-def _pictures(reader: ClipReader) -> Iterator[Picture]:
+def _rgb_frames(reader: ClipReader) -> Iterator[Image]:
     for batch in reader:
         for index in range(len(batch)):
-            yield _picture(batch, index)
+            yield _rgb_image(batch, index)
 
 
-def _picture(batch: FrameBatch, index: int = 0) -> Picture:
+def _rgb_image(batch: FrameBatch, index: int = 0) -> Image:
     rgb = to_rgb(batch)[index].permute(1, 2, 0)
     return np.asarray((rgb * 255).round().byte().cpu().numpy(), np.uint8)
 
@@ -305,15 +307,15 @@ def _picture(batch: FrameBatch, index: int = 0) -> Picture:
 def _gray_frames(reader: ClipReader) -> Iterator[Alpha]:
     for batch in reader:
         for plane in batch.planes[0]:
-            yield _unit(plane, reader.format.max_value)
+            yield _to_unit_range(plane, reader.format.max_value)
 
 
-def _unit(gray: Tensor, max_value: int = 255) -> Alpha:
+def _to_unit_range(gray: Tensor, max_value: int = 255) -> Alpha:
     """(..., H, W) integers of a single plane -> (H, W) in 0..1."""
     alpha: Alpha = gray.reshape(gray.shape[-2:]).to(torch.float32).div(max_value).numpy()
     return alpha
 
 
-def _mean_known(values: list[float]) -> float:
+def _nanmean(values: list[float]) -> float:
     known = [value for value in values if not np.isnan(value)]
     return float(np.mean(known)) if known else float("nan")

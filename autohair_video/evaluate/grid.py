@@ -1,14 +1,14 @@
-"""Which combination serves a shot: segmenter x trimap x matter on one labelled contact sheet.
+"""Grid comparison: segmenter x trimap x matting engine on one labelled contact sheet.
 
-Each frame gives a block: the picture and what the segmenters see, then a row for each segmenter and
-trimap, with a panel for each engine. A panel shows the subject in its estimated colours on a plain
-background, above it the engine and the seconds it took, below it the hair at 100 %.
+Each frame gives a block: the image and the segmenters' probabilities, then a row for each segmenter and
+trimap, with a panel for each engine. A panel shows the estimated foreground on a plain background, above it
+the engine and its time in seconds, below it a crop of the hair at 100 %.
 
 Beside DIM stand the classical engines of PyMatting (extra ``classical``): closed-form (Levin et al.
 2008), KNN (Chen et al. 2013), learning-based (Zheng and Kambhamettu 2009), large-kernel (He et al.
-2010) and random walk (Grady et al. 2005). They take all pixels of a picture at once, so frames are
-shrunk first. Trimaps are drawn at full size and shrunk with them: they show what the same trimap
-options do to the clip.
+2010) and random walk (Grady et al. 2005). They solve one system over all pixels, so frames are downscaled
+first. Trimaps are made at full size and downscaled with them, so they show what the same options give on
+the clip.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from autohair_video.errors import InputError, JobError, OptionError
-from autohair_video.evaluate.datasets import Progress
-from autohair_video.evaluate.grid_sheet import (
+from autohair_video.evaluate.contact_sheet import (
     ENGINES,
     Cell,
     ComparedFrame,
     ComparedTrimap,
     Comparison,
     comparison_sheet,
-    contrasting_plain,
+    contrasting_colour,
     probability_view,
-    window_of_doubt,
+    to_uint8,
+    uncertain_hair_window,
 )
-from autohair_video.evaluate.panels import as_bytes
+from autohair_video.evaluate.datasets import Progress
 from autohair_video.frames import FrameBatch
 from autohair_video.matting.segmentation import scale_to, working_size
 from autohair_video.matting.trimap import (
@@ -62,18 +62,18 @@ if TYPE_CHECKING:
 
 Segment = Callable[[Tensor], Tensor]
 """(1, 3, H, W) RGB in 0..1 -> (1, 2, h, w) probabilities of person and hair, as `Segmenter`."""
-Solve = Callable[[Tensor, Tensor], Tensor]
-"""(1, 3, H, W) RGB in 0..1 and (1, 1, H, W) trimap -> (1, 1, H, W) alpha, as `BandSolver`."""
+InferAlpha = Callable[[Tensor, Tensor], Tensor]
+"""(1, 3, H, W) RGB in 0..1 and (1, 1, H, W) trimap -> (1, 1, H, W) alpha, as `TiledMattingNet`."""
 
 _MISSING: Final = "pymatting is not installed: pip install 'autohair-video[classical]'"
 
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """What is compared, and how large.
+    """What is compared, and at which size.
 
     ``engines`` are keys of `ENGINES`. ``frames`` are taken from a clip, evenly spaced. Frames larger
-    than ``long_side_px`` are shrunk to it before they are matted. ``crop`` adds the hair at 100 % of
+    than ``long_side_px`` are downscaled to it before matting. ``crop`` adds the hair at 100 % of
     that size.
     """
 
@@ -103,43 +103,43 @@ def run_compare(
     source: Path,
     sheet: Path,
     *,
-    matter: MattingPipeline | Callable[[], MattingPipeline],
+    pipeline: MattingPipeline | Callable[[], MattingPipeline],
     segmenters: Mapping[str, Callable[[], Segment]] | None = None,
     options: CompareOptions | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Mattes a picture, or frames of a clip, in every combination and writes the contact sheet.
+    """Mattes an image, or frames of a clip, in every combination and writes the contact sheet.
 
     Args:
-        source: picture or clip.
-        sheet: where the sheet goes; its extension chooses the image format.
-        matter: its segmenter makes the probabilities, its network is the engine ``dim``; or what
-            loads it once the source and the sheet's name have proved good.
-        segmenters: by name, what loads the segmenters to compare instead of the matter's, on its device.
+        source: image or clip.
+        sheet: output path; its extension chooses the image format.
+        pipeline: its segmenter gives the probabilities, its matting network is the engine ``dim``; or a
+            callable that loads it, called once the source and the sheet's name have been checked.
+        segmenters: loaders by name of segmenters to compare instead of the pipeline's, on its device.
         options: what is compared.
-        overwrite: whether a sheet that exists is replaced.
-        progress: called with the name of each combination before it is solved.
+        overwrite: whether an existing sheet is replaced.
+        progress: called with the name of each combination before it runs.
 
     Returns:
-        The mattes and times. An engine that failed or is not installed leaves an empty cell;
-        `Comparison.failures` says why.
+        Alphas and times. An engine that failed or is not installed leaves an empty cell;
+        `Comparison.failures` gives the reason.
 
     Raises:
         InputError: the source cannot be read.
         OptionError: the sheet's name has no image extension.
-        OutputError: the sheet cannot be written, or is there already.
+        OutputError: the sheet cannot be written, or already exists.
     """
     options = options or CompareOptions()
     if not is_image(sheet):
-        raise OptionError(f"{sheet} does not name a picture: let it end in .png or .jpg")
+        raise OptionError(f"{sheet} is not an image path: use .png or .jpg")
     check_output(sheet, overwrite=overwrite, inputs=[source])
     frames = _source_frames(source, options.frames)
     first = next(frames)
-    loaded = matter() if callable(matter) else matter
+    loaded = pipeline() if callable(pipeline) else pipeline
     engines = {name: loaded.solve_still if name == "dim" else _classical(name) for name in options.engines}
-    seeing = {name: load() for name, load in (segmenters or {}).items()}
-    study = _Study(seeing or {"DeepLab": loaded.segment}, engines, options, progress)
+    segmenters_by_name = {name: load() for name, load in (segmenters or {}).items()}
+    study = _Grid(segmenters_by_name or {"DeepLab": loaded.segment}, engines, options, progress)
     compared = (study.frame(label, rgb.to(loaded.device)) for label, rgb in chain([first], frames))
     comparison = Comparison(tuple(compared))
     pixels = torch.from_numpy(comparison_sheet(comparison, crop=options.crop)).permute(2, 0, 1)
@@ -148,7 +148,7 @@ def run_compare(
 
 
 def _source_frames(source: Path, count: int) -> Iterator[tuple[str, Tensor]]:
-    """Label and (1, 3, H, W) RGB of a picture, or of the middles of ``count`` equal parts of a clip."""
+    """Label and (1, 3, H, W) RGB of an image, or of the midpoints of ``count`` equal parts of a clip."""
     if is_image(source):
         yield source.name, to_rgb(read_image(source))
         return
@@ -167,24 +167,24 @@ def _frame_at(clip: Path, second: float) -> FrameBatch:
         with ClipReader(clip, batch_size=1, start_s=second) as reader:
             return next(iter(reader))
     except InputError:
-        # No frame begins so late: the last one is long, or the file breaks off before.
+        # no frame starts that late: the last one is long, or the file is truncated
         with ClipReader(clip, batch_size=1) as reader:
             return deque(reader, maxlen=1)[0]
 
 
 def _counted_length_s(clip: Path) -> float:
-    """Length of a clip whose container does not say it."""
+    """Duration of a clip whose container does not store it."""
     with ClipReader(clip, batch_size=1) as reader:
         last = deque(reader, maxlen=1)[0]
         return float((last.pts[0] + last.durations[0]) * reader.time_base - reader.origin)
 
 
 @dataclass(frozen=True)
-class _Study:
-    """What every frame goes through."""
+class _Grid:
+    """The combinations that are run on every frame."""
 
     segmenters: Mapping[str, Segment]
-    engines: Mapping[str, Solve]
+    engines: Mapping[str, InferAlpha]
     options: CompareOptions
     progress: Progress | None
 
@@ -196,42 +196,44 @@ class _Study:
         small = scale_to(rgb, *size)
         found = {name: segment(rgb) for name, segment in self.segmenters.items()}
         rows = []
-        for (name, seen), drawn in product(found.items(), self.options.trimaps):
-            trimap = _shrink_trimap(draw_trimap(seen, size=full, options=drawn), size)
-            title = _trimap_name(drawn)
+        for (name, probabilities), options in product(found.items(), self.options.trimaps):
+            trimap = _shrink_trimap(draw_trimap(probabilities, size=full, options=options), size)
+            title = _trimap_name(options)
             cells = tuple(self._cells(f"{label}, {name}, {title}", small, trimap))
             rows.append(ComparedTrimap(name, title, trimap[0, 0].cpu().numpy(), cells))
-        image = as_bytes(small[0].permute(1, 2, 0).cpu().numpy())
-        shown = {name: scale_to(seen, *size)[0].cpu().numpy() for name, seen in found.items()}
+        image = to_uint8(small[0].permute(1, 2, 0).cpu().numpy())
+        shown = {
+            name: scale_to(probabilities, *size)[0].cpu().numpy() for name, probabilities in found.items()
+        }
         views = {name: probability_view(*maps) for name, maps in shown.items()}
-        window = window_of_doubt(*next(iter(shown.values())))
-        plain = contrasting_plain(image, rows[0].trimap)
-        return ComparedFrame(label, image, views, window, plain, tuple(rows))
+        window = uncertain_hair_window(*next(iter(shown.values())))
+        background = contrasting_colour(image, rows[0].trimap)
+        return ComparedFrame(label, image, views, window, background, tuple(rows))
 
     def _cells(self, title: str, rgb: Tensor, trimap: Tensor) -> Iterator[Cell]:
-        for name, solve in self.engines.items():
+        for name, infer in self.engines.items():
             if self.progress is not None:
                 self.progress(f"{title}, {ENGINES[name]}")
-            yield _solve_cell(name, solve, rgb, trimap)
+            yield _infer_cell(name, infer, rgb, trimap)
 
 
-def _solve_cell(engine: str, solve: Solve, rgb: Tensor, trimap: Tensor) -> Cell:
+def _infer_cell(engine: str, infer: InferAlpha, rgb: Tensor, trimap: Tensor) -> Cell:
     began_s = time.perf_counter()
     try:
-        alpha = solve(rgb, trimap)[0, 0].cpu().numpy()
+        alpha = infer(rgb, trimap)[0, 0].cpu().numpy()
         if not np.isfinite(alpha).all():
-            raise JobError("alpha has values that are not numbers")
+            raise JobError("alpha has values that are not finite")
     except Exception as exc:
-        # Solvers raise whatever they like, and one bad cell must not cost the others.
+        # engines raise arbitrary exceptions, and one failed cell must not lose the others
         reason = " ".join(str(exc).split()) or type(exc).__name__
         return Cell(engine, time.perf_counter() - began_s, None, reason)
     return Cell(engine, time.perf_counter() - began_s, alpha)
 
 
-def _classical(name: str) -> Solve:
-    """PyMatting's engine of that name; where it cannot be imported, one that says so."""
+def _classical(name: str) -> InferAlpha:
+    """PyMatting's engine of that name; if it cannot be imported, one that raises the reason."""
     try:
-        # Not at the top: the extra may be missing, and loading takes seconds.
+        # imported late: the extra may be missing, and importing takes seconds
         estimate = getattr(importlib.import_module("pymatting"), f"estimate_alpha_{name}")
     except ImportError as exc:
         absent = isinstance(exc, ModuleNotFoundError) and exc.name == "pymatting"
@@ -252,14 +254,14 @@ def _estimate(estimate: Callable[..., Any], rgb: Tensor, trimap: Tensor) -> Tens
 
 
 def _shrink_trimap(trimap: Tensor, size: tuple[int, int]) -> Tensor:
-    """A smaller trimap; pixels that mix known and unknown are unknown."""
+    """Downscales a trimap; pixels that mix known and unknown become unknown."""
     if trimap.shape[2:] == size:
         return trimap
     return quantise_trimap(F.interpolate(trimap.float(), size, mode="area").round().to(torch.uint8))
 
 
 def _trimap_name(options: TrimapOptions) -> str:
-    """The options as the command line names them."""
+    """The options in the command line's notation."""
     if options.mode == "fixed":
         return f"fixed:{options.erosion},{options.size}"
     return "adaptive" if options.band == 1 else f"adaptive, band {options.band:g}"

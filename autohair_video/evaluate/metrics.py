@@ -31,17 +31,17 @@ def sad(alpha: Alpha, truth: Alpha, region: Region = None) -> float:
     >>> round(sad(np.full((20, 50), 0.25, np.float32), np.zeros((20, 50), np.float32)), 6)
     0.25
     """
-    return float(_within(np.abs(alpha - truth), region).sum(dtype=np.float64)) / 1e3
+    return float(_inside(np.abs(alpha - truth), region).sum(dtype=np.float64)) / 1e3
 
 
 def mad(alpha: Alpha, truth: Alpha, region: Region = None) -> float:
     """Mean absolute difference, times 1000; nan if ``region`` is empty."""
-    return _mean(_within(np.abs(alpha - truth), region)) * 1e3
+    return _mean(_inside(np.abs(alpha - truth), region)) * 1e3
 
 
 def mse(alpha: Alpha, truth: Alpha, region: Region = None) -> float:
     """Mean squared difference, times 1000 (Rhemann et al., section 3); nan if ``region`` is empty."""
-    return _mean(_within(np.square(alpha - truth), region)) * 1e3
+    return _mean(_inside(np.square(alpha - truth), region)) * 1e3
 
 
 def grad(alpha: Alpha, truth: Alpha, region: Region = None) -> float:
@@ -51,7 +51,7 @@ def grad(alpha: Alpha, truth: Alpha, region: Region = None) -> float:
     the picture's border is replicated.
     """
     difference = np.square(_gradient(alpha) - _gradient(truth))
-    return float(_within(difference, region).sum(dtype=np.float64)) / 1e3
+    return float(_inside(difference, region).sum(dtype=np.float64)) / 1e3
 
 
 def conn(alpha: Alpha, truth: Alpha, region: Region = None) -> float:
@@ -62,7 +62,7 @@ def conn(alpha: Alpha, truth: Alpha, region: Region = None) -> float:
     """
     level = _connected_level(alpha, truth)
     difference = np.abs(_connectedness(alpha, level) - _connectedness(truth, level))
-    return float(_within(difference, region).sum(dtype=np.float64)) / 1e3
+    return float(_inside(difference, region).sum(dtype=np.float64)) / 1e3
 
 
 def transition_band(truth: Alpha) -> NDArray[np.bool_]:
@@ -103,7 +103,7 @@ def dtssd(alphas: Alpha, truths: Alpha, region: Region = None) -> float:
     (0.0, 50.0)
     """
     change = np.square(np.diff(alphas - truths, axis=0))
-    return _mean([np.sqrt(_mean(_within(step, region))) for step in change]) * 1e2
+    return _mean([np.sqrt(_mean(_inside(step, region))) for step in change]) * 1e2
 
 
 def messd_dt(alphas: Alpha, truths: Alpha, flows: NDArray[np.float32], region: Region = None) -> float:
@@ -132,7 +132,7 @@ def _moved_change(now: Alpha, later: Alpha, flow: NDArray[np.float32], region: R
     return _mean(np.abs(now - moved)[inside if region is None else inside & region])
 
 
-def _within(values: Alpha, region: Region) -> Alpha:
+def _inside(values: Alpha, region: Region) -> Alpha:
     return values if region is None else values[region]
 
 

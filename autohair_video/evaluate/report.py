@@ -1,4 +1,4 @@
-"""What an evaluation prints and leaves behind: a table, a JSON file and a contact sheet."""
+"""Output of an evaluation: a table, a JSON file and a contact sheet."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from rich.table import Table
 
-from autohair_video.evaluate.datasets import Evaluation, ItemResult, Panels, Picture
-from autohair_video.evaluate.panels import PANEL_PX, SHADE, as_bytes
+from autohair_video.evaluate.contact_sheet import BACKGROUND_GREY, PANEL_PX, to_uint8
+from autohair_video.evaluate.datasets import Evaluation, Image, ItemResult, Panels
 from autohair_video.media.atomic_output import write_text
 from autohair_video.media.image import write_image
 
@@ -50,7 +50,7 @@ def as_table(evaluation: Evaluation) -> Table:
 
 
 def as_json(evaluation: Evaluation) -> str:
-    """Folder, units, mean and items as a JSON text; a measure that is not defined is null."""
+    """Folder, units, mean and items as a JSON text; a metric that is undefined is null."""
     content = {
         "folder": evaluation.folder.name,
         "layout": evaluation.layout,
@@ -62,10 +62,10 @@ def as_json(evaluation: Evaluation) -> str:
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
-def contact_sheet(evaluation: Evaluation) -> Picture:
+def contact_sheet(evaluation: Evaluation) -> Image:
     """(H, W, 3) uint8 RGB: a row for each item with input, trimap, truth, ours and error.
 
-    Of a clip the frame with the largest MAD is shown. Pictures are shrunk to 320 px width, never enlarged.
+    Of a clip the frame with the largest MAD is shown. Images are downscaled to 320 px width, never upscaled.
     """
     rows = [_strip(list(_PANELS))]
     for item in evaluation.items:
@@ -103,9 +103,9 @@ def _heading(item: ItemResult) -> str:
     return f"{item.panels.label}   {scores}"
 
 
-def _strip(texts: list[str]) -> Picture:
+def _strip(texts: list[str]) -> Image:
     """A dark strip as wide as the sheet, its texts evenly spaced."""
-    strip = np.full((_STRIP_PX, PANEL_PX * len(_PANELS), 3), SHADE, np.uint8)
+    strip = np.full((_STRIP_PX, PANEL_PX * len(_PANELS), 3), BACKGROUND_GREY, np.uint8)
     step = strip.shape[1] // len(texts)
     for index, text in enumerate(texts):
         place = (index * step + 8, _STRIP_PX - 8)
@@ -113,18 +113,18 @@ def _strip(texts: list[str]) -> Picture:
     return strip
 
 
-def _row(panels: Panels) -> Picture:
+def _row(panels: Panels) -> Image:
     error = np.clip(np.abs(panels.alpha - panels.truth) * 2, 0, 1)
-    heat = cv2.applyColorMap(as_bytes(error), cv2.COLORMAP_INFERNO)[..., ::-1].astype(np.uint8)
-    views = (panels.image, panels.trimap, as_bytes(panels.truth), as_bytes(panels.alpha), heat)
+    heat = cv2.applyColorMap(to_uint8(error), cv2.COLORMAP_INFERNO)[..., ::-1].astype(np.uint8)
+    views = (panels.image, panels.trimap, to_uint8(panels.truth), to_uint8(panels.alpha), heat)
     return np.hstack([_thumbnail(view, panels.image.shape[:2]) for view in views])
 
 
-def _thumbnail(view: Picture | None, size: tuple[int, ...]) -> Picture:
-    """``view`` of a picture of ``size`` in a cell as wide as a panel; an empty cell without one."""
+def _thumbnail(view: Image | None, size: tuple[int, ...]) -> Image:
+    """``view`` of an image of ``size`` (height, width) in a cell of panel width; an empty cell if None."""
     scale = min(1.0, PANEL_PX / size[1])
     height, width = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-    cell = np.full((height, PANEL_PX, 3), SHADE, np.uint8)
+    cell = np.full((height, PANEL_PX, 3), BACKGROUND_GREY, np.uint8)
     if view is not None:
         small = cv2.resize(np.ascontiguousarray(view), (width, height), interpolation=cv2.INTER_AREA)
         cell[:, :width] = small if small.ndim == 3 else small[..., None]

@@ -1,4 +1,4 @@
-"""Mattes and measures every item of a folder."""
+"""Mattes and scores every item of a folder."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 from autohair_video.errors import OptionError
 from autohair_video.evaluate.datasets import (
     Evaluation,
+    Image,
+    InferAlpha,
     MatteClip,
     MatteImage,
-    Picture,
     Progress,
     RegionName,
-    Solve,
     evaluate_empty_folder,
     evaluate_stills_folder,
     evaluate_trimap_folder,
@@ -36,9 +36,9 @@ from autohair_video.media.reader import ClipReader
 
 @dataclass(frozen=True)
 class Engines:
-    """What is measured, one callable for each layout of `folders`."""
+    """What is evaluated: one callable for each layout of `datasets`."""
 
-    solve: Solve
+    infer: InferAlpha
     matte_clip: MatteClip
     matte_image: MatteImage
 
@@ -48,20 +48,20 @@ def run_evaluation(
     engines: Engines,
     *,
     region: RegionName | None = None,
-    nobody: bool = False,
+    no_person: bool = False,
     json_path: Path | None = None,
     sheet_path: Path | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Mattes and measures every item of ``folder``, whose layout decides which engine is asked.
+    """Mattes and scores every item of ``folder``; its layout decides which engine runs.
 
-    ``nobody``: the folder holds pictures without people, whose alpha should be 0.
+    ``empty``: the folder holds images without people, whose alpha should be 0.
     ``region`` is "unknown" (the default where trimaps are given) or "whole". ``json_path`` and
-    ``sheet_path`` are written when given, over what is there.
+    ``sheet_path`` are overwritten when given.
 
     Raises:
         OptionError: the region is unknown, or needs trimaps that the folder does not have.
-        InputError: the folder holds no items, or files that do not fit each other.
+        InputError: the folder holds no items, or files that do not match each other.
         JobError: an engine's mattes have the wrong number or size.
         OutputError: a report cannot be written.
     """
@@ -70,16 +70,16 @@ def run_evaluation(
             check_output(path, overwrite=True)
     if region not in (None, "unknown", "whole"):
         raise OptionError(f"unknown region {region!r}: use unknown or whole")
-    layout = "nobody" if nobody else find_layout(folder)
+    layout = "empty" if no_person else find_layout(folder)
     if layout != "trimap" and region == "unknown":
         raise OptionError(f"{folder} has no trimaps: only --region whole can be measured there")
     if layout == "trimap":
         evaluation = evaluate_trimap_folder(
-            folder, engines.solve, region=region or "unknown", progress=progress
+            folder, engines.infer, region=region or "unknown", progress=progress
         )
     elif layout == "video":
         evaluation = evaluate_video_folder(folder, engines.matte_clip, progress=progress)
-    elif layout == "nobody":
+    elif layout == "empty":
         evaluation = evaluate_empty_folder(folder, engines.matte_image, progress=progress)
     else:
         evaluation = evaluate_stills_folder(folder, engines.matte_image, progress=progress)
@@ -90,12 +90,12 @@ def run_evaluation(
     return evaluation
 
 
-def automatic(load: Callable[[], MattingPipeline]) -> Engines:
-    """Engines of a `MattingPipeline`, which is loaded when the first item is matted."""
+def pipeline_engines(load: Callable[[], MattingPipeline]) -> Engines:
+    """Engines of a `MattingPipeline`, loaded when the first item is matted."""
     loaded = cache(load)
 
-    def solve(picture: Picture, trimap: Picture) -> Alpha:
-        return np.asarray(loaded().image(picture, trimap))
+    def infer(image: Image, trimap: Image) -> Alpha:
+        return np.asarray(loaded().image(image, trimap))
 
     def matte_clip(clip: Path) -> Iterator[Matte]:
         with ClipReader(clip) as reader:
@@ -105,4 +105,4 @@ def automatic(load: Callable[[], MattingPipeline]) -> Engines:
     def matte_image(path: Path) -> Matte:
         return loaded().still(to_rgb(read_image(path)))
 
-    return Engines(solve, matte_clip, matte_image)
+    return Engines(infer, matte_clip, matte_image)

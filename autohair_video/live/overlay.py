@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autohair_video.live.pipeline import MattedFrame
-from autohair_video.live.settings import View
+from autohair_video.live.settings import Settings, View
+from autohair_video.live.stats import SessionStatus
 from autohair_video.media.camera import Picture
 
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE: Final = (255, 255, 255)
-_LETTERS: Final = 0.5
-_SMALLEST_LETTERS: Final = 0.3
+_FONT_SCALE: Final = 0.5
+_MIN_FONT_SCALE: Final = 0.3
 _LINE_PX: Final = 18
 _MARGIN_PX: Final = 6
 # What remains of the picture behind words.
-_BEHIND_WORDS: Final = 0.35
+_BACKDROP_BRIGHTNESS: Final = 0.35
 
 
 def draw_view(view: View, matted: MattedFrame, composite: Picture | None) -> Picture:
@@ -32,9 +33,9 @@ def draw_view(view: View, matted: MattedFrame, composite: Picture | None) -> Pic
     if view == "original":
         return matted.picture
     if view == "matte":
-        return _as_gray(matted.matte.alpha * 255)
+        return _gray_to_bgr(matted.matte.alpha * 255)
     if view == "trimap" and matted.matte.trimap is not None:
-        return _as_gray(matted.matte.trimap)
+        return _gray_to_bgr(matted.matte.trimap)
     if composite is None:
         raise ValueError(f"view {view} needs a composite")
     if view == "composite":
@@ -47,21 +48,34 @@ def draw_overlay_text(picture: Picture, lines: Sequence[str]) -> Picture:
     """A copy with lines of white text on a darkened strip at its top."""
     shown: Picture = picture.copy()
     strip = shown[: len(lines) * _LINE_PX + _MARGIN_PX]
-    strip[:] = (strip * _BEHIND_WORDS).astype(np.uint8)
+    strip[:] = (strip * _BACKDROP_BRIGHTNESS).astype(np.uint8)
     for i, line in enumerate(lines, start=1):
-        _write(shown, line, i * _LINE_PX)
+        _put_line(shown, line, i * _LINE_PX)
     return shown
 
 
-def _write(picture: NDArray[np.uint8], line: str, base: int) -> None:
+def status_line(figures: SessionStatus, settings: Settings) -> str:
+    """The session in one line: rate, latency, pictures dropped, and what is chosen."""
+    latency = "-" if figures.latency_s is None else f"{1000 * figures.latency_s:.0f} ms"
+    parts = [f"{figures.fps:.1f} fps", latency, f"dropped {figures.dropped}", settings.view]
+    parts += [f"quality {figures.quality}/{figures.qualities}", f"band {settings.band:.2g}"]
+    parts += [] if settings.tier == "fast" else [settings.tier]
+    parts += [] if settings.smoothing else ["no smoothing"]
+    parts += ["frozen"] if settings.frozen else []
+    if figures.recorded_s is not None:
+        parts.append(f"REC {figures.recorded_s // 60}:{figures.recorded_s % 60:02d}")
+    return "  ".join(parts)
+
+
+def _put_line(picture: NDArray[np.uint8], line: str, base: int) -> None:
     """One line, in smaller letters where it would not fit."""
     room = picture.shape[1] - 2 * _MARGIN_PX
-    scale = _LETTERS
-    while scale > _SMALLEST_LETTERS and cv2.getTextSize(line, _FONT, scale, 1)[0][0] > room:
+    scale = _FONT_SCALE
+    while scale > _MIN_FONT_SCALE and cv2.getTextSize(line, _FONT, scale, 1)[0][0] > room:
         scale -= 0.02
     cv2.putText(picture, line, (_MARGIN_PX, base), _FONT, scale, _WHITE, 1, cv2.LINE_AA)
 
 
-def _as_gray(plane: Tensor) -> Picture:
+def _gray_to_bgr(plane: Tensor) -> Picture:
     gray = plane[0, 0].round().byte().cpu().numpy()
     return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), np.uint8)

@@ -96,10 +96,10 @@ class LivePipeline:
 
     def __call__(self, picture: Picture, settings: Settings, level: Level) -> Matte:
         """Matte of one picture: `look` and `solve` in one."""
-        return self.solve(self.look(picture, settings, level))
+        return self.solve(self.segment(picture, settings, level))
 
     @torch.inference_mode()
-    def look(self, picture: Picture, settings: Settings, level: Level) -> SegmentedFrame:
+    def segment(self, picture: Picture, settings: Settings, level: Level) -> SegmentedFrame:
         """Where the subject is, and how it moved.
 
         Args:
@@ -109,8 +109,10 @@ class LivePipeline:
         """
         o, watch, (height, width) = self._options, self._matter.watch, picture.shape[:2]
         size = round(height * level.share), round(width * level.share)
-        samples = _as_rgb(picture if level.share == 1 else _shrunk(picture, size)).to(self._matter.device)
-        past = None if self._looked is None else _at_size(self._looked, size)
+        samples = _bgr_to_rgb_tensor(picture if level.share == 1 else _downscale(picture, size)).to(
+            self._matter.device
+        )
+        past = None if self._looked is None else _resize_state(self._looked, size)
         steady = replace(o.temporal, strength=o.temporal.strength if settings.smoothing else 0.0)
         with watch("temporal"):
             flow_px = min(o.temporal.flow_long_side_px, level.flow_px)
@@ -118,7 +120,7 @@ class LivePipeline:
             (motion,) = estimate_motions(past.samples if past else None, samples, small)
         seen, since_seen = self._seen(samples, past, motion, steady, level)
         with watch("trimap"):
-            form = scaled(o.trimap, settings.band)
+            form = scale_trimap_band(o.trimap, settings.band)
             before = past.trimap if steady.strength > 0 and past and motion else None
             trimap = draw_trimap(seen.value, size=size, options=form, before=before)
             guess = encode_alpha_prior(seen.value[:, :1], size)
@@ -143,7 +145,7 @@ class LivePipeline:
         size = (samples.shape[2], samples.shape[3])
         last, tiles = (None, ()) if looked.is_first else self._left(size)
         with watch("matte"):
-            solver = self._matter.solve.at(tiles_for(size[0]))
+            solver = self._matter.solve.at(tile_options_for(size[0]))
             kept = tiles if looked.temporal.strength > 0 else ()
             alpha, tiles = solver.follow(samples, trimap, kept, looked.guess)
         with watch("temporal"):
@@ -183,12 +185,12 @@ class LivePipeline:
         s, tiles = self._solved
         if s.picture.shape[2:] == size:
             return s, tiles
-        alpha, value, weight = (_scaled(x, size) for x in (s.alpha, s.mean.value, s.mean.weight))
-        picture, trimap = _scaled(s.picture, size), F.interpolate(s.trimap, size, mode="nearest")
+        alpha, value, weight = (_resize(x, size) for x in (s.alpha, s.mean.value, s.mean.weight))
+        picture, trimap = _resize(s.picture, size), F.interpolate(s.trimap, size, mode="nearest")
         return InferredAlpha.of(picture, alpha, trimap, RunningMean(value, weight)), ()
 
 
-def scaled(form: TrimapOptions, band: float) -> TrimapOptions:
+def scale_trimap_band(form: TrimapOptions, band: float) -> TrimapOptions:
     """A trimap's form with a band so many times as wide.
 
     >>> scaled(TrimapOptions(mode="fixed", erosion=5, size=25), 2).size
@@ -199,7 +201,7 @@ def scaled(form: TrimapOptions, band: float) -> TrimapOptions:
     return replace(form, band=form.band * band)
 
 
-def tiles_for(height_px: int) -> TileOptions:
+def tile_options_for(height_px: int) -> TileOptions:
     """The tiles that cost least on pictures of a height.
 
     >>> [tiles_for(height).tile_px for height in (144, 180, 360)]
@@ -209,7 +211,7 @@ def tiles_for(height_px: int) -> TileOptions:
     return TileOptions(tile_px=tile_px, overlap_px=_OVERLAP_PX, double_below_px=0)
 
 
-def as_frames(picture: Picture, time_ms: int, *, duration_ms: int) -> FrameBatch:
+def to_frame_batch(picture: Picture, time_ms: int, *, duration_ms: int) -> FrameBatch:
     """A picture, (H, W, 3) uint8 BGR with even sides, as one 4:2:0 frame of BT.601 in limited range.
 
     Compositing costs half on such planes, and encoders take them as they are.
@@ -226,48 +228,48 @@ def as_frames(picture: Picture, time_ms: int, *, duration_ms: int) -> FrameBatch
 
 
 def frame_format(width: int, height: int) -> FrameFormat:
-    """The format of `as_frames`."""
+    """The format of `to_frame_batch`."""
     return FrameFormat(width, height, matrix=MATRIX_SMPTE170M, primaries=_PRIMARIES, transfer=_TRANSFER)
 
 
-def as_picture(frames: FrameBatch) -> Picture:
+def to_bgr(frames: FrameBatch) -> Picture:
     """The one frame of a batch of `frame_format` as (H, W, 3) uint8 BGR."""
     flat = torch.cat([plane.flatten() for plane in frames.planes]).cpu().numpy()
     rows = flat.reshape(frames.format.height * 3 // 2, frames.format.width)
     return np.asarray(cv2.cvtColor(rows, cv2.COLOR_YUV2BGR_I420), np.uint8)
 
 
-def fitted(picture: Picture, width: int, height: int) -> Picture:
+def scale_and_crop(picture: Picture, width: int, height: int) -> Picture:
     """A picture scaled to cover ``width`` x ``height`` px, its aspect kept, and cut evenly."""
     old_height, old_width = picture.shape[:2]
     if (old_width, old_height) == (width, height):
         return picture
     scale = max(width / old_width, height / old_height)
     size = max(width, round(old_width * scale)), max(height, round(old_height * scale))
-    scaled = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    resized = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     left, top = (size[0] - width) // 2, (size[1] - height) // 2
-    return np.ascontiguousarray(scaled[top : top + height, left : left + width], np.uint8)
+    return np.ascontiguousarray(resized[top : top + height, left : left + width], np.uint8)
 
 
-def _shrunk(picture: Picture, size: tuple[int, int]) -> Picture:
+def _downscale(picture: Picture, size: tuple[int, int]) -> Picture:
     """A picture at a smaller height and width."""
     return np.asarray(cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _as_rgb(picture: Picture) -> Tensor:
+def _bgr_to_rgb_tensor(picture: Picture) -> Tensor:
     rgb = torch.from_numpy(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
     return rgb.permute(2, 0, 1)[None].contiguous()
 
 
-def _at_size(looked: SegmentedFrame, size: tuple[int, int]) -> SegmentedFrame:
+def _resize_state(looked: SegmentedFrame, size: tuple[int, int]) -> SegmentedFrame:
     """The same for pictures of another height and width; probabilities fit any."""
     if looked.samples.shape[2:] == size:
         return looked
     trimap = F.interpolate(looked.trimap, size, mode="nearest")
-    return replace(looked, samples=_scaled(looked.samples, size), trimap=trimap)
+    return replace(looked, samples=_resize(looked.samples, size), trimap=trimap)
 
 
-def _scaled(x: Tensor, size: tuple[int, int]) -> Tensor:
+def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """(1, C, H, W) at another size, of the same dtype."""
     large = F.interpolate(x.float(), size, mode="bilinear", align_corners=False, antialias=True)
     return large if x.is_floating_point() else large.round().to(x.dtype)

@@ -40,13 +40,13 @@ _BEST_LEVELS: Final = (Level(1.0, 640, 1), *LEVELS)
 
 _DOWN_AFTER_S: Final = 1.0
 _UP_AFTER_S: Final = 3.0
-_LONGEST_WAIT_S: Final = 60.0
+_MAX_WAIT_S: Final = 60.0
 # The share of a picture's time that the finer level may be expected to need.
-_ROOM: Final = 0.8
+_HEADROOM: Final = 0.8
 # The weight of the newest picture in the mean time a picture takes.
-_NEWEST_SHARE: Final = 0.2
+_EMA_ALPHA: Final = 0.2
 # How much longer the next finer level may take.
-_FINER_COSTS: Final = 1.7
+_FINER_LEVEL_COST: Final = 1.7
 
 
 def levels_for(tier: Tier) -> tuple[Level, ...]:
@@ -76,10 +76,10 @@ class AdaptiveQuality:
         """The steps that could still be taken down, and one: 1 is the coarsest level."""
         return len(self.levels) - self.number
 
-    def took(self, seconds: float, now_s: float) -> None:
+    def observe(self, seconds: float, now_s: float) -> None:
         """Say how long one picture took at the present level, and when; may change the level."""
         before = seconds if self._mean_s is None else self._mean_s
-        self._mean_s = before + (seconds - before) * _NEWEST_SHARE
+        self._mean_s = before + (seconds - before) * _EMA_ALPHA
         step = self._wanted_step(self._mean_s)
         if step == 0:
             self._since_s = None
@@ -92,11 +92,11 @@ class AdaptiveQuality:
     def _wanted_step(self, mean_s: float) -> int:
         if mean_s > self._budget_s:
             return int(self.number + 1 < len(self.levels))
-        return -int(self.number > 0 and mean_s * _FINER_COSTS < _ROOM * self._budget_s)
+        return -int(self.number > 0 and mean_s * _FINER_LEVEL_COST < _HEADROOM * self._budget_s)
 
     def _move(self, step: int) -> None:
         if self._rose:
-            self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S) if step > 0 else _UP_AFTER_S
+            self._wait_s = min(2 * self._wait_s, _MAX_WAIT_S) if step > 0 else _UP_AFTER_S
         self._rose = step < 0
         self.number += step
         self._mean_s = self._since_s = None

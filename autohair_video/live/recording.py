@@ -37,7 +37,7 @@ def recording_preset(name: str) -> Preset:
     return preset
 
 
-def free_path(folder: Path, extension: str) -> Path:
+def unused_path(folder: Path, extension: str) -> Path:
     """A file of ``folder`` that is not there yet, named after the time."""
     stem = f"autohair-{datetime.now():%Y%m%d-%H%M%S}"
     paths = (folder / f"{stem}{n}{extension}" for n in ("", *(f"-{i}" for i in range(2, 1000))))
@@ -50,7 +50,7 @@ def write_snapshot(folder: Path, matted: MattedFrame) -> Path:
     Raises:
         OutputError: the folder cannot be written to.
     """
-    path = free_path(folder, ".png")
+    path = unused_path(folder, ".png")
     frames = _rgb_frames(matted)
     colours = torch.cat(straight_foreground(frames, matted.matte, frames.format).planes, dim=1)
     write_image(path, torch.cat([colours, quantise_alpha(matted.matte.alpha, 8)], dim=1))
@@ -75,7 +75,7 @@ class Recording:
     """
 
     def __init__(self, folder: Path, preset: Preset, *, width: int, height: int, rate: float) -> None:
-        self.path = free_path(folder, preset.default_extension)
+        self.path = unused_path(folder, preset.default_extension)
         self.preset = preset
         self._begin_ms: int | None = None
         self._last_ms = -1

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from autohair_video.errors import OptionError
-from autohair_video.live.session import Live
+from autohair_video.live.session import LiveSession
 from autohair_video.live.settings import LiveOptions
 from autohair_video.live.stats import SessionStats, resident_bytes
 from autohair_video.live.virtual_camera import VirtualCamera
-from autohair_video.live.window import Window, check_screen
+from autohair_video.live.window import Window, check_display
 from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.media.camera import Camera
 from autohair_video.options import Tier
@@ -73,22 +73,22 @@ def run_live(
         raise OptionError("nobody shows the pictures: leave out --no-window, or give --serve")
     camera = Camera(source, width=options.width, height=options.height, rate=options.rate)
     if outlets.window:
-        check_screen()
+        check_display()
     with ExitStack() as stack:
-        live = Live(camera, load, options)
+        live = LiveSession(camera, load, options)
         if not outlets.any:
             live.viewers.append(live.displayed)
         window = _open(live, outlets, stack, say)
         stack.enter_context(camera)
         stack.enter_context(live)
-        span = _Span(seconds)
+        span = _RunTimer(seconds)
         with suppress(KeyboardInterrupt):
             _wait(live, window, say, span)
     live.is_over()  # raises what the last picture failed with
     return live.measured(span.memory_bytes)
 
 
-def _open(live: Live, outlets: LiveSinks, stack: ExitStack, say: Say) -> Window | None:
+def _open(live: LiveSession, outlets: LiveSinks, stack: ExitStack, say: Say) -> Window | None:
     if outlets.virtual_camera:
         say(f"virtual camera: {stack.enter_context(closing(VirtualCamera(live))).name}")
     if outlets.serve is not None:
@@ -96,7 +96,7 @@ def _open(live: Live, outlets: LiveSinks, stack: ExitStack, say: Say) -> Window 
     return stack.enter_context(closing(Window(live))) if outlets.window else None
 
 
-def _server(live: Live, address: str) -> Server:
+def _server(live: LiveSession, address: str) -> Server:
     try:
         from autohair_video.live.web.server import Server
     except ImportError as exc:
@@ -104,7 +104,7 @@ def _server(live: Live, address: str) -> Server:
     return Server(live, address)
 
 
-class _Span:
+class _RunTimer:
     """How long a session runs, and the memory it holds meanwhile; without an end none is looked at."""
 
     def __init__(self, seconds: float | None) -> None:
@@ -122,7 +122,7 @@ class _Span:
         return share >= 1
 
 
-def _wait(live: Live, window: Window | None, say: Say, span: _Span) -> None:
+def _wait(live: LiveSession, window: Window | None, say: Say, span: _RunTimer) -> None:
     said: str | None = None
     while not live.is_over() and not span.is_over():
         if window is None:

@@ -29,15 +29,15 @@ from autohair_video.live.pipeline import (
     LivePipeline,
     MattedFrame,
     SegmentedFrame,
-    as_frames,
-    as_picture,
-    fitted,
     frame_format,
+    scale_and_crop,
+    to_bgr,
+    to_frame_batch,
 )
 from autohair_video.live.quality import AdaptiveQuality, levels_for
 from autohair_video.live.recording import Recording, recording_preset, write_snapshot
-from autohair_video.live.settings import LiveOptions, Settings, following
-from autohair_video.live.stats import SessionStats
+from autohair_video.live.settings import LiveOptions, Settings, next_item
+from autohair_video.live.stats import SessionStats, SessionStatus
 from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.media.camera import Camera, CameraFrame, Picture
 from autohair_video.options import Tier
@@ -52,7 +52,7 @@ _NOTICE_S: Final = 5.0
 
 
 @dataclass(frozen=True)
-class Shown:
+class RenderedFrame:
     """One picture of the camera as it is shown; ``composite`` is there where someone needs it besides."""
 
     picture: Picture
@@ -60,27 +60,7 @@ class Shown:
     shot: CameraFrame
 
 
-@dataclass(frozen=True)
-class Figures:
-    """How a session does.
-
-    ``fps``: pictures matted per second of late. ``latency_s``: median time from the camera to the
-    display of late; None before the first display. ``dropped``: pictures of the camera passed over.
-    ``quality`` of ``qualities``: the level, 1 being the coarsest. ``recorded_s``: length of the clip
-    being recorded. ``trouble``: what is wrong with the camera. ``notice``: what has happened just now.
-    """
-
-    fps: float
-    latency_s: float | None
-    dropped: int
-    quality: int
-    qualities: int
-    recorded_s: int | None
-    trouble: str | None
-    notice: str | None
-
-
-class Live:
+class LiveSession:
     """A session, from ``with`` to its end; its public methods may be called from any thread.
 
     ``viewers`` get every picture on the drawing thread, and must not keep it waiting.
@@ -99,7 +79,7 @@ class Live:
 
     def __init__(self, camera: Camera, load: Callable[[Tier], MattingPipeline], options: LiveOptions) -> None:
         self.options, self.preset = options, recording_preset(options.preset)
-        self.viewers: list[Callable[[Shown], None]] = []
+        self.viewers: list[Callable[[RenderedFrame], None]] = []
         self.needs_composite = False
         self._camera, self._load = camera, load
         self._settings = Settings(options.backgrounds[0], tier=options.tier)
@@ -118,7 +98,7 @@ class Live:
         self._error: BaseException | None = None
         self._looking, self._solving, self._drawing = (_Step(n) for n in ("looking", "solving", "drawing"))
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> LiveSession:
         self._looking.hand(self._run)
         return self
 
@@ -155,7 +135,7 @@ class Live:
     def next_background(self) -> None:
         """Go to the next background, round and round."""
         with self._lock:
-            name = following(self._backgrounds, self._settings.background)
+            name = next_item(self._backgrounds, self._settings.background)
             self._settings = replace(self._settings, background=name)
 
     def add_background(self, background: str) -> None:
@@ -164,11 +144,11 @@ class Live:
             if background not in self._backgrounds:
                 self._backgrounds = (*self._backgrounds, background)
 
-    def figures(self) -> Figures:
+    def figures(self) -> SessionStatus:
         """How the session does now."""
         now_s = time.monotonic()
         recording, (notice, until_s) = self._recording, self._notice
-        return Figures(
+        return SessionStatus(
             fps=self._pace.fps(now_s),
             latency_s=self._pace.latency_s(),
             dropped=self._pace.dropped,
@@ -183,7 +163,7 @@ class Live:
         """Show one line for a while."""
         self._notice = (notice, time.monotonic() + _NOTICE_S)
 
-    def displayed(self, shown: Shown) -> None:
+    def displayed(self, shown: RenderedFrame) -> None:
         """Say that a picture can be seen now."""
         if shown.shot.number > self._last_displayed:
             self._last_displayed = shown.shot.number
@@ -296,8 +276,8 @@ class Live:
 
     def _advance(self, shot: CameraFrame, settings: Settings) -> None:
         began_s = time.monotonic()
-        shot = replace(shot, picture=fitted(shot.picture, self.options.width, self.options.height))
-        looked = self._live_matter.look(shot.picture, settings, self._ladder.level)
+        shot = replace(shot, picture=scale_and_crop(shot.picture, self.options.width, self.options.height))
+        looked = self._live_matter.segment(shot.picture, settings, self._ladder.level)
         look_s = time.monotonic() - began_s
         self._solving.hand(lambda: self._finish(shot, looked, settings, look_s))
 
@@ -308,12 +288,12 @@ class Live:
         self._pace.add(shot.number, ended_s)
         if self.options.adapt:
             # the slower of the two says how often pictures come
-            self._ladder.took(max(look_s, ended_s - began_s), ended_s)
+            self._ladder.observe(max(look_s, ended_s - began_s), ended_s)
 
     def _render_anew(self, matted: MattedFrame, settings: Settings, before: Settings) -> None:
         if _matte_of(settings) != _matte_of(before):
             self._live_matter.forget()
-            looked = self._live_matter.look(matted.picture, settings, self._ladder.level)
+            looked = self._live_matter.segment(matted.picture, settings, self._ladder.level)
             matted = self._solve(matted.shot, looked)
         self._draw(matted, settings, new=False)
 
@@ -323,7 +303,7 @@ class Live:
     def _solve(self, shot: CameraFrame, looked: SegmentedFrame) -> MattedFrame:
         matte = self._live_matter.solve(looked)
         time_ms = round(1000 * (shot.taken_s - self._began_s))
-        frames = as_frames(shot.picture, time_ms, duration_ms=round(1000 / self.options.rate))
+        frames = to_frame_batch(shot.picture, time_ms, duration_ms=round(1000 / self.options.rate))
         frames = frames.to(matte.alpha.device)
         self._matted = MattedFrame(shot, frames, matte)
         return self._matted
@@ -337,8 +317,8 @@ class Live:
             placed = self._composite(matted, settings)
         if recording is not None:
             self._record(recording, matted, placed)
-        picture = None if placed is None else as_picture(placed)
-        shown = Shown(draw_view(settings.view, matted, picture), picture, matted.shot)
+        picture = None if placed is None else to_bgr(placed)
+        shown = RenderedFrame(draw_view(settings.view, matted, picture), picture, matted.shot)
         for viewer in self.viewers:
             viewer(shown)
 

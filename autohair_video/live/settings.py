@@ -14,11 +14,11 @@ View = Literal["composite", "matte", "side", "trimap", "original"]
 VIEWS: Final[tuple[View, ...]] = get_args(View)
 TIERS: Final[tuple[Tier, ...]] = get_args(Tier)
 
-NARROWEST_BAND: Final = 0.25
-WIDEST_BAND: Final = 4.0
+MIN_BAND: Final = 0.25
+MAX_BAND: Final = 4.0
 _BAND_STEP: Final = 1.25
-_SMALLEST_PX: Final = 64
-_LARGEST_PX: Final = 3840
+_MIN_SIDE_PX: Final = 64
+_MAX_SIDE_PX: Final = 3840
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class LiveOptions:
 
     def __post_init__(self) -> None:
         sides = (self.width, self.height)
-        if min(sides) < _SMALLEST_PX or max(sides) > _LARGEST_PX or self.width % 2 or self.height % 2:
-            limits = f"two even numbers from {_SMALLEST_PX} to {_LARGEST_PX}"
+        if min(sides) < _MIN_SIDE_PX or max(sides) > _MAX_SIDE_PX or self.width % 2 or self.height % 2:
+            limits = f"two even numbers from {_MIN_SIDE_PX} to {_MAX_SIDE_PX}"
             raise OptionError(f"size {self.width}x{self.height}: give {limits}")
         if not 1 <= self.rate <= 240:
             raise OptionError(f"{self.rate:g} pictures per second: give 1 to 240")
@@ -76,8 +76,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.view not in VIEWS:
             raise OptionError(f"unknown view {self.view!r}: use {', '.join(VIEWS)}")
-        if not NARROWEST_BAND <= self.band <= WIDEST_BAND:
-            raise OptionError(f"band {self.band:g}: give {NARROWEST_BAND:g} to {WIDEST_BAND:g}")
+        if not MIN_BAND <= self.band <= MAX_BAND:
+            raise OptionError(f"band {self.band:g}: give {MIN_BAND:g} to {MAX_BAND:g}")
         _check_tier(self.tier)
 
 
@@ -86,7 +86,7 @@ def _check_tier(tier: str) -> None:
         raise OptionError(f"unknown tier {tier!r}: use {' or '.join(TIERS)}")
 
 
-def following(items: tuple[T, ...], item: T) -> T:
+def next_item(items: tuple[T, ...], item: T) -> T:
     """The item after ``item``, round and round; the first if it is not there.
 
     >>> following(("a", "b"), "b"), following(("a", "b"), "c")
@@ -95,11 +95,11 @@ def following(items: tuple[T, ...], item: T) -> T:
     return items[(items.index(item) + 1) % len(items)] if item in items else items[0]
 
 
-def wider(settings: Settings) -> Settings:
+def widen_band(settings: Settings) -> Settings:
     """A band a quarter wider, up to the widest."""
-    return replace(settings, band=min(WIDEST_BAND, round(settings.band * _BAND_STEP, 3)))
+    return replace(settings, band=min(MAX_BAND, round(settings.band * _BAND_STEP, 3)))
 
 
-def narrower(settings: Settings) -> Settings:
+def narrow_band(settings: Settings) -> Settings:
     """A band a fifth narrower, down to the narrowest."""
-    return replace(settings, band=max(NARROWEST_BAND, round(settings.band / _BAND_STEP, 3)))
+    return replace(settings, band=max(MIN_BAND, round(settings.band / _BAND_STEP, 3)))

@@ -14,6 +14,26 @@ _STATM: Final = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True)
+class SessionStatus:
+    """How a session does.
+
+    ``fps``: pictures matted per second of late. ``latency_s``: median time from the camera to the
+    display of late; None before the first display. ``dropped``: pictures of the camera passed over.
+    ``quality`` of ``qualities``: the level, 1 being the coarsest. ``recorded_s``: length of the clip
+    being recorded. ``trouble``: what is wrong with the camera. ``notice``: what has happened just now.
+    """
+
+    fps: float
+    latency_s: float | None
+    dropped: int
+    quality: int
+    qualities: int
+    recorded_s: int | None
+    trouble: str | None
+    notice: str | None
+
+
+@dataclass(frozen=True)
 class SessionStats:
     """What a session came to.
 

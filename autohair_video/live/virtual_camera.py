@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from autohair_video.errors import OptionError, OutputError
-from autohair_video.live.session import Live, Shown
+from autohair_video.live.session import LiveSession, RenderedFrame
 
 _SETUP: Final = MappingProxyType(
     {
@@ -27,7 +27,7 @@ class VirtualCamera:
         OutputError: the system has no virtual camera that is free.
     """
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: LiveSession) -> None:
         try:
             import pyvirtualcam
         except ImportError as exc:
@@ -40,7 +40,9 @@ class VirtualCamera:
                 width=o.width, height=o.height, fps=o.rate, fmt=pyvirtualcam.PixelFormat.BGR
             )
         except RuntimeError as exc:
-            raise OutputError(f"no virtual camera: {setup()} (once); or close who else sends to it") from exc
+            raise OutputError(
+                f"no virtual camera: {setup_hint()} (once); or close who else sends to it"
+            ) from exc
         self.name = str(self._camera.device)
         live.needs_composite = True
         live.viewers.append(self._send)
@@ -49,7 +51,7 @@ class VirtualCamera:
         """Give the virtual camera back."""
         self._camera.close()
 
-    def _send(self, shown: Shown) -> None:
+    def _send(self, shown: RenderedFrame) -> None:
         if shown.composite is None:
             return
         try:
@@ -59,6 +61,6 @@ class VirtualCamera:
         self._live.displayed(shown)
 
 
-def setup(platform: str = sys.platform) -> str:
+def setup_hint(platform: str = sys.platform) -> str:
     """What makes a virtual camera on a platform, in a few words."""
     return _SETUP.get(platform, _SETUP["linux"])

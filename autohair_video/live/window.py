@@ -14,10 +14,9 @@ import cv2
 import numpy as np
 
 from autohair_video.errors import AutohairError, OutputError
-from autohair_video.live.overlay import draw_overlay_text
-from autohair_video.live.session import Live, Shown
-from autohair_video.live.settings import VIEWS, Settings, following, narrower, wider
-from autohair_video.live.words import status_line
+from autohair_video.live.overlay import draw_overlay_text, status_line
+from autohair_video.live.session import LiveSession, RenderedFrame
+from autohair_video.live.settings import VIEWS, Settings, narrow_band, next_item, widen_band
 from autohair_video.runtime.queues import LatestSlot
 
 TITLE: Final = "autohair-video"
@@ -30,23 +29,23 @@ class Key:
 
     name: str
     help: str
-    press: Callable[[Live], object]
+    press: Callable[[LiveSession], object]
 
 
-def _change(change: Callable[[Settings], Settings]) -> Callable[[Live], None]:
+def _change(change: Callable[[Settings], Settings]) -> Callable[[LiveSession], None]:
     return lambda live: live.change(change)
 
 
 KEYS: Final = {
-    ord("q"): Key("q", "quit", Live.quit),
+    ord("q"): Key("q", "quit", LiveSession.quit),
     ord(" "): Key("space", "freeze", _change(lambda s: replace(s, frozen=not s.frozen))),
-    ord("b"): Key("b", "next background", Live.next_background),
-    ord("m"): Key("m", "next view", _change(lambda s: replace(s, view=following(VIEWS, s.view)))),
-    ord("["): Key("[", "narrower band", _change(narrower)),
-    ord("]"): Key("]", "wider band", _change(wider)),
+    ord("b"): Key("b", "next background", LiveSession.next_background),
+    ord("m"): Key("m", "next view", _change(lambda s: replace(s, view=next_item(VIEWS, s.view)))),
+    ord("["): Key("[", "narrower band", _change(narrow_band)),
+    ord("]"): Key("]", "wider band", _change(widen_band)),
     ord("t"): Key("t", "smoothing on or off", _change(lambda s: replace(s, smoothing=not s.smoothing))),
-    ord("s"): Key("s", "snapshot with alpha", Live.snapshot),
-    ord("r"): Key("r", "record on or off", Live.toggle_recording),
+    ord("s"): Key("s", "snapshot with alpha", LiveSession.snapshot),
+    ord("r"): Key("r", "record on or off", LiveSession.toggle_recording),
 }
 _HELP_KEY: Final = ord("h")
 
@@ -58,15 +57,15 @@ class Window:
         OutputError: this OpenCV has no windows.
     """
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: LiveSession) -> None:
         self._live = live
-        self._newest: LatestSlot[Shown] = LatestSlot()
+        self._newest: LatestSlot[RenderedFrame] = LatestSlot()
         live.viewers.append(self._newest.put)
         self._picture = np.zeros((live.options.height, live.options.width, 3), np.uint8)
         self._size = (0, 0)
         self._help = False
         self._drawn: tuple[str, ...] = ()
-        _leave_events_to_qt()
+        _preload_x11_xcb()
         try:
             cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         except cv2.error as exc:
@@ -123,7 +122,7 @@ class Window:
             self._live.notify(str(exc))
 
 
-def check_screen() -> None:
+def check_display() -> None:
     """Refuse a machine without a screen, where Qt would end the whole program.
 
     OpenCV's Qt knows X only, which Wayland's desktops offer too.
@@ -131,11 +130,11 @@ def check_screen() -> None:
     Raises:
         OutputError: there is none, or it does not answer.
     """
-    if sys.platform.startswith("linux") and not _x_answers():
+    if sys.platform.startswith("linux") and not _x_display_opens():
         raise OutputError("no screen for a window: run it on a desktop, or use --serve 127.0.0.1:8000")
 
 
-def _x_answers() -> bool:
+def _x_display_opens() -> bool:
     try:
         x11 = ctypes.CDLL("libX11.so.6")
     except OSError:
@@ -148,7 +147,7 @@ def _x_answers() -> bool:
     return True
 
 
-def _leave_events_to_qt() -> None:
+def _preload_x11_xcb() -> None:
     """Keep Xlib from taking events that are meant for Qt.
 
     OpenCV's wheels bring a libX11-xcb of their own, by which Qt tells the system's libX11 that it reads the

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from playwright.sync_api import Browser, sync_playwright
 
 from autohair_video import MattingPipeline
-from autohair_video.live.session import Live
+from autohair_video.live.session import LiveSession
 from autohair_video.live.settings import LiveOptions
 from autohair_video.live.web.server import Server
 from autohair_video.media.camera import Camera
@@ -39,7 +39,7 @@ def main() -> None:
     """Serve the sample on the beach, and lay the page at a desk beside the page on a telephone."""
     options = LiveOptions(backgrounds=(str(HERE / "beach.jpg"),))
     camera = Camera(str(HERE / "portrait.mp4"), width=640, height=360, rate=30)
-    live = Live(camera, lambda tier: MattingPipeline(tier=tier), options)
+    live = LiveSession(camera, lambda tier: MattingPipeline(tier=tier), options)
     with closing(Server(live, "127.0.0.1:0")) as server, camera, live, sync_playwright() as playwright:
         program = shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])

@@ -23,9 +23,9 @@ from cost_plot import Series, draw_plot
 
 from autohair_video import FrameBatch, FrameFormat, MattingPipeline
 from autohair_video.bench.clip import SIZES, talking_head
-from autohair_video.bench.report import Bench
+from autohair_video.bench.report import BenchResult
 from autohair_video.bench.runner import BenchOptions, run_bench
-from autohair_video.bench.stages import in_turn
+from autohair_video.bench.stages import single_threaded_frames
 from autohair_video.cli.app import settle
 from autohair_video.media import from_rgb, round_planes
 from autohair_video.runtime.profiling import StageTimer, untimed
@@ -66,7 +66,7 @@ def main() -> None:
     (HERE / "readme" / "cost.svg").write_text(plot(by_band, by_frame), "utf-8")
 
 
-def _bench(size: str, frames: int, device: str) -> Bench:
+def _bench(size: str, frames: int, device: str) -> BenchResult:
     print(size, flush=True)
     return run_bench(
         BenchOptions(size=size, frames=frames),
@@ -76,7 +76,7 @@ def _bench(size: str, frames: int, device: str) -> Bench:
     )
 
 
-def table(benches: Mapping[str, Bench], frames: int) -> str:
+def table(benches: Mapping[str, BenchResult], frames: int) -> str:
     """A Markdown table, a row for each size, and where it was measured."""
     m = next(iter(benches.values())).machine
     lines = [
@@ -99,7 +99,7 @@ def cost(matter: MattingPipeline, size: tuple[int, int], sitter_px: int) -> Cost
     watch = StageTimer(matter.device, clock=time.process_time)
     for measured in (untimed, watch):
         matter.watch = measured
-        mattes = [matte for _, matte in in_turn(matter, _batches(size, sitter_px))]
+        mattes = [matte for _, matte in single_threaded_frames(matter, _batches(size, sitter_px))]
     spent_s, frames = watch.take(), sum(len(matte) for matte in mattes)
     trimap = torch.cat([matte.trimap for matte in mattes if matte.trimap is not None])
     return Cost(

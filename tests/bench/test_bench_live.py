@@ -13,9 +13,7 @@ SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.mp4"
 CALL = ["bench", str(SAMPLE), "--live", "--device", "cpu"]
 
 
-def test_rate_latency_and_memory_are_printed_and_left_as_json(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_live_bench_reports_rate_latency_memory(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "live.json"
     assert run([*CALL, "--seconds", "4", "--json", str(path)]) == 0
     out, err = capfd.readouterr()
@@ -36,14 +34,12 @@ def test_rate_latency_and_memory_are_printed_and_left_as_json(
         assert "by tenths of the time" in out
 
 
-def test_no_time_at_all_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+def test_live_bench_refuses_zero_seconds(capfd: pytest.CaptureFixture[str]) -> None:
     assert run([*CALL, "--seconds", "0"]) == 2
     assert "more than 0" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("other", [["--size", "360p"], ["--against", "cp {clip} {out}"]])
-def test_what_a_live_session_cannot_do_is_refused(
-    other: list[str], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_live_bench_refuses_size_and_against(other: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert run([*CALL, *other]) == 2
     assert "leave out --size and --against" in capfd.readouterr().err

@@ -11,7 +11,7 @@ from autohair_video.bench.clip import prepare, talking_head
 from tests.helpers.clips import make_clip, timeline
 
 
-def test_the_talking_head_is_a_person_with_hair_at_the_edge_on_every_run() -> None:
+def test_talking_head_is_deterministic_person_with_hair() -> None:
     first, *_, last = talking_head(320, 180, 20)
     again = next(talking_head(320, 180, 1))
     assert first.shape == (180, 320, 3)
@@ -24,14 +24,14 @@ def test_the_talking_head_is_a_person_with_hair_at_the_edge_on_every_run() -> No
     assert float(matte.alpha[..., :100, :40].mean()) < 0.1
 
 
-def test_a_given_clip_is_timed_where_it_lies_up_to_the_frame_asked_for(tmp_path: Path) -> None:
+def test_given_clip_is_used_in_place_up_to_frame_limit(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "a.mp4", pts=range(0, 40, 2), time_base=Fraction(1, 50))
     clip = prepare(tmp_path, source, None, 8, copied=False)
     assert (clip.path, clip.width, clip.height, clip.end_s) == (source, 64, 48, 8 / 25)
     assert prepare(tmp_path, source, None, 20, copied=False).end_s is None
 
 
-def test_a_clip_for_two_programs_holds_just_the_frames_asked_for(tmp_path: Path) -> None:
+def test_copied_clip_holds_only_the_frames_asked_for(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "a.mp4", size=(96, 54), pts=range(12))
     clip = prepare(tmp_path, source, None, 5, copied=True)
     assert clip.path != source

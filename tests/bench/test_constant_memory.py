@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from autohair_video import MattingPipeline
-from autohair_video.bench.clip import Clip
+from autohair_video.bench.clip import BenchClip
 from autohair_video.bench.end_to_end import time_end_to_end
 from autohair_video.runtime.profiling import peak_memory_bytes
 from tests.helpers.clips import make_clip
 from tests.helpers.options import HARD
 
 
-def test_memory_once_held_stays_in_the_peak() -> None:
+def test_peak_rss_keeps_its_maximum() -> None:
     before = peak_memory_bytes()
     if before is None:
         pytest.skip("this system does not tell")
@@ -27,13 +27,13 @@ def test_memory_once_held_stays_in_the_peak() -> None:
     assert peak_memory_bytes() == during
 
 
-def test_a_long_clip_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
+def test_memory_is_constant_in_clip_length(tmp_path: Path) -> None:
     load = partial(MattingPipeline, device="cpu", options=HARD)
     peaks = []
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
         for frames in (60, 460):
             path = make_clip(tmp_path / f"{frames}.mp4", size=(320, 180), pts=range(frames))
-            clip = Clip(path, path.name, 320, 180)
+            clip = BenchClip(path, path.name, 320, 180)
             peaks.append(
                 fresh.submit(time_end_to_end, clip, tmp_path / "out.mp4", "#00ff00", load)
                 .result()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from autohair_video import MattingPipeline
-from autohair_video.bench.clip import Clip
+from autohair_video.bench.clip import BenchClip
 from autohair_video.bench.end_to_end import time_codec_baseline, time_end_to_end
 from autohair_video.bench.stages import StageTime, time_encoder, time_matting
 from tests.helpers.clips import make_clip
@@ -28,11 +28,11 @@ LOAD = partial(MattingPipeline, device="cpu", options=HARD)
 
 
 @pytest.fixture
-def clip(tmp_path: Path) -> Clip:
-    return Clip(make_clip(tmp_path / "a.mp4", pts=range(12)), "a.mp4", 64, 48, end_s=10 / 25)
+def clip(tmp_path: Path) -> BenchClip:
+    return BenchClip(make_clip(tmp_path / "a.mp4", pts=range(12)), "a.mp4", 64, 48, end_s=10 / 25)
 
 
-def test_every_stage_is_timed_batch_by_batch(clip: Clip) -> None:
+def test_every_stage_is_timed_per_batch(clip: BenchClip) -> None:
     stages = time_matting(clip, "#00ff00", LOAD)
     assert {stage.name for stage in stages} >= STAGES
     # ten frames in batches of two, the first of which may wait for those after it
@@ -42,12 +42,12 @@ def test_every_stage_is_timed_batch_by_batch(clip: Clip) -> None:
     assert 0 < low <= segment.median_ms <= high
 
 
-def test_what_the_encoder_holds_back_counts_to_the_mean(clip: Clip, tmp_path: Path) -> None:
+def test_encoder_delay_counts_in_the_mean(clip: BenchClip, tmp_path: Path) -> None:
     (encode,) = time_encoder(clip.path, tmp_path / "again.mp4")
     assert encode.mean_ms * 12 > 2 * sum(encode.batches_ms)
 
 
-def test_job_and_floor_write_the_same_frames(clip: Clip, tmp_path: Path) -> None:
+def test_job_and_codec_baseline_write_the_same_frames(clip: BenchClip, tmp_path: Path) -> None:
     job = time_end_to_end(clip, tmp_path / "job.mp4", "#00ff00", LOAD)
     floor = time_codec_baseline(clip, tmp_path / "floor.mp4")
     assert job.frames == floor.frames == 10
@@ -55,5 +55,5 @@ def test_job_and_floor_write_the_same_frames(clip: Clip, tmp_path: Path) -> None
     assert job.cpu_s > 0
 
 
-def test_quartiles_of_one_batch_are_that_batch() -> None:
+def test_quartiles_of_a_single_batch() -> None:
     assert StageTime("segment", 2.0, (3.0,)).spread_ms == (3.0, 3.0)

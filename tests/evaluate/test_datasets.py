@@ -97,7 +97,7 @@ def exact_clip(path: Path) -> Iterator[Matte]:
             yield Matte(batch.planes[0].float() / 255, batch.pts, batch.durations, batch.time_base)
 
 
-def test_a_perfect_clip_has_no_error(clips: Path) -> None:
+def test_perfect_clip_scores_zero(clips: Path) -> None:
     result = run_evaluation(clips, engines(matte_clip=exact_clip))
     assert result.layout == "video"
     assert result.mean == {
@@ -106,7 +106,7 @@ def test_a_perfect_clip_has_no_error(clips: Path) -> None:
     }
 
 
-def test_a_flickering_clip_is_measured_frame_by_frame(clips: Path) -> None:
+def test_flickering_clip_raises_dtssd(clips: Path) -> None:
     """Even frames are right, odd ones are 0.1 off everywhere, clipped nowhere."""
 
     def flicker(path: Path) -> Iterator[Matte]:
@@ -125,7 +125,7 @@ def test_a_flickering_clip_is_measured_frame_by_frame(clips: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", [1, -1])
-def test_a_wrong_number_of_mattes_is_an_error(clips: Path, missing: int) -> None:
+def test_wrong_number_of_mattes_raises(clips: Path, missing: int) -> None:
     def wrong(path: Path) -> Iterator[Matte]:
         for index in range(FRAMES - missing):
             yield as_matte(truth_of(index))
@@ -134,7 +134,7 @@ def test_a_wrong_number_of_mattes_is_an_error(clips: Path, missing: int) -> None
         run_evaluation(clips, engines(matte_clip=wrong))
 
 
-def test_a_matte_of_another_size_is_an_error(clips: Path) -> None:
+def test_matte_of_wrong_size_raises(clips: Path) -> None:
     def small(_: Path) -> Iterator[Matte]:
         for _index in range(FRAMES):
             yield as_matte(np.zeros((24, 32)))
@@ -143,13 +143,13 @@ def test_a_matte_of_another_size_is_an_error(clips: Path) -> None:
         run_evaluation(clips, engines(matte_clip=small))
 
 
-def test_clip_and_truth_of_different_length(clips: Path) -> None:
+def test_clip_and_truth_of_different_length_raise(clips: Path) -> None:
     write_gray_clip(clips / "walk_alpha.mkv", frames=FRAMES - 2)
     with pytest.raises(InputError, match=r"walk_alpha.mkv differ"):
         run_evaluation(clips, engines(matte_clip=exact_clip))
 
 
-def test_trimaps_are_handed_over_and_measured_where_unknown(trimaps: Path) -> None:
+def test_given_trimap_is_passed_and_scored_in_unknown_region(trimaps: Path) -> None:
     seen = []
 
     def half(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
@@ -168,7 +168,7 @@ def test_trimaps_are_handed_over_and_measured_where_unknown(trimaps: Path) -> No
     assert whole.mean["MAD"] == pytest.approx(expected.sum() / (48 * 64) * 1000, rel=1e-5)
 
 
-def test_stills(stills: Path) -> None:
+def test_stills_are_scored_over_whole_image(stills: Path) -> None:
     def shifted(path: Path) -> Matte:
         truth = read_gray(path.with_name(f"{path.stem}_alpha.png"))[0, 0].numpy()
         return as_matte(np.roll(truth, 1, axis=1) / 255)
@@ -180,19 +180,19 @@ def test_stills(stills: Path) -> None:
     assert "dtSSD" not in scores
 
 
-def test_pictures_of_nobody_are_measured_by_their_mean_alpha(tmp_path: Path) -> None:
+def test_empty_layout_scores_mean_alpha(tmp_path: Path) -> None:
     for index, name in enumerate(("hall.png", "street.JPG")):
         cv2.imwrite(str(tmp_path / name), picture_of(index))
     ghost = np.zeros(SIZE[::-1])
     ghost[:24] = 0.25
     made = {"hall.png": np.zeros(SIZE[::-1]), "street.JPG": ghost}
     result = run_evaluation(
-        tmp_path, engines(matte_image=lambda path: as_matte(made[path.name])), nobody=True
+        tmp_path, engines(matte_image=lambda path: as_matte(made[path.name])), no_person=True
     )
     assert {item.name: item.scores["MAD"] for item in result.items} == {"hall.png": 0, "street.JPG": 125}
 
 
-def test_report_files(clips: Path, tmp_path: Path) -> None:
+def test_json_and_sheet_reports(clips: Path, tmp_path: Path) -> None:
     """JSON that any parser reads, and a sheet with a heading and five panels for each clip."""
 
     def empty(path: Path) -> Iterator[Matte]:
@@ -217,7 +217,7 @@ def test_report_files(clips: Path, tmp_path: Path) -> None:
     assert f"{result.mean['MAD']:.2f}" in printed.getvalue()
 
 
-def test_an_undefined_measure_is_null(tmp_path: Path) -> None:
+def test_undefined_metric_is_null_in_json(tmp_path: Path) -> None:
     """Nobody in the picture: there is no transition to measure at."""
     cv2.imwrite(str(tmp_path / "wall.png"), np.full((48, 64, 3), 90, np.uint8))
     cv2.imwrite(str(tmp_path / "wall_alpha.png"), np.zeros((48, 64), np.uint8))
@@ -230,7 +230,7 @@ def test_an_undefined_measure_is_null(tmp_path: Path) -> None:
     assert content["mean"]["IoU"] == 1
 
 
-def test_wrong_calls_are_one_clear_line(tmp_path: Path, stills: Path) -> None:
+def test_wrong_calls_give_one_error_line(tmp_path: Path, stills: Path) -> None:
     with pytest.raises(InputError, match="is not a folder"):
         run_evaluation(tmp_path / "nowhere", engines())
     empty = tmp_path / "empty"
@@ -244,7 +244,7 @@ def test_wrong_calls_are_one_clear_line(tmp_path: Path, stills: Path) -> None:
         run_evaluation(stills, exact, json_path=tmp_path / "nowhere" / "out.json")
 
 
-def test_truth_of_another_size_is_an_error(stills: Path) -> None:
+def test_truth_of_wrong_size_raises(stills: Path) -> None:
     cv2.imwrite(str(stills / "cat_alpha.png"), np.zeros((10, 20), np.uint8))
     with pytest.raises(InputError, match="20x10"):
         run_evaluation(stills, engines(matte_image=lambda _: as_matte(np.zeros((48, 64), np.float32))))

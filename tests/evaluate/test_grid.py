@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from autohair_video.cli import run
 from autohair_video.errors import InputError, OptionError, OutputError
+from autohair_video.evaluate.contact_sheet import ENGINES, Comparison, comparison_sheet
 from autohair_video.evaluate.grid import CompareOptions, run_compare
-from autohair_video.evaluate.grid_sheet import ENGINES, Comparison, comparison_sheet
 from autohair_video.matting.segmentation import Segmenter
 from autohair_video.matting.tiled_inference import TiledMattingNet
 from autohair_video.models.dim import MobileDIM
@@ -32,7 +32,7 @@ DIM_ONLY = CompareOptions(trimaps=(NARROW,), engines=("dim",))
 
 
 @dataclass(frozen=True)
-class HandMadeMatter:
+class ScriptedPipeline:
     """The stages of a MattingPipeline, without weights files."""
 
     segment: Segmenter
@@ -41,7 +41,7 @@ class HandMadeMatter:
 
 
 @pytest.fixture(scope="module")
-def matter() -> HandMadeMatter:
+def pipeline() -> ScriptedPipeline:
     """Finds what is yellow or red, takes what is red for hair; its DIM is not trained."""
     finder = nn.Conv2d(3, 2, 1)
     with torch.no_grad():
@@ -50,7 +50,7 @@ def matter() -> HandMadeMatter:
     torch.manual_seed(0)
     solver = TiledMattingNet(MobileDIM().eval(), TileOptions(tile_px=64, overlap_px=16))
     segmenter = Segmenter(finder.eval(), SegmentOptions(long_side_px=64))
-    return HandMadeMatter(segmenter, solver, torch.device("cpu"))
+    return ScriptedPipeline(segmenter, solver, torch.device("cpu"))
 
 
 def disc_alpha(side: int = 96, radius: float = 28, soft_px: float = 6) -> NDArray[np.float32]:
@@ -80,10 +80,14 @@ def read_sheet(path: Path) -> NDArray[np.uint8]:
     return np.asarray(sheet[..., ::-1], np.uint8)
 
 
-def test_every_combination_has_a_labelled_panel(disc: Path, tmp_path: Path, matter: HandMadeMatter) -> None:
+def test_every_combination_has_a_labelled_panel(
+    disc: Path, tmp_path: Path, pipeline: ScriptedPipeline
+) -> None:
     options = CompareOptions(trimaps=(NARROW, ADAPTIVE))
-    told: list[str] = []
-    result = run_compare(disc, tmp_path / "sheet.png", matter=matter, options=options, progress=told.append)
+    reported: list[str] = []
+    result = run_compare(
+        disc, tmp_path / "sheet.png", pipeline=pipeline, options=options, progress=reported.append
+    )
 
     (frame,) = result.frames
     assert [row.name for row in frame.trimaps] == ["fixed:4,10", "adaptive"]
@@ -95,9 +99,9 @@ def test_every_combination_has_a_labelled_panel(disc: Path, tmp_path: Path, matt
             assert (cell.alpha[row.trimap == 0] == 0).all()
             assert (cell.alpha[row.trimap == 255] == 1).all()
     assert result.failures == ()
-    assert len(told) == 12
-    assert "disc.png" in told[-1]
-    assert "adaptive, random walk" in told[-1]
+    assert len(reported) == 12
+    assert "disc.png" in reported[-1]
+    assert "adaptive, random walk" in reported[-1]
 
     # Two rows at the foot, each a line of text above seven panels of 96 px in columns of 328.
     sheet = read_sheet(tmp_path / "sheet.png")
@@ -110,10 +114,10 @@ def test_every_combination_has_a_labelled_panel(disc: Path, tmp_path: Path, matt
             np.testing.assert_allclose(sheet[row_top + 74, left + 48], (240, 220, 40), atol=2)
 
 
-def test_classical_engines_find_the_soft_edge(disc: Path, tmp_path: Path, matter: HandMadeMatter) -> None:
+def test_classical_engines_find_the_soft_edge(disc: Path, tmp_path: Path, pipeline: ScriptedPipeline) -> None:
     engines = ("cf", "knn", "lbdm", "lkm", "rw")
     options = CompareOptions(trimaps=(NARROW,), engines=engines)
-    (frame,) = run_compare(disc, tmp_path / "sheet.png", matter=matter, options=options).frames
+    (frame,) = run_compare(disc, tmp_path / "sheet.png", pipeline=pipeline, options=options).frames
     (row,) = frame.trimaps
     band = row.trimap == 128
     errors = {c.engine: float(np.abs(c.alpha - disc_alpha())[band].mean()) for c in row.cells}
@@ -124,11 +128,11 @@ def test_classical_engines_find_the_soft_edge(disc: Path, tmp_path: Path, matter
 
 
 def test_missing_extra_leaves_reasons_and_one_line(
-    disc: Path, tmp_path: Path, matter: HandMadeMatter, monkeypatch: pytest.MonkeyPatch
+    disc: Path, tmp_path: Path, pipeline: ScriptedPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pymatting", None)
     options = CompareOptions(trimaps=(NARROW, WIDE))
-    result = run_compare(disc, tmp_path / "sheet.png", matter=matter, options=options)
+    result = run_compare(disc, tmp_path / "sheet.png", pipeline=pipeline, options=options)
     assert result.failures == (
         "closed-form, KNN, learning-based, large-kernel, random walk: "
         "pymatting is not installed: pip install 'autohair-video[classical]'",
@@ -139,10 +143,12 @@ def test_missing_extra_leaves_reasons_and_one_line(
     assert read_sheet(tmp_path / "sheet.png").shape[1] == 7 * 328
 
 
-def test_engine_that_fails_costs_its_cell_only(disc: Path, tmp_path: Path, matter: HandMadeMatter) -> None:
+def test_failed_engine_leaves_only_its_cell_empty(
+    disc: Path, tmp_path: Path, pipeline: ScriptedPipeline
+) -> None:
     eaten_up = TrimapOptions(mode="fixed", erosion=4, size=96)
     options = CompareOptions(trimaps=(eaten_up, NARROW), engines=("dim", "cf"))
-    result = run_compare(disc, tmp_path / "sheet.png", matter=matter, options=options)
+    result = run_compare(disc, tmp_path / "sheet.png", pipeline=pipeline, options=options)
     failed, solved = result.frames[0].trimaps
     assert failed.cells[0].alpha is not None
     assert failed.cells[1].alpha is None
@@ -152,31 +158,33 @@ def test_engine_that_fails_costs_its_cell_only(disc: Path, tmp_path: Path, matte
     assert "background" in line
 
 
-def test_picture_without_a_person_is_background(tmp_path: Path, matter: HandMadeMatter) -> None:
+def test_image_without_person_is_background(tmp_path: Path, pipeline: ScriptedPipeline) -> None:
     empty = write_scene(tmp_path / "empty.png", np.zeros((64, 80), np.float32), (0, 0, 0))
     options = CompareOptions(trimaps=(NARROW, ADAPTIVE), engines=("dim", "cf", "rw"))
-    result = run_compare(empty, tmp_path / "sheet.png", matter=matter, options=options)
+    result = run_compare(empty, tmp_path / "sheet.png", pipeline=pipeline, options=options)
     cells = [cell for row in result.frames[0].trimaps for cell in row.cells]
     assert len(cells) == 6
     assert all(cell.alpha is not None and not cell.alpha.any() for cell in cells)
 
 
-def test_every_segmenter_has_its_rows(disc: Path, tmp_path: Path, matter: HandMadeMatter) -> None:
+def test_every_segmenter_has_its_rows(disc: Path, tmp_path: Path, pipeline: ScriptedPipeline) -> None:
     def blind(rgb: Tensor) -> Tensor:
         return torch.zeros(1, 2, 8, 8)
 
-    segmenters = {"sees": lambda: matter.segment, "blind": lambda: blind}
-    result = run_compare(disc, tmp_path / "sheet.png", matter=matter, segmenters=segmenters, options=DIM_ONLY)
+    segmenters = {"sees": lambda: pipeline.segment, "blind": lambda: blind}
+    result = run_compare(
+        disc, tmp_path / "sheet.png", pipeline=pipeline, segmenters=segmenters, options=DIM_ONLY
+    )
     seeing, unseeing = result.frames[0].trimaps
     assert (seeing.segmenter, unseeing.segmenter) == ("sees", "blind")
     assert seeing.trimap.max() == 255
     assert unseeing.trimap.max() == 0
 
 
-def test_trimap_is_drawn_at_full_size_and_shrunk(tmp_path: Path, matter: HandMadeMatter) -> None:
+def test_trimap_is_made_at_full_size_and_downscaled(tmp_path: Path, pipeline: ScriptedPipeline) -> None:
     scene = write_scene(tmp_path / "large.png", disc_alpha(384, 112, 4), (240, 220, 40))
     options = CompareOptions(trimaps=(NARROW,), engines=("dim",), long_side_px=96)
-    (frame,) = run_compare(scene, tmp_path / "sheet.png", matter=matter, options=options).frames
+    (frame,) = run_compare(scene, tmp_path / "sheet.png", pipeline=pipeline, options=options).frames
     assert frame.image.shape == (96, 96, 3)
     assert frame.trimaps[0].cells[0].alpha.shape == (96, 96)
     # 10 px of the picture are 2.5 here, and a pixel more where known and unknown mix.
@@ -184,7 +192,7 @@ def test_trimap_is_drawn_at_full_size_and_shrunk(tmp_path: Path, matter: HandMad
     assert 3 <= len(across) <= 4
 
 
-def test_window_shows_the_hair_at_full_size(tmp_path: Path, matter: HandMadeMatter) -> None:
+def test_window_shows_the_hair_at_full_size(tmp_path: Path, pipeline: ScriptedPipeline) -> None:
     body = np.zeros((400, 640), np.float32)
     body[150:400, 60:260] = 1
     path = write_scene(tmp_path / "person.png", body, (240, 220, 40))
@@ -192,7 +200,7 @@ def test_window_shows_the_hair_at_full_size(tmp_path: Path, matter: HandMadeMatt
     hair = (slice(20, 60), slice(560, 620))
     scene[hair] = (30, 20, 220)
     cv2.imwrite(str(path), scene)
-    result = run_compare(path, tmp_path / "sheet.png", matter=matter, options=DIM_ONLY)
+    result = run_compare(path, tmp_path / "sheet.png", pipeline=pipeline, options=DIM_ONLY)
     (frame,) = result.frames
     rows, columns = frame.window
     assert rows.stop - rows.start == columns.stop - columns.start == 320
@@ -210,10 +218,10 @@ def colours_of(result: Comparison) -> list[NDArray[np.uint8]]:
     return [frame.image[-4, -4] for frame in result.frames]
 
 
-def test_clip_is_compared_at_evenly_spaced_times(tmp_path: Path, matter: HandMadeMatter) -> None:
+def test_clip_is_compared_at_evenly_spaced_times(tmp_path: Path, pipeline: ScriptedPipeline) -> None:
     clip = make_clip(tmp_path / "clip.mp4", options={"crf": "4"})
     options = CompareOptions(trimaps=(NARROW,), engines=("dim",), frames=3)
-    result = run_compare(clip, tmp_path / "sheet.png", matter=matter, options=options)
+    result = run_compare(clip, tmp_path / "sheet.png", pipeline=pipeline, options=options)
     assert [frame.label for frame in result.frames] == [
         "clip.mp4 at 0.08 s",
         "clip.mp4 at 0.24 s",
@@ -223,34 +231,36 @@ def test_clip_is_compared_at_evenly_spaced_times(tmp_path: Path, matter: HandMad
         np.testing.assert_allclose(colour.astype(int), picture(index, 64, 48)[-4, -4], atol=8)
 
 
-def test_one_frame_from_the_middle_by_default(tmp_path: Path, matter: HandMadeMatter) -> None:
+def test_one_frame_from_the_middle_by_default(tmp_path: Path, pipeline: ScriptedPipeline) -> None:
     clip = make_clip(tmp_path / "clip.mkv", options={"crf": "4"})
-    result = run_compare(clip, tmp_path / "sheet.png", matter=matter, options=DIM_ONLY)
+    result = run_compare(clip, tmp_path / "sheet.png", pipeline=pipeline, options=DIM_ONLY)
     (colour,) = colours_of(result)
     np.testing.assert_allclose(colour.astype(int), picture(6, 64, 48)[-4, -4], atol=8)
 
 
-def test_clip_of_one_long_frame_and_clip_without_a_duration(tmp_path: Path, matter: HandMadeMatter) -> None:
+def test_clip_of_one_long_frame_and_clip_without_a_duration(
+    tmp_path: Path, pipeline: ScriptedPipeline
+) -> None:
     options = CompareOptions(trimaps=(NARROW,), engines=("dim",), frames=4)
     single = make_clip(tmp_path / "single.mp4", pts=[0], last=50)
-    assert len(run_compare(single, tmp_path / "a.png", matter=matter, options=options).frames) == 1
+    assert len(run_compare(single, tmp_path / "a.png", pipeline=pipeline, options=options).frames) == 1
     raw = make_clip(tmp_path / "raw.h264")
-    assert len(run_compare(raw, tmp_path / "b.png", matter=matter, options=options).frames) == 4
+    assert len(run_compare(raw, tmp_path / "b.png", pipeline=pipeline, options=options).frames) == 4
 
 
-def test_outputs_are_checked_before_any_work(disc: Path, tmp_path: Path, matter: HandMadeMatter) -> None:
-    told: list[str] = []
+def test_outputs_are_checked_before_any_work(disc: Path, tmp_path: Path, pipeline: ScriptedPipeline) -> None:
+    reported: list[str] = []
     sheet = tmp_path / "sheet.png"
     sheet.write_bytes(b"kept")
     with pytest.raises(OutputError, match="exists"):
-        run_compare(disc, sheet, matter=matter, progress=told.append)
+        run_compare(disc, sheet, pipeline=pipeline, progress=reported.append)
     assert sheet.read_bytes() == b"kept"
     with pytest.raises(OptionError, match=r"sheet\.txt .*\.png"):
-        run_compare(disc, tmp_path / "sheet.txt", matter=matter, progress=told.append)
+        run_compare(disc, tmp_path / "sheet.txt", pipeline=pipeline, progress=reported.append)
     with pytest.raises(InputError, match="does not exist"):
-        run_compare(tmp_path / "gone.mp4", tmp_path / "new.png", matter=matter, progress=told.append)
-    assert told == []
-    run_compare(disc, sheet, matter=matter, options=DIM_ONLY, overwrite=True)
+        run_compare(tmp_path / "gone.mp4", tmp_path / "new.png", pipeline=pipeline, progress=reported.append)
+    assert reported == []
+    run_compare(disc, sheet, pipeline=pipeline, options=DIM_ONLY, overwrite=True)
     assert read_sheet(sheet).ndim == 3
 
 
@@ -269,7 +279,7 @@ def test_wrong_options_are_refused(wrong: dict[str, object], says: str) -> None:
         CompareOptions(**wrong)
 
 
-def test_the_command_compares_several_segmenters(
+def test_command_compares_several_segmenters(
     disc: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Each by the name that it was given by, a long one in two lines."""

@@ -66,7 +66,7 @@ def errors(mode: str, pictures: list[Floats], truths: list[Floats]) -> tuple[flo
 
 
 @pytest.mark.parametrize("mode", ["causal", "lookahead"])
-def test_hair_that_hangs_still_flickers_less_than_the_cameras_noise_makes_it(mode: str) -> None:
+def test_static_hair_flicker_is_reduced(mode: str) -> None:
     pictures, truths = map(list, zip(*hairy_ball(0.0), strict=True))
     mad, flicker = errors("off", pictures, truths)
     steadied_mad, steadied_flicker = errors(mode, pictures, truths)
@@ -75,7 +75,7 @@ def test_hair_that_hangs_still_flickers_less_than_the_cameras_noise_makes_it(mod
 
 
 @pytest.mark.parametrize("mode", ["causal", "lookahead"])
-def test_hair_that_sways_leaves_no_ghosts(mode: str) -> None:
+def test_swaying_hair_leaves_no_ghosts(mode: str) -> None:
     """Where it was a frame ago nothing of it stays: alpha is no worse for having been steadied."""
     pictures, truths = map(list, zip(*hairy_ball(0.25), strict=True))
     mad, flicker = errors("off", pictures, truths)

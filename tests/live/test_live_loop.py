@@ -25,9 +25,9 @@ from autohair_video.frames import FrameFormat
 from autohair_video.live import session as loop
 from autohair_video.live.quality import levels_for
 from autohair_video.live.run import LiveSinks, run_live
-from autohair_video.live.session import Live, Shown
+from autohair_video.live.session import LiveSession, RenderedFrame
 from autohair_video.live.settings import LiveOptions
-from autohair_video.live.virtual_camera import VirtualCamera, setup
+from autohair_video.live.virtual_camera import VirtualCamera, setup_hint
 from autohair_video.media.camera import Camera
 from tests.helpers.options import HARD, never
 from tests.helpers.xvfb import until
@@ -41,9 +41,9 @@ def matter() -> MattingPipeline:
     return MattingPipeline(device="cpu", options=HARD)
 
 
-def _session(matter: MattingPipeline, options: LiveOptions, does: Callable[[Live], None]) -> None:
+def _session(matter: MattingPipeline, options: LiveOptions, does: Callable[[LiveSession], None]) -> None:
     camera = Camera(str(SAMPLE), width=options.width, height=options.height, rate=options.rate)
-    with camera, Live(camera, lambda _: matter, options) as live:
+    with camera, LiveSession(camera, lambda _: matter, options) as live:
         until(lambda: live.is_over() or live.figures().fps > 0, "pictures")
         does(live)
 
@@ -56,10 +56,10 @@ def _session(matter: MattingPipeline, options: LiveOptions, does: Callable[[Live
         ("h264", "h264", "yuv420p"),
     ],
 )
-def test_clips_are_recorded_as_editors_take_them(
+def test_recording_presets(
     matter: MattingPipeline, tmp_path: Path, preset: str, codec: str, pixels: str
 ) -> None:
-    def does(live: Live) -> None:
+    def does(live: LiveSession) -> None:
         live.toggle_recording()
         until(lambda: (live.figures().recorded_s or 0) >= 2, "two seconds of recording")
         path = live.toggle_recording()
@@ -74,8 +74,8 @@ def test_clips_are_recorded_as_editors_take_them(
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_clip_is_whole_even_if_the_session_ends_first(matter: MattingPipeline, tmp_path: Path) -> None:
-    def does(live: Live) -> None:
+def test_recording_is_finalized_when_session_ends(matter: MattingPipeline, tmp_path: Path) -> None:
+    def does(live: LiveSession) -> None:
         live.toggle_recording()
         until(lambda: (live.figures().recorded_s or 0) >= 2, "two seconds of recording")
 
@@ -85,10 +85,8 @@ def test_a_clip_is_whole_even_if_the_session_ends_first(matter: MattingPipeline,
         assert sum(1 for _ in clip.decode(video=0)) > 1
 
 
-def test_a_background_that_cannot_be_read_is_told_and_the_old_one_stays(
-    matter: MattingPipeline, tmp_path: Path
-) -> None:
-    def does(live: Live) -> None:
+def test_unreadable_background_is_reported_and_previous_kept(matter: MattingPipeline, tmp_path: Path) -> None:
+    def does(live: LiveSession) -> None:
         live.change(lambda s: replace(s, background=str(tmp_path / "gone.jpg")))
         until(lambda: "gone.jpg" in (live.figures().notice or ""), "a notice")
         until(lambda: live.settings.background == "#ff0000", "the old background")
@@ -96,7 +94,7 @@ def test_a_background_that_cannot_be_read_is_told_and_the_old_one_stays(
     _session(matter, LiveOptions(160, 90, backgrounds=("#ff0000",), trimap=FIXED), does)
 
 
-def test_another_tier_is_loaded_while_it_runs_and_one_that_cannot_be_is_told(matter: MattingPipeline) -> None:
+def test_tier_switch_and_failed_tier_switch(matter: MattingPipeline) -> None:
     loaded: list[str] = []
 
     def load(tier: str) -> MattingPipeline:
@@ -106,7 +104,7 @@ def test_another_tier_is_loaded_while_it_runs_and_one_that_cannot_be_is_told(mat
         return matter
 
     camera = Camera(str(SAMPLE), width=160, height=90, rate=30)
-    with camera, Live(camera, load, LiveOptions(160, 90, trimap=FIXED, adapt=False)) as live:
+    with camera, LiveSession(camera, load, LiveOptions(160, 90, trimap=FIXED, adapt=False)) as live:
         assert live.figures().qualities == len(levels_for("fast"))
         live.change(lambda s: replace(s, tier="best"))
         until(lambda: live.is_over() or live.figures().qualities == len(levels_for("best")), "the best tier")
@@ -118,10 +116,8 @@ def test_another_tier_is_loaded_while_it_runs_and_one_that_cannot_be_is_told(mat
     assert loaded == ["fast", "best", "fast"]
 
 
-def test_what_is_kept_gets_names_of_its_own_however_fast_it_comes(
-    matter: MattingPipeline, tmp_path: Path
-) -> None:
-    def does(live: Live) -> None:
+def test_concurrent_snapshots_get_distinct_names(matter: MattingPipeline, tmp_path: Path) -> None:
+    def does(live: LiveSession) -> None:
         threads = [threading.Thread(target=live.snapshot) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -132,25 +128,25 @@ def test_what_is_kept_gets_names_of_its_own_however_fast_it_comes(
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_a_snapshot_before_the_first_picture_is_told(matter: MattingPipeline) -> None:
+def test_snapshot_before_first_frame_is_reported(matter: MattingPipeline) -> None:
     camera = Camera(str(SAMPLE), width=160, height=90, rate=30)
-    live = Live(camera, lambda _: matter, LiveOptions(160, 90, trimap=FIXED))
+    live = LiveSession(camera, lambda _: matter, LiveOptions(160, 90, trimap=FIXED))
     assert live.snapshot() is None
     assert live.figures().notice == "there is no picture yet"
 
 
-def test_what_fails_while_a_picture_is_drawn_ends_the_session(matter: MattingPipeline) -> None:
-    def fails(_: Shown) -> None:
+def test_viewer_error_ends_session(matter: MattingPipeline) -> None:
+    def fails(_: RenderedFrame) -> None:
         raise OutputError("the camera takes no more pictures")
 
     camera = Camera(str(SAMPLE), width=160, height=90, rate=30)
-    live = Live(camera, lambda _: matter, LiveOptions(160, 90, trimap=FIXED))
+    live = LiveSession(camera, lambda _: matter, LiveOptions(160, 90, trimap=FIXED))
     live.viewers.append(fails)
     with camera, live, pytest.raises(OutputError, match="no more pictures"):
         until(live.is_over, "the error")
 
 
-def test_a_choice_made_while_a_background_is_opened_and_refused_stays(
+def test_background_chosen_while_another_fails_to_open_is_kept(
     matter: MattingPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opening, chosen = threading.Event(), threading.Event()
@@ -161,7 +157,7 @@ def test_a_choice_made_while_a_background_is_opened_and_refused_stays(
             assert chosen.wait(20)
         return open_background_planes(spec, fmt, origin=origin)
 
-    def does(live: Live) -> None:
+    def does(live: LiveSession) -> None:
         live.change(lambda s: replace(s, background=str(tmp_path / "gone.jpg")))
         assert opening.wait(20)
         live.change(lambda s: replace(s, background="#0000ff"))
@@ -175,19 +171,19 @@ def test_a_choice_made_while_a_background_is_opened_and_refused_stays(
     _session(matter, LiveOptions(160, 90, backgrounds=("#ff0000",), trimap=FIXED), does)
 
 
-def test_a_virtual_camera_that_is_missing_is_explained(matter: MattingPipeline) -> None:
+def test_missing_virtual_camera_error_names_setup(matter: MattingPipeline) -> None:
     camera = Camera(str(SAMPLE), width=160, height=90, rate=30)
-    live = Live(camera, lambda _: matter, LiveOptions(160, 90, trimap=FIXED))
+    live = LiveSession(camera, lambda _: matter, LiveOptions(160, 90, trimap=FIXED))
     if Path("/dev/video0").exists():
         pytest.skip("there may be a virtual camera here")
     with pytest.raises(AutohairError, match=r"v4l2loopback|OBS|pip install"):
         VirtualCamera(live)
-    assert "modprobe v4l2loopback" in setup("linux")
-    assert "OBS" in setup("darwin")
-    assert "OBS" in setup("win32")
+    assert "modprobe v4l2loopback" in setup_hint("linux")
+    assert "OBS" in setup_hint("darwin")
+    assert "OBS" in setup_hint("win32")
 
 
-def test_someone_must_show_the_pictures() -> None:
+def test_run_without_sink_or_duration_is_refused() -> None:
     with pytest.raises(OptionError, match="nobody"):
         run_live(
             str(SAMPLE),
@@ -213,7 +209,9 @@ def test_someone_must_show_the_pictures() -> None:
         ("--no-window", 2, "nobody shows"),
     ],
 )
-def test_a_bad_call_says_one_line(capfd: pytest.CaptureFixture[str], call: str, code: int, text: str) -> None:
+def test_invalid_call_is_one_error_line(
+    capfd: pytest.CaptureFixture[str], call: str, code: int, text: str
+) -> None:
     camera = [] if "--camera" in call else ["--camera", str(SAMPLE)]
     # a page needs no screen
     shown = [] if "--serve" in call or "--no-window" in call else ["--serve", "127.0.0.1:0"]

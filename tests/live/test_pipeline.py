@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from autohair_video import MattingPipeline
-from autohair_video.live.pipeline import LivePipeline, as_frames, as_picture, fitted
+from autohair_video.live.pipeline import LivePipeline, scale_and_crop, to_bgr, to_frame_batch
 from autohair_video.live.quality import LEVELS, Level
 from autohair_video.live.settings import LiveOptions, Settings
 from autohair_video.runtime.profiling import StageTimer, untimed
@@ -30,11 +30,11 @@ def matter() -> MattingPipeline:
 def pictures() -> list[NDArray[np.uint8]]:
     """Five pictures of the sample, 256x144, BGR."""
     capture = cv2.VideoCapture(str(SAMPLE))
-    return [fitted(np.asarray(capture.read()[1], np.uint8), 256, 144) for _ in range(5)]
+    return [scale_and_crop(np.asarray(capture.read()[1], np.uint8), 256, 144) for _ in range(5)]
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_every_quality_finds_the_person(
+def test_every_level_mattes_the_person(
     matter: MattingPipeline, pictures: list[NDArray[np.uint8]], level: Level
 ) -> None:
     matte = LivePipeline(matter, LiveOptions())(pictures[0], SETTINGS, level)
@@ -45,9 +45,7 @@ def test_every_quality_finds_the_person(
     assert matte.alpha[0, 0, 130, 10] < 0.01
 
 
-def test_a_change_of_quality_does_not_flicker(
-    matter: MattingPipeline, pictures: list[NDArray[np.uint8]]
-) -> None:
+def test_level_change_keeps_history(matter: MattingPipeline, pictures: list[NDArray[np.uint8]]) -> None:
     live = LivePipeline(matter, LiveOptions())
     still = pictures[0]
     for _ in range(3):
@@ -57,20 +55,18 @@ def test_a_change_of_quality_does_not_flicker(
     assert (after - before).abs().mean() < (alone - before).abs().mean()
 
 
-def test_looking_ahead_of_solving_changes_nothing(
+def test_segmenting_ahead_of_inference_is_equal(
     matter: MattingPipeline, pictures: list[NDArray[np.uint8]]
 ) -> None:
     level = Level(1.0, 128, 2)
     in_turn, ahead = (LivePipeline(matter, LiveOptions()) for _ in range(2))
     wanted = [in_turn(picture, SETTINGS, level).alpha for picture in pictures]
-    looked = [ahead.look(picture, SETTINGS, level) for picture in pictures]
+    looked = [ahead.segment(picture, SETTINGS, level) for picture in pictures]
     for alpha, one in zip(wanted, looked, strict=True):
         assert torch.equal(ahead.solve(one).alpha, alpha)
 
 
-def test_what_is_forgotten_leaves_no_trace(
-    matter: MattingPipeline, pictures: list[NDArray[np.uint8]]
-) -> None:
+def test_reset_clears_history(matter: MattingPipeline, pictures: list[NDArray[np.uint8]]) -> None:
     live = LivePipeline(matter, LiveOptions())
     fresh = live(pictures[0], SETTINGS, QUICK).alpha
     live(pictures[3], SETTINGS, QUICK)
@@ -78,9 +74,7 @@ def test_what_is_forgotten_leaves_no_trace(
     assert torch.equal(live(pictures[0], SETTINGS, QUICK).alpha, fresh)
 
 
-def test_the_segmenter_rests_between_its_pictures(
-    matter: MattingPipeline, pictures: list[NDArray[np.uint8]]
-) -> None:
+def test_segmenter_runs_every_nth_frame(matter: MattingPipeline, pictures: list[NDArray[np.uint8]]) -> None:
     live, looked = LivePipeline(matter, LiveOptions()), []
     try:
         for picture in pictures:
@@ -93,9 +87,7 @@ def test_the_segmenter_rests_between_its_pictures(
     assert looked == [True, False, False, True, False]
 
 
-def test_another_scene_is_looked_at_at_once(
-    matter: MattingPipeline, pictures: list[NDArray[np.uint8]]
-) -> None:
+def test_scene_cut_runs_segmenter(matter: MattingPipeline, pictures: list[NDArray[np.uint8]]) -> None:
     live = LivePipeline(matter, LiveOptions())
     level = Level(1.0, 128, 4)
     live(pictures[0], SETTINGS, level)
@@ -104,7 +96,7 @@ def test_another_scene_is_looked_at_at_once(
     assert alpha[0, 0, 130, 120] < 0.5
 
 
-def test_a_wider_band_leaves_more_unknown(matter: MattingPipeline, pictures: list[NDArray[np.uint8]]) -> None:
+def test_band_scale_grows_unknown_region(matter: MattingPipeline, pictures: list[NDArray[np.uint8]]) -> None:
     unknown = []
     for band in (0.5, 1.0, 2.0):
         trimap = LivePipeline(matter, LiveOptions())(pictures[0], Settings("blur", band=band), QUICK).trimap
@@ -113,7 +105,7 @@ def test_a_wider_band_leaves_more_unknown(matter: MattingPipeline, pictures: lis
     assert unknown == sorted(set(unknown))
 
 
-def test_smoothing_can_be_left_out(matter: MattingPipeline, pictures: list[NDArray[np.uint8]]) -> None:
+def test_no_smoothing_equals_single_frame(matter: MattingPipeline, pictures: list[NDArray[np.uint8]]) -> None:
     rough = Settings("blur", smoothing=False)
     live = LivePipeline(matter, LiveOptions())
     for picture in pictures[:2]:
@@ -122,16 +114,16 @@ def test_smoothing_can_be_left_out(matter: MattingPipeline, pictures: list[NDArr
     assert (after - alone).abs().max() < 1e-5
 
 
-def test_planes_hold_the_picture(pictures: list[NDArray[np.uint8]]) -> None:
+def test_planes_round_trip(pictures: list[NDArray[np.uint8]]) -> None:
     smooth = np.asarray(cv2.GaussianBlur(pictures[0], (9, 9), 0), np.uint8)
-    back = as_picture(as_frames(smooth, 40, duration_ms=33))
+    back = to_bgr(to_frame_batch(smooth, 40, duration_ms=33))
     assert np.abs(back.astype(int) - smooth).mean() < 2
 
 
 @pytest.mark.parametrize("size", [(640, 480), (320, 180), (100, 300)])
-def test_pictures_of_any_shape_are_cut_evenly(size: tuple[int, int]) -> None:
+def test_scale_and_crop_is_centred(size: tuple[int, int]) -> None:
     width, height = size
     ramp = np.tile(np.linspace(0, 255, width, dtype=np.uint8)[None, :, None], (height, 1, 3))
-    cut = fitted(ramp, 320, 180)
+    cut = scale_and_crop(ramp, 320, 180)
     assert cut.shape == (180, 320, 3)
     assert abs(int(cut[0, 0, 0]) + int(cut[0, -1, 0]) - 255) <= 3

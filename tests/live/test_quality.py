@@ -15,40 +15,40 @@ def _levels(ladder: AdaptiveQuality, costs_s: Callable[[int], float], seconds: f
     while now_s < seconds:
         took_s = costs_s(ladder.number)
         now_s += max(took_s, 1 / RATE)
-        ladder.took(took_s, now_s)
+        ladder.observe(took_s, now_s)
         levels.append(ladder.number)
     return levels
 
 
-def test_a_fast_device_stays_at_the_best() -> None:
+def test_fast_device_stays_at_finest_level() -> None:
     assert set(_levels(AdaptiveQuality(RATE), lambda level: 0.05, 60)) == {0}
 
 
-def test_a_slow_device_goes_down_until_it_holds_the_rate_and_no_further() -> None:
+def test_slow_device_steps_down_until_rate_holds() -> None:
     levels = _levels(AdaptiveQuality(RATE), lambda level: (0.4, 0.2, 0.09, 0.06, 0.05)[level], 60)
     assert levels[-1] == 2
     assert levels == sorted(levels)
 
 
-def test_a_hopeless_device_ends_at_the_last_level() -> None:
+def test_too_slow_device_ends_at_coarsest_level() -> None:
     assert _levels(AdaptiveQuality(RATE), lambda level: 9.0, 120)[-1] == len(LEVELS) - 1
 
 
-def test_one_slow_picture_changes_nothing() -> None:
+def test_single_slow_frame_changes_nothing() -> None:
     ladder = AdaptiveQuality(RATE)
     for number in range(100):
-        ladder.took(0.3 if number == 50 else 0.02, number / RATE)
+        ladder.observe(0.3 if number == 50 else 0.02, number / RATE)
         assert ladder.number == 0
 
 
-def test_it_comes_back_up_when_there_is_room() -> None:
+def test_level_rises_when_there_is_headroom() -> None:
     ladder = AdaptiveQuality(RATE)
     _levels(ladder, lambda level: 1.0, 20)
     assert ladder.number == len(LEVELS) - 1
     assert _levels(ladder, lambda level: 0.01, 60)[-1] == 0
 
 
-def test_a_device_between_two_levels_swings_ever_less_often() -> None:
+def test_hysteresis_limits_oscillation() -> None:
     ladder = AdaptiveQuality(RATE)
     levels = _levels(ladder, lambda level: 0.12 if level == 0 else 0.03, 600)
     changes = [i for i in range(1, len(levels)) if levels[i] != levels[i - 1]]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from autohair_video import MattingPipeline
 from autohair_video.cli import run
-from autohair_video.live.session import Live
+from autohair_video.live.session import LiveSession
 from autohair_video.live.settings import LiveOptions
 from autohair_video.live.window import KEYS
 from autohair_video.media.camera import Camera
@@ -47,13 +47,13 @@ STARTER = """
 import os, select, sys
 from contextlib import closing
 from autohair_video import MattingPipeline
-from autohair_video.live.session import Live
+from autohair_video.live.session import LiveSession
 from autohair_video.live.settings import LiveOptions
 from autohair_video.live.window import Window
 from autohair_video.media.camera import Camera
 
 camera = Camera(sys.argv[1], width=320, height=180, rate=30)
-live = Live(camera, lambda _: MattingPipeline(device="cpu"), LiveOptions(320, 180))
+live = LiveSession(camera, lambda _: MattingPipeline(device="cpu"), LiveOptions(320, 180))
 for _ in range(40):
     child = os.fork()
     if child == 0:
@@ -149,9 +149,7 @@ def _watch(display: Screen, arguments: list[str], does: Callable[[Viewer], None]
         program.wait()
 
 
-def test_the_window_shows_the_person_on_the_background_and_keys_change_it(
-    display: Screen, tmp_path: Path
-) -> None:
+def test_window_composite_and_keys(display: Screen, tmp_path: Path) -> None:
     def both(viewer: Viewer) -> bool:
         seen = viewer.picture()
         if seen.shape != (180, 640, 3):
@@ -179,7 +177,7 @@ def test_the_window_shows_the_person_on_the_background_and_keys_change_it(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_brackets_change_the_band(display: Screen) -> None:
+def test_brackets_change_band_width(display: Screen) -> None:
     def does(viewer: Viewer) -> None:
         def unknown(above: float, below: float) -> float:
             def between() -> float | None:
@@ -205,9 +203,9 @@ def test_brackets_change_the_band(display: Screen) -> None:
     assert _watch(display, [*CALL, "--trimap", "fixed:1,5", "--camera", str(SAMPLE)], does) == 0
 
 
-def test_every_key_is_in_the_help_and_does_what_it_says(tmp_path: Path) -> None:
+def test_key_table(tmp_path: Path) -> None:
     camera = Camera(str(SAMPLE), width=64, height=64, rate=30)
-    live = Live(
+    live = LiveSession(
         camera, lambda _: MattingPipeline(device="cpu", options=HARD), LiveOptions(64, 64, folder=tmp_path)
     )
     assert [key.name for key in KEYS.values()] == ["q", "space", "b", "m", "[", "]", "t", "s", "r"]
@@ -219,7 +217,7 @@ def test_every_key_is_in_the_help_and_does_what_it_says(tmp_path: Path) -> None:
     assert live.has_ended
 
 
-def test_snapshots_and_clips_are_kept(display: Screen, tmp_path: Path) -> None:
+def test_snapshot_and_recording_files(display: Screen, tmp_path: Path) -> None:
     def files(extension: str) -> list[Path]:
         return [path for path in tmp_path.glob(f"*{extension}") if not path.name.startswith(".")]
 
@@ -242,9 +240,7 @@ def test_snapshots_and_clips_are_kept(display: Screen, tmp_path: Path) -> None:
     assert times[0][0] == 0
 
 
-def test_space_freezes_and_the_frozen_picture_can_still_be_put_elsewhere(
-    display: Screen, tmp_path: Path
-) -> None:
+def test_frozen_frame_can_change_background(display: Screen, tmp_path: Path) -> None:
     def person(viewer: Viewer) -> NDArray[np.uint8]:
         viewer.press("b")
         until(lambda: viewer.sees_person_on(GREEN), "the other background")
@@ -266,9 +262,7 @@ def test_space_freezes_and_the_frozen_picture_can_still_be_put_elsewhere(
     assert _watch(display, call, does) == 0
 
 
-def test_without_a_camera_the_window_stays_and_says_so(
-    display: Screen, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_window_without_camera_reports_it(display: Screen, capfd: pytest.CaptureFixture[str]) -> None:
     def does(viewer: Viewer) -> None:
         def is_black() -> bool:
             return not viewer.picture()[60:].any()
@@ -283,8 +277,8 @@ def test_without_a_camera_the_window_stays_and_says_so(
     assert "no camera /dev/video63" in err
 
 
-def test_the_window_is_painted_at_every_start(display: Screen) -> None:
-    """Without `_leave_events_to_qt` about one start in twenty leaves it black."""
+def test_window_is_painted_at_every_start(display: Screen) -> None:
+    """Without `_preload_x11_xcb` about one start in twenty leaves it black."""
     program = subprocess.Popen(
         [sys.executable, "-c", STARTER, str(SAMPLE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -302,7 +296,7 @@ def test_the_window_is_painted_at_every_start(display: Screen) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ":none"])
-def test_without_a_screen_that_answers_one_line_says_what_to_do(
+def test_missing_display_gives_one_error_line(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str
 ) -> None:
     monkeypatch.setenv("DISPLAY", name)

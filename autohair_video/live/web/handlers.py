@@ -27,20 +27,20 @@ from starlette.responses import (
 from starlette.routing import Route
 
 from autohair_video.errors import AutohairError
-from autohair_video.live.session import Live, Shown
+from autohair_video.live.overlay import status_line
+from autohair_video.live.session import LiveSession, RenderedFrame
 from autohair_video.live.settings import TIERS, VIEWS, Settings
-from autohair_video.live.words import status_line
 from autohair_video.media.image import read_image
 
-LARGEST_UPLOAD: Final = 20_000_000
-_MOST_UPLOADS: Final = 50
-_MOST_PIXELS: Final = 50_000_000
+MAX_UPLOAD_BYTES: Final = 20_000_000
+_MAX_UPLOADS: Final = 50
+_MAX_PIXELS: Final = 50_000_000
 # MPO is a JPEG with more pictures behind it, as many telephones write it; Pillow opens it as JPEG.
 _KINDS: Final = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 _OPENED: Final = ("JPEG", "PNG", "WEBP")
-_LONGEST_SETTINGS: Final = 10_000
+_MAX_SETTINGS_BYTES: Final = 10_000
 _COLOUR: Final = re.compile("#[0-9a-f]{6}", re.IGNORECASE)
-_OFFERED: Final[Mapping[str, tuple[type, ...]]] = {
+_SETTABLE: Final[Mapping[str, tuple[type, ...]]] = {
     "background": (int, str),
     "view": (str,),
     "band": (int, float),
@@ -60,17 +60,17 @@ HEADERS: Final = {
 }
 
 
-class Feed:
+class FrameFeed:
     """The newest picture, from the drawing thread to any number of browsers."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: LiveSession) -> None:
         self._live = live
-        self._newest: tuple[int, Shown] | None = None
+        self._newest: tuple[int, RenderedFrame] | None = None
         self._jpeg: tuple[int, bytes] = (0, b"")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arrived: asyncio.Event | None = None
 
-    def put(self, shown: Shown) -> None:
+    def put(self, shown: RenderedFrame) -> None:
         """Take a picture on any thread."""
         number = 1 if self._newest is None else self._newest[0] + 1
         self._newest = (number, shown)
@@ -100,14 +100,14 @@ class Feed:
             self._arrived = None
 
 
-def _as_jpeg(shown: Shown) -> bytes:
+def _as_jpeg(shown: RenderedFrame) -> bytes:
     return cv2.imencode(".jpg", shown.picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
 
 
 class Handlers:
     """What each address of the page does."""
 
-    def __init__(self, live: Live, feed: Feed, folder: Path) -> None:
+    def __init__(self, live: LiveSession, feed: FrameFeed, folder: Path) -> None:
         self._live, self._feed, self._folder = live, feed, folder
         self._files: dict[str, Path] = {}
         self._uploads = 0
@@ -176,15 +176,15 @@ class Handlers:
             "trouble": figures.trouble,
             "notice": figures.notice,
             "files": list(self._files),
-            "largest_upload": LARGEST_UPLOAD,
+            "largest_upload": MAX_UPLOAD_BYTES,
         }
         return JSONResponse(content, headers=HEADERS)
 
     async def settings(self, request: Request) -> Response:
         """Choose: a JSON object with some of background, view, band, smoothing, frozen, tier."""
         try:
-            wanted = json.loads(await _body(request, _LONGEST_SETTINGS, "these settings"))
-            changes = _checked(wanted, self._live.backgrounds)
+            wanted = json.loads(await _body(request, _MAX_SETTINGS_BYTES, "these settings"))
+            changes = _parse_changes(wanted, self._live.backgrounds)
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as exc:
             raise HTTPException(422, "These settings are not understood.") from exc
         self._live.change(lambda before: replace(before, **changes))
@@ -192,14 +192,14 @@ class Handlers:
 
     async def background(self, request: Request) -> Response:
         """Take the body as a picture and put it behind the subject."""
-        data = await _body(request, LARGEST_UPLOAD, "this picture")
-        if self._uploads >= _MOST_UPLOADS:
+        data = await _body(request, MAX_UPLOAD_BYTES, "this picture")
+        if self._uploads >= _MAX_UPLOADS:
             raise HTTPException(
-                413, f"{_MOST_UPLOADS} pictures were uploaded: start the program anew for more."
+                413, f"{_MAX_UPLOADS} pictures were uploaded: start the program anew for more."
             )
-        path = self._folder / f"picture {self._uploads + 1}{_extension(data)}"
+        path = self._folder / f"picture {self._uploads + 1}{_image_extension(data)}"
         self._uploads += 1
-        await run_sync(_keep_picture, path, data)
+        await run_sync(_save_image, path, data)
         self._live.add_background(str(path))
         self._live.change(lambda before: replace(before, background=str(path)))
         return self._state()
@@ -267,7 +267,7 @@ async def _body(request: Request, limit: int, what: str) -> bytes:
     return bytes(data)
 
 
-def _checked(wanted: Any, backgrounds: tuple[str, ...]) -> dict[str, Any]:
+def _parse_changes(wanted: Any, backgrounds: tuple[str, ...]) -> dict[str, Any]:
     """Changes of `Settings`, from the browser: a background is one of the list, or a colour.
 
     Raises:
@@ -275,7 +275,7 @@ def _checked(wanted: Any, backgrounds: tuple[str, ...]) -> dict[str, Any]:
     """
     changes: dict[str, Any] = {}
     for name, value in wanted.items():
-        if name not in _OFFERED or type(value) not in _OFFERED[name]:
+        if name not in _SETTABLE or type(value) not in _SETTABLE[name]:
             raise TypeError(name)
         changes[name] = value
     chosen = changes.get("background", "#000000")
@@ -287,7 +287,7 @@ def _checked(wanted: Any, backgrounds: tuple[str, ...]) -> dict[str, Any]:
     return changes
 
 
-def _extension(data: bytes) -> str:
+def _image_extension(data: bytes) -> str:
     """What a picture's name ends in, by its content."""
     refusal = HTTPException(415, "This is no JPEG, PNG or WebP picture that can be read.")
     try:
@@ -295,12 +295,12 @@ def _extension(data: bytes) -> str:
             kind, (width, height) = picture.format, picture.size
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as exc:
         raise refusal from exc
-    if width * height > _MOST_PIXELS:
+    if width * height > _MAX_PIXELS:
         raise HTTPException(413, f"This picture has {width}x{height} pixels: too many for a background.")
     return _KINDS[kind or ""]
 
 
-def _keep_picture(path: Path, data: bytes) -> None:
+def _save_image(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     try:
         read_image(path)

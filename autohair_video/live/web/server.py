@@ -28,8 +28,14 @@ from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from autohair_video.errors import AutohairError, OptionError, OutputError
-from autohair_video.live.session import Live
-from autohair_video.live.web.handlers import HEADERS, Feed, Handlers, app_error_response, http_error_response
+from autohair_video.live.session import LiveSession
+from autohair_video.live.web.handlers import (
+    HEADERS,
+    FrameFeed,
+    Handlers,
+    app_error_response,
+    http_error_response,
+)
 
 _COOKIE: Final = "autohair-token"
 _LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -64,7 +70,7 @@ def is_local(host: str) -> bool:
         return False
 
 
-def _reachable(host: str) -> str:
+def _public_host(host: str) -> str:
     """The host of the page's address: for 0.0.0.0, the address by which this machine goes out."""
     if host != "0.0.0.0":
         return socket.gethostname() if host == "::" else f"[{host}]" if ":" in host else host
@@ -83,7 +89,7 @@ class Server:
         OutputError: the port is taken or not allowed.
     """
 
-    def __init__(self, live: Live, address: str) -> None:
+    def __init__(self, live: LiveSession, address: str) -> None:
         host, port = parse_address(address)
         token = None if is_local(host) else secrets.token_urlsafe(16)
         try:
@@ -92,15 +98,15 @@ class Server:
         except OSError as exc:
             raise OutputError(f"cannot serve at {address} ({exc.strerror}): choose another port") from exc
         self._folder = tempfile.TemporaryDirectory(prefix="autohair-live-")
-        self.url = f"http://{_reachable(host)}:{self._socket.getsockname()[1]}/" + (
+        self.url = f"http://{_public_host(host)}:{self._socket.getsockname()[1]}/" + (
             f"?token={token}" if token else ""
         )
         live.add_background("blur")
-        feed = Feed(live)
+        feed = FrameFeed(live)
         live.viewers.append(feed.put)
         app = Starlette(
             routes=Handlers(live, feed, Path(self._folder.name)).routes(),
-            middleware=[Middleware(_Guard, token=token, host=host)],
+            middleware=[Middleware(_AccessGuard, token=token, host=host)],
             exception_handlers={HTTPException: http_error_response, AutohairError: app_error_response},
         )
         config = uvicorn.Config(
@@ -120,7 +126,7 @@ class Server:
         self._folder.cleanup()
 
 
-class _Guard:
+class _AccessGuard:
     """Lets in who holds the token, or, without one, who is on this machine and not sent by another site."""
 
     def __init__(self, app: ASGIApp, *, token: str | None, host: str) -> None:

@@ -28,9 +28,9 @@ from autohair_video import (
 )
 from autohair_video.cli import run
 from autohair_video.live.quality import levels_for
-from autohair_video.live.session import Live
+from autohair_video.live.session import LiveSession
 from autohair_video.live.settings import LiveOptions
-from autohair_video.live.web.handlers import LARGEST_UPLOAD
+from autohair_video.live.web.handlers import MAX_UPLOAD_BYTES
 from autohair_video.live.web.server import Server
 from autohair_video.media.camera import Camera
 from tests.helpers.xvfb import until
@@ -69,7 +69,7 @@ class Session:
         )
         self._stack = ExitStack()
         camera = Camera(str(SAMPLE), width=320, height=180, rate=30)
-        self.live = Live(
+        self.live = LiveSession(
             camera, lambda tier: MattingPipeline(tier=tier, device="cpu", options=CLEAR), options
         )
         self.server = self._stack.enter_context(closing(Server(self.live, address)))
@@ -137,7 +137,7 @@ def _shows_matte(page: Page) -> bool:
     return seen is not None and max(seen[0]) < 16 and min(seen[1]) > 240
 
 
-def test_the_page_shows_moving_pictures_on_the_chosen_background(page: Page, session: Session) -> None:
+def test_page_shows_live_composite(page: Page, session: Session) -> None:
     page.locator("#background").select_option(label="#ff0000")
     until(_shows(page, RED), "the red background")
     page.locator("#background").select_option(label="#00ff00")
@@ -152,7 +152,7 @@ def test_the_page_shows_moving_pictures_on_the_chosen_background(page: Page, ses
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-def test_nothing_can_be_chosen_before_the_page_knows_what_is(browser: Browser, session: Session) -> None:
+def test_controls_disabled_until_state_arrives(browser: Browser, session: Session) -> None:
     page = browser.new_page()
     held: list[Route] = []
     page.route("**/state", lambda route: held.append(route))
@@ -163,7 +163,7 @@ def test_nothing_can_be_chosen_before_the_page_knows_what_is(browser: Browser, s
     page.close()
 
 
-def test_what_was_chosen_before_does_not_come_back(page: Page, session: Session) -> None:
+def test_stale_state_does_not_override_choice(page: Page, session: Session) -> None:
     figures = page.locator("#figures")
     held: list[Route] = []
     page.route("**/state", lambda route: held.append(route))
@@ -177,7 +177,7 @@ def test_what_was_chosen_before_does_not_come_back(page: Page, session: Session)
     until(lambda: session.live.settings.view == "composite", "the composite")
 
 
-def test_the_keyboard_is_enough(page: Page, session: Session) -> None:
+def test_keyboard_operation(page: Page, session: Session) -> None:
     page.locator("#band").focus()
     before = session.live.settings.band
     page.keyboard.press("ArrowRight")
@@ -192,7 +192,7 @@ def test_the_keyboard_is_enough(page: Page, session: Session) -> None:
     assert {"frozen", "snapshot", "record"} <= set(focused)
 
 
-def test_an_uploaded_picture_becomes_the_background(page: Page, session: Session, tmp_path: Path) -> None:
+def test_uploaded_image_becomes_background(page: Page, session: Session, tmp_path: Path) -> None:
     picture = tmp_path / "..%2f..%2fblue.png"
     cv2.imwrite(str(picture), np.full((90, 160, 3), BLUE[::-1], np.uint8))
     page.locator("#upload").set_input_files(picture)
@@ -203,7 +203,7 @@ def test_an_uploaded_picture_becomes_the_background(page: Page, session: Session
     assert kept.parent.stat().st_mode & 0o077 == 0
 
 
-def test_pictures_of_telephones_are_taken(session: Session) -> None:
+def test_mpo_upload_is_accepted(session: Session) -> None:
     """Many are MPO: a JPEG with a second picture behind it."""
     first, second = (Image.new("RGB", (160, 90), colour) for colour in ("blue", "red"))
     file = io.BytesIO()
@@ -213,7 +213,7 @@ def test_pictures_of_telephones_are_taken(session: Session) -> None:
     assert session.live.settings.background.endswith(".jpg")
 
 
-def test_the_tier_can_be_chosen(page: Page, session: Session) -> None:
+def test_tier_choice(page: Page, session: Session) -> None:
     page.locator("#tier").select_option("best")
     until(lambda: session.live.figures().qualities == len(levels_for("best")), "the best tier")
     until(lambda: "best" in page.locator("#figures").inner_text(), "the status line")
@@ -222,9 +222,7 @@ def test_the_tier_can_be_chosen(page: Page, session: Session) -> None:
     until(lambda: "best" not in page.locator("#figures").inner_text(), "the status line again")
 
 
-def test_uploads_of_a_wrong_type_or_size_are_refused_in_words(
-    page: Page, session: Session, tmp_path: Path
-) -> None:
+def test_uploads_of_wrong_type_or_size_are_refused(page: Page, session: Session, tmp_path: Path) -> None:
     message = page.locator("#message")
     wrong = tmp_path / "notes.png"
     wrong.write_text("no picture")
@@ -238,7 +236,7 @@ def test_uploads_of_a_wrong_type_or_size_are_refused_in_words(
         file.truncate(100_000_000)
     page.locator("#upload").set_input_files(large)
     until(lambda: "20 MB is the most" in message.inner_text(), "a refusal of the size")
-    headers = {"Content-Length": str(LARGEST_UPLOAD + 1)}
+    headers = {"Content-Length": str(MAX_UPLOAD_BYTES + 1)}
     status, text = session.ask("POST", "/background", b"", headers)
     assert (status, b"20 MB is the most" in text) == (413, True)
     status, text = session.ask("POST", "/background", b"\0" * 100_000_000)
@@ -247,7 +245,7 @@ def test_uploads_of_a_wrong_type_or_size_are_refused_in_words(
     assert session.ask("POST", "/background", cut[: len(cut) // 2])[0] == 415
 
 
-def test_snapshots_and_clips_can_be_fetched(page: Page, session: Session) -> None:
+def test_snapshot_and_recording_downloads(page: Page, session: Session) -> None:
     page.get_by_role("button", name="Snapshot").click()
     link = page.locator("#files a").first
     with page.expect_download() as download:
@@ -271,7 +269,7 @@ def test_snapshots_and_clips_can_be_fetched(page: Page, session: Session) -> Non
         "/page/page.js",
     ],
 )
-def test_tricks_with_paths_get_nowhere(session: Session, path: str) -> None:
+def test_path_traversal_is_refused(session: Session, path: str) -> None:
     status, body = session.ask("GET", path)
     assert status == 404
     assert b"root:" not in body
@@ -295,13 +293,13 @@ def test_tricks_with_paths_get_nowhere(session: Session, path: str) -> None:
         "\xff",
     ],
 )
-def test_settings_that_the_page_does_not_offer_are_refused(session: Session, settings: str) -> None:
+def test_unknown_settings_are_refused(session: Session, settings: str) -> None:
     before = session.live.settings
     assert session.ask("POST", "/settings", settings.encode("latin-1"))[0] == 422
     assert session.live.settings == before
 
 
-def test_other_sites_are_refused(session: Session) -> None:
+def test_cross_origin_requests_are_refused(session: Session) -> None:
     own = f"127.0.0.1:{session.place.port}"
     assert session.ask("POST", "/record", headers={"Host": own, "Origin": "http://evil.example"})[0] == 403
     assert session.ask("GET", "/state", headers={"Host": "evil.example"})[0] == 403
@@ -313,7 +311,7 @@ def test_other_sites_are_refused(session: Session) -> None:
     assert session.live.figures().recorded_s is None
 
 
-def test_players_get_a_stream(session: Session) -> None:
+def test_mjpeg_stream(session: Session) -> None:
     address = f"http://127.0.0.1:{session.place.port}/stream.mjpg"
     capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG)
     given, picture = capture.read()
@@ -322,7 +320,7 @@ def test_players_get_a_stream(session: Session) -> None:
     assert picture.shape == (180, 320, 3)
 
 
-def test_beyond_this_machine_a_token_is_needed(browser: Browser, tmp_path: Path) -> None:
+def test_remote_bind_requires_token(browser: Browser, tmp_path: Path) -> None:
     with Session(tmp_path, "0.0.0.0:0") as session:
         assert session.ask("GET", "/")[0] == 403
         assert session.ask("GET", "/picture.jpg")[0] == 403
@@ -338,14 +336,14 @@ def test_beyond_this_machine_a_token_is_needed(browser: Browser, tmp_path: Path)
         page.close()
 
 
-def test_wrong_addresses_are_refused(session: Session) -> None:
+def test_invalid_address_is_refused(session: Session) -> None:
     with pytest.raises(OptionError, match="HOST:PORT"):
         Server(session.live, "8000")
     with pytest.raises(OutputError, match="another port"):
         Server(session.live, f"127.0.0.1:{session.place.port}")
 
 
-def test_the_command_serves_and_ends_by_itself(capfd: pytest.CaptureFixture[str]) -> None:
+def test_command_serves_for_a_duration(capfd: pytest.CaptureFixture[str]) -> None:
     call = ["live", "--camera", str(SAMPLE), "--size", "160x90", "--trimap", "fixed:0,0", "--device", "cpu"]
     assert run([*call, "--serve", "127.0.0.1:0", "--measure", "1"]) == 0
     out, err = capfd.readouterr()
