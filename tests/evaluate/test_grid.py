@@ -110,7 +110,7 @@ def test_every_combination_has_a_labelled_panel(
         for left in range(0, 7 * 328, 328):
             assert sheet[row_top : row_top + 26, left : left + 320].max() > 200
         for left in range(328, 7 * 328, 328):
-            assert sheet[row_top + 28, left + 2].tolist() == list(frame.plain)
+            assert sheet[row_top + 28, left + 2].tolist() == list(frame.background)
             np.testing.assert_allclose(sheet[row_top + 74, left + 48], (240, 220, 40), atol=2)
 
 
