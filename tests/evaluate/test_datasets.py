@@ -86,7 +86,7 @@ def forbidden(*_: object) -> Matte:
 
 
 def engines(**given: object) -> Engines:
-    default: dict[str, object] = dict.fromkeys(("solve", "matte_clip", "matte_image"), forbidden)
+    default: dict[str, object] = dict.fromkeys(("infer", "matte_clip", "matte_image"), forbidden)
     return Engines(**(default | given))  # type: ignore[arg-type]
 
 
@@ -156,14 +156,14 @@ def test_given_trimap_is_passed_and_scored_in_unknown_region(trimaps: Path) -> N
         seen.append((image.shape, image.dtype, set(np.unique(trimap).tolist())))
         return np.float32(np.where(trimap == 128, 0.5, trimap / 255))
 
-    result = run_evaluation(trimaps, engines(solve=half))
+    result = run_evaluation(trimaps, engines(infer=half))
     assert seen == [((48, 64, 3), np.uint8, {0, 128, 255})] * 2
     assert [item.name for item in result.items] == ["one", "two"]
     soft = np.float32(truth_of(0)[(truth_of(0) > 0) & (truth_of(0) < 255)]) / 255
     expected = np.abs(soft - 0.5)
     assert result.items[0].scores["SAD"] == pytest.approx(expected.sum() / 1000, rel=1e-5)
     assert result.items[0].scores["MAD"] == pytest.approx(expected.mean() * 1000, rel=1e-5)
-    whole = run_evaluation(trimaps, engines(solve=half), region="whole")
+    whole = run_evaluation(trimaps, engines(infer=half), region="whole")
     assert whole.items[0].scores["SAD"] == pytest.approx(result.items[0].scores["SAD"])
     assert whole.mean["MAD"] == pytest.approx(expected.sum() / (48 * 64) * 1000, rel=1e-5)
 
