@@ -26,7 +26,7 @@ def formats_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
     """List the output formats: files, codec, pixel formats, straight or premultiplied, and for whom."""
-    from autohair_video.media.format_table import format_rows
+    from autohair_video.media.presets import format_rows
 
     rows = [row.as_dict() for row in format_rows()]
     if as_json:

@@ -396,7 +396,7 @@ def _writer(sink: Sink, reader: ClipReader, request: JobSpec) -> ClipWriter:
         origin=reader.origin,
         until=reader.until,
         rate=reader.info.rate,
-        light=reader.info.light,
+        hdr=reader.info.hdr,
         overwrite=request.overwrite,
     )
 

@@ -95,7 +95,9 @@ def run_segmented(job: SegmentedJob, *, on_frames: OnFrames, stop: Event) -> tup
     folder = JobCheckpoint(job.sinks[0].target.path, job.description())
     done = _Progress(sum(part.frames for part in folder.done), folder.done[-1].end if folder.done else 0)
     place = folder.done[-1].place if folder.done else None
-    skipped = 0 if place is not None and job.reader.go_on(place) else -(-done.frames // job.batch_frames)
+    skipped = (
+        0 if place is not None and job.reader.resume_from(place) else -(-done.frames // job.batch_frames)
+    )
     with closing(prefetch(job.reader)) as batches:
         for _ in islice(batches, skipped):
             pass
@@ -141,7 +143,7 @@ def _do_part(
             raise StoppedError(f"stopped after {done.frames} frames")
     notices += SinkGroup(opened).notices
     names = tuple(file.name for file in files)
-    place = job.reader.place(batch)
+    place = job.reader.seek_point(batch)
     return Segment(len(folder.done), done.frames - before, done.end, names, tuple(notices), place)
 
 
@@ -158,7 +160,7 @@ def _writer(job: SegmentedJob, sink: Sink, file: Path) -> ClipWriter:
         job.reader.time_base,
         origin=job.reader.origin,
         rate=job.rate,
-        light=job.reader.info.light,
+        hdr=job.reader.info.hdr,
         overwrite=True,
     )
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from autohair_video.live.pipeline import MattedFrame
 from autohair_video.live.settings import Settings, View
 from autohair_video.live.stats import SessionStatus
-from autohair_video.media.camera import Picture
+from autohair_video.media.camera import BgrImage
 
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE: Final = (255, 255, 255)
@@ -25,7 +25,7 @@ _MARGIN_PX: Final = 6
 _BACKDROP_BRIGHTNESS: Final = 0.35
 
 
-def draw_view(view: View, matted: MattedFrame, composite: Picture | None) -> Picture:
+def draw_view(view: View, matted: MattedFrame, composite: BgrImage | None) -> BgrImage:
     """(H, W, 3) uint8 BGR of one view; ``side`` is twice as wide.
 
     ``composite`` is needed by the views ``composite`` and ``side``.
@@ -40,13 +40,13 @@ def draw_view(view: View, matted: MattedFrame, composite: Picture | None) -> Pic
         raise ValueError(f"view {view} needs a composite")
     if view == "composite":
         return composite
-    both: Picture = np.concatenate([matted.picture, composite], axis=1)
+    both: BgrImage = np.concatenate([matted.picture, composite], axis=1)
     return both
 
 
-def draw_overlay_text(picture: Picture, lines: Sequence[str]) -> Picture:
+def draw_overlay_text(picture: BgrImage, lines: Sequence[str]) -> BgrImage:
     """A copy with lines of white text on a darkened strip at its top."""
-    shown: Picture = picture.copy()
+    shown: BgrImage = picture.copy()
     strip = shown[: len(lines) * _LINE_PX + _MARGIN_PX]
     strip[:] = (strip * _BACKDROP_BRIGHTNESS).astype(np.uint8)
     for i, line in enumerate(lines, start=1):
@@ -76,6 +76,6 @@ def _put_line(picture: NDArray[np.uint8], line: str, base: int) -> None:
     cv2.putText(picture, line, (_MARGIN_PX, base), _FONT, scale, _WHITE, 1, cv2.LINE_AA)
 
 
-def _gray_to_bgr(plane: Tensor) -> Picture:
+def _gray_to_bgr(plane: Tensor) -> BgrImage:
     gray = plane[0, 0].round().byte().cpu().numpy()
     return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), np.uint8)

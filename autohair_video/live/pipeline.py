@@ -25,7 +25,7 @@ from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.matting.temporal import InferredAlpha, RunningMean, smooth_alphas, smooth_probability
 from autohair_video.matting.tiled_inference import CachedTile
 from autohair_video.matting.trimap import draw_trimap, encode_alpha_prior
-from autohair_video.media.camera import CameraFrame, Picture
+from autohair_video.media.camera import BgrImage, CameraFrame
 from autohair_video.options import SegmentOptions, TemporalOptions, TileOptions, TrimapOptions
 
 MILLISECOND: Final = Fraction(1, 1000)
@@ -51,7 +51,7 @@ class MattedFrame:
     matte: Matte
 
     @property
-    def picture(self) -> Picture:
+    def picture(self) -> BgrImage:
         """(H, W, 3) uint8 BGR."""
         return self.shot.picture
 
@@ -94,12 +94,12 @@ class LivePipeline:
         """Take the next picture that is looked at as the first of a scene."""
         self._looked = None
 
-    def __call__(self, picture: Picture, settings: Settings, level: Level) -> Matte:
+    def __call__(self, picture: BgrImage, settings: Settings, level: Level) -> Matte:
         """Matte of one picture: `look` and `solve` in one."""
         return self.solve(self.segment(picture, settings, level))
 
     @torch.inference_mode()
-    def segment(self, picture: Picture, settings: Settings, level: Level) -> SegmentedFrame:
+    def segment(self, picture: BgrImage, settings: Settings, level: Level) -> SegmentedFrame:
         """Where the subject is, and how it moved.
 
         Args:
@@ -211,7 +211,7 @@ def tile_options_for(height_px: int) -> TileOptions:
     return TileOptions(tile_px=tile_px, overlap_px=_OVERLAP_PX, double_below_px=0)
 
 
-def to_frame_batch(picture: Picture, time_ms: int, *, duration_ms: int) -> FrameBatch:
+def to_frame_batch(picture: BgrImage, time_ms: int, *, duration_ms: int) -> FrameBatch:
     """A picture, (H, W, 3) uint8 BGR with even sides, as one 4:2:0 frame of BT.601 in limited range.
 
     Compositing costs half on such planes, and encoders take them as they are.
@@ -232,14 +232,14 @@ def frame_format(width: int, height: int) -> FrameFormat:
     return FrameFormat(width, height, matrix=MATRIX_SMPTE170M, primaries=_PRIMARIES, transfer=_TRANSFER)
 
 
-def to_bgr(frames: FrameBatch) -> Picture:
+def to_bgr(frames: FrameBatch) -> BgrImage:
     """The one frame of a batch of `frame_format` as (H, W, 3) uint8 BGR."""
     flat = torch.cat([plane.flatten() for plane in frames.planes]).cpu().numpy()
     rows = flat.reshape(frames.format.height * 3 // 2, frames.format.width)
     return np.asarray(cv2.cvtColor(rows, cv2.COLOR_YUV2BGR_I420), np.uint8)
 
 
-def scale_and_crop(picture: Picture, width: int, height: int) -> Picture:
+def scale_and_crop(picture: BgrImage, width: int, height: int) -> BgrImage:
     """A picture scaled to cover ``width`` x ``height`` px, its aspect kept, and cut evenly."""
     old_height, old_width = picture.shape[:2]
     if (old_width, old_height) == (width, height):
@@ -251,12 +251,12 @@ def scale_and_crop(picture: Picture, width: int, height: int) -> Picture:
     return np.ascontiguousarray(resized[top : top + height, left : left + width], np.uint8)
 
 
-def _downscale(picture: Picture, size: tuple[int, int]) -> Picture:
+def _downscale(picture: BgrImage, size: tuple[int, int]) -> BgrImage:
     """A picture at a smaller height and width."""
     return np.asarray(cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _bgr_to_rgb_tensor(picture: Picture) -> Tensor:
+def _bgr_to_rgb_tensor(picture: BgrImage) -> Tensor:
     rgb = torch.from_numpy(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
     return rgb.permute(2, 0, 1)[None].contiguous()
 

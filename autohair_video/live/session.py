@@ -39,7 +39,7 @@ from autohair_video.live.recording import Recording, recording_preset, write_sna
 from autohair_video.live.settings import LiveOptions, Settings, next_item
 from autohair_video.live.stats import SessionStats, SessionStatus
 from autohair_video.matting.pipeline import MattingPipeline
-from autohair_video.media.camera import Camera, CameraFrame, Picture
+from autohair_video.media.camera import BgrImage, Camera, CameraFrame
 from autohair_video.options import Tier
 from autohair_video.runtime.thread_pools import threads_on
 
@@ -55,8 +55,8 @@ _NOTICE_S: Final = 5.0
 class RenderedFrame:
     """One picture of the camera as it is shown; ``composite`` is there where someone needs it besides."""
 
-    picture: Picture
-    composite: Picture | None
+    picture: BgrImage
+    composite: BgrImage | None
     shot: CameraFrame
 
 
@@ -155,7 +155,7 @@ class LiveSession:
             quality=self._ladder.quality,
             qualities=len(self._ladder.levels),
             recorded_s=None if recording is None else recording.seconds,
-            trouble=self._camera.trouble,
+            trouble=self._camera.fault,
             notice=notice if now_s < until_s else None,
         )
 

@@ -1,28 +1,34 @@
-"""Files to frames and back; the only part that knows PyAV and OpenCV's image files.
+"""Files to frames and back; the only package that uses PyAV and OpenCV's image files.
 
 In the order in which a frame meets them:
 
-    source      what an input may be: file, folder, sequence, URL, pipe
-    decode      opens a clip and decodes its video stream
-    probe       what a clip holds: streams, times, rotation, colour
-    planes      FFmpeg's frames <-> sample planes; which pixel formats are native
-    deinterlace interlaced frames made whole
-    reader      clip -> batches of planes with pts and durations
-    camera      webcam, stream or looped file -> the newest picture
-    image       still image <-> planes
-    colour      Y'CbCr <-> R'G'B', and from one format to another, on the device
-    background  image, video or colour -> pictures of the frame's size
-    preset_table the table of outputs: container, codec, sample layout
-    presets     which row serves, and what it makes of a frame's format
-    samples     planes and alpha as an encoder takes them
-    transfer    gamma-coded samples -> light
-    palette     frames for GIFs
-    sound       audio and subtitle packets, copied in step with the video
-    belongings  tags, chapters, timecode, attachments
-    hdr         static HDR metadata
-    staging     outputs written aside and renamed when whole
-    writer      batches and alpha -> clip
-    alpha       colours and alpha of a file as they were stored
+    inputs          what an input may be: file, folder, sequence, URL, pipe
+    decode          opens a clip and decodes its video stream
+    probe           what a clip holds: streams, times, rotation, colour
+    inspect         the same, human-readable
+    frame_times     begin and duration of decoded frames
+    reader          clip -> batches of planes with pts and durations
+    deinterlace     interlaced frames -> progressive frames
+    camera          webcam, stream or looped file -> the newest image
+    image           still image <-> planes
+    pixel_formats   FFmpeg's frames <-> sample planes; which pixel formats are native
+    colour          Y'CbCr <-> R'G'B', and from one format to another, on the device
+    transfer        gamma-coded samples <-> linear light
+    hdr             static HDR metadata
+    preset_spec     what defines an output format: container, codec, sample layout
+    preset_table    the table of output formats
+    presets         looks up a preset, and the frame format that it encodes
+    encoder_input   planes and alpha as an encoder takes them
+    encoder_quirks  workarounds for single encoders
+    palette         frames for GIFs
+    packet_times    durations and fixed-rate times of encoded packets
+    audio           audio and subtitle packets, copied in step with the video
+    metadata        tags, chapters, timecode, attachments
+    atomic_output   outputs written under a temporary name and renamed when complete
+    disk_space      free space needed to finalise outputs
+    writer          batches and alpha -> clip
+    concat          joins the segments of a resumable output
+    alpha_reader    colours and alpha of a file as they were stored
 """
 
 from autohair_video.media.atomic_output import check_output

@@ -1,4 +1,4 @@
-"""Clips with alpha as they were stored: colours and alpha of every frame, through a decoder that keeps it."""
+"""Stored colours and alpha of every frame, through a decoder that keeps alpha."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COLOURS = "gbrpf32le"
 
 @dataclass(frozen=True)
 class StoredFrame:
-    """One frame as it was stored, without anything being made of its alpha.
+    """One frame as it was stored, its alpha not applied.
 
     ``rgb``: (3, H, W) float32, in 0..1 (light may go higher), as the file codes it. ``alpha``: (H, W)
     float32 in 0..1, or None where the frame has none.
@@ -46,7 +46,7 @@ def stored_frames(path: str | Path) -> Iterator[StoredFrame]:
         return
     container, stream = open_clip(path)
     with closing(container):
-        # Light is to stay light here.
+        # Keep linear light linear.
         stream.codec_context.options = {}
         try:
             for frame in _decoded(container, stream):
@@ -63,8 +63,8 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFr
 
 def _webp_frames(path: Path) -> Iterator[StoredFrame]:
     """FFmpeg decodes no animated WebP; OpenCV does."""
-    whole, animation = cv2.imreadanimation(str(path)) if hasattr(cv2, "imreadanimation") else (False, None)
-    if not whole or animation is None:
+    decoded, animation = cv2.imreadanimation(str(path)) if hasattr(cv2, "imreadanimation") else (False, None)
+    if not decoded or animation is None:
         raise InputError(f"{path} cannot be decoded: animated WebP needs OpenCV 4.11 or newer")
     for pixels in animation.frames:
         planes = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float() / 255

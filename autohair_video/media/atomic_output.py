@@ -1,4 +1,4 @@
-"""Outputs appear whole or not at all: written beside their final name, renamed when done."""
+"""Atomic outputs: written under a temporary name in the same folder, renamed when complete."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def make_folder(path: Path) -> None:
 
 
 def check_output(path: str | Path, *, overwrite: bool, inputs: Sequence[str | Path] = ()) -> None:
-    """Looks before any work is done whether ``path`` can be written at the end of it.
+    """Checks before any work is done that ``path`` can be written.
 
     Raises:
         OutputError: its folder is missing or not a folder, it is a folder itself, it is one of
@@ -61,35 +61,37 @@ def check_output(path: str | Path, *, overwrite: bool, inputs: Sequence[str | Pa
 class StagedOutput:
     """A file, or the folder of a numbered sequence, that takes its name only at `commit`.
 
-    Write to ``work_path``, then call `commit` or `discard`. ``anew``: what an earlier call for the same
-    output left, as it was killed, is removed first.
+    Write to ``work_path``, then call `commit` or `discard`. ``replace_stale``: what a killed run left for
+    the same output is removed first.
 
     Raises:
         OutputError: nothing can be created in the output's folder.
     """
 
-    def __init__(self, path: str | Path, *, anew: bool = False) -> None:
+    def __init__(self, path: str | Path, *, replace_stale: bool = False) -> None:
         self.path = Path(path)
-        token = hashlib.sha256(self.path.name.encode()).hexdigest()[:8] if anew else secrets.token_hex(4)
+        token = (
+            hashlib.sha256(self.path.name.encode()).hexdigest()[:8] if replace_stale else secrets.token_hex(4)
+        )
         # Hidden, short enough for any file system, and with the extension that muxers go by.
         aside = f".{self.path.stem[:64]}.{token}.part"
         try:
             if is_sequence(self.path):
                 self._aside = self.path.with_name(aside.replace("%", ""))
-                if anew:
+                if replace_stale:
                     self.discard()
                 self._aside.mkdir()
                 self.work_path = self._aside / self.path.name
             else:
                 self._aside = self.work_path = self.path.with_name(aside + self.path.suffix)
-                if anew:
+                if replace_stale:
                     self.discard()
                 self._aside.touch(exist_ok=False)
         except OSError as exc:
             raise OutputError(f"cannot write to {self.path.parent} ({exc.strerror})") from exc
 
     def commit_partial(self) -> Path:
-        """Gives what there is a name that tells that the rest is missing, and returns that."""
+        """Commits an incomplete output under `partial_path`, and returns that."""
         self.path = partial_path(self.path)
         for older in present_files(self.path):
             older.unlink()
@@ -123,7 +125,7 @@ class StagedOutput:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a small UTF-8 file whole, over what is there.
+    """Writes a small UTF-8 file atomically, replacing an existing one.
 
     Raises:
         OutputError: it cannot be written.
@@ -138,7 +140,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def partial_path(path: Path) -> Path:
-    """The name of an output that lacks its end.
+    """The name of an incomplete output.
 
     >>> partial_path(Path("out.mov")).name
     'out.partial.mov'

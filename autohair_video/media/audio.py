@@ -20,7 +20,7 @@ from autohair_video.errors import InputError
 from autohair_video.media.decode import check_input_file, reason
 from autohair_video.media.metadata import copy_metadata
 
-# What players and editors read in each container; None: all that FFmpeg writes to it.
+# Codecs that players and editors read in each container; None: all that FFmpeg can mux.
 _SOUND: Final[Mapping[str, frozenset[str] | None]] = MappingProxyType(
     {
         "mp4": frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"}),
@@ -50,9 +50,9 @@ _ENCODERS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 _LAYOUTS: Final = MappingProxyType({1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"})
 _BITS_PER_CHANNEL: Final = 96_000
 _AAC_LIMIT: Final = 96_000
-# Less than this is no loss: encoders differ on where sound begins and ends.
+# Less than this is no loss: encoders differ by their delay and padding.
 _CUT_OFF_S: Final = Fraction(1, 2)
-# Packets of sound lie this far from their video in a well-made file.
+# Interleaving: audio packets lie within this distance of their video in a well-made file.
 _SEEK_MARGIN_S: Final = 2
 # FFmpeg's start of a file, which an origin can be, is rounded to this.
 _MICROSECOND: Final = Fraction(1, 1_000_000)
@@ -62,7 +62,7 @@ class PacketCopier:
     """Feeds the audio and subtitle packets of ``source`` to ``output``, in step with its video.
 
     Every stream is added to ``output`` on creation: packets as they are where the container holds
-    the codec, audio encoded anew where it does not, other subtitles left out; ``notices`` has a
+    the codec, audio re-encoded where it does not, other subtitles left out; ``notices`` has a
     line for each of those. All times are moved back by ``origin`` seconds; where that is not 0,
     packets that begin before it are dropped, and so are packets from ``until`` (seconds in the
     source) on.
@@ -133,8 +133,7 @@ class PacketCopier:
             encoder, label = _ENCODERS[self._muxer]
             self._tracks[stream.index] = _Encoded(stream, self._output, self._origin, encoder)
             self.notices.append(
-                f"sound track {number} ({codec}) was encoded anew as {label}: "
-                f"{self._label} do not hold {codec}"
+                f"sound track {number} ({codec}) was re-encoded as {label}: {self._label} do not hold {codec}"
             )
 
     def _add_subtitles(self, stream: SubtitleStream, number: int) -> None:
@@ -148,7 +147,7 @@ class PacketCopier:
             )
 
     def _cut_off(self) -> Iterator[str]:
-        """A line for each sound track that lacks much of the length that the container tells."""
+        """A line for each sound track that is much shorter than the container says."""
         for number, stream in enumerate(self._source.streams.audio, 1):
             if stream.index not in self._tracks or not stream.duration or not stream.time_base:
                 continue

@@ -1,8 +1,8 @@
-"""Cameras through OpenCV: the newest picture, whatever happens to the device.
+"""Cameras through OpenCV: the newest image, reconnecting when the device fails.
 
-A thread of its own reads the camera and keeps only the newest picture, so that a slow consumer sees
-the present and not a queue. A camera that is absent, busy or unplugged is opened again and again,
-ever less often; meanwhile `Camera.trouble` says in one line what is wrong.
+A thread of its own reads the camera and keeps only the newest image, so that a slow consumer gets no
+backlog. A camera that is absent, busy or unplugged is opened again and again,
+ever less often; meanwhile `Camera.fault` says in one line what is wrong.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ from autohair_video.errors import InputError
 from autohair_video.media.image import silenced_opencv
 from autohair_video.runtime.queues import LatestSlot
 
-Picture = NDArray[np.uint8]
+BgrImage = NDArray[np.uint8]
 
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 8.0
-# A camera that hangs is given up after this time, where OpenCV lets us say so.
-_PATIENCE_MS: Final = 5000
-_LEAVE_AFTER_S: Final = 2.0
-# Above this width most USB cameras reach their full rate with compressed pictures only.
+# OpenCV's time limit for opening and reading a stream.
+_STREAM_TIMEOUT_MS: Final = 5000
+_JOIN_TIMEOUT_S: Final = 2.0
+# Above this width most USB cameras reach their full rate with compressed images only.
 _RAW_WIDTH_PX: Final = 640
-# How long a fault of the pictures lasts before it is one: lids blink shut, and pictures repeat in pairs.
+# A fault (black or frozen images) is reported after this long: single ones are normal.
 _FAULT_AFTER_S: Final = 2.0
 _BLACK_LEVEL: Final = 20
-# Every so many rows and columns are looked at for faults.
+# Faults are looked for in every 8th row and column.
 _STRIDE: Final = 8
 
 
 @dataclass(frozen=True)
 class CameraFrame:
-    """One picture of a camera: (H, W, 3) uint8 BGR.
+    """One image of a camera: (H, W, 3) uint8 BGR.
 
-    ``number`` counts all pictures that the camera gave, those too that nobody took. ``taken_s`` is
+    ``number`` counts all images read from the camera, including those that no consumer took. ``taken_s`` is
     `time.monotonic` when the camera had handed it over.
     """
 
-    picture: Picture
+    picture: BgrImage
     number: int
     taken_s: float
 
@@ -57,13 +57,13 @@ class CameraFrame:
 class Camera:
     """A camera, a stream or a file, read on a thread from ``with`` to its end.
 
-    A file plays at its own rate, again and again. ``given`` counts the pictures so far.
+    A file plays at its own rate, again and again. ``frames_read`` counts the images so far.
 
     Args:
         source: a number, a device (``/dev/video0``), a URL or a file.
         width: what the camera is asked for, in pixels; it may give another size, and change it.
         height: likewise.
-        rate: pictures per second that the camera is asked for.
+        rate: images per second that the camera is asked for.
 
     Raises:
         InputError: ``source`` is a file that is missing, or no video.
@@ -71,18 +71,18 @@ class Camera:
 
     def __init__(self, source: str, *, width: int, height: int, rate: float) -> None:
         self.source = source
-        self.trouble: str | None = None
+        self.fault: str | None = None
         self._asked = (width, height, rate)
         self._newest: LatestSlot[CameraFrame] = LatestSlot()
         self._stop = threading.Event()
-        self.given = 0
-        self._doubts = _Doubts(source)
+        self.frames_read = 0
+        self._health = _FrameHealthMonitor(source)
         if is_file(source):
             self._open().release()
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
 
     def newest(self, timeout_s: float) -> CameraFrame | None:
-        """The newest picture, once; None if there is none within that time."""
+        """The newest image, once; None if there is none within that time."""
         return self._newest.take(timeout_s)
 
     def __enter__(self) -> Camera:
@@ -97,38 +97,38 @@ class Camera:
     ) -> None:
         self._stop.set()
         # a camera that hangs holds its own thread only
-        self._thread.join(_LEAVE_AFTER_S)
+        self._thread.join(_JOIN_TIMEOUT_S)
 
     def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
         while not self._stop.is_set():
-            before = self.given
+            before = self.frames_read
             try:
                 self._read_until_it_ends()
             except InputError as exc:
-                self.trouble = f"{exc} (trying again)"
+                self.fault = f"{exc} (trying again)"
             except cv2.error:
-                self.trouble = f"{_called(self.source)} gives pictures that cannot be read (trying again)"
-            if self.given > before:
+                self.fault = f"{_called(self.source)} gives images that cannot be decoded (trying again)"
+            if self.frames_read > before:
                 pause_s = FIRST_PAUSE_S
-            if self.given == before or not is_file(self.source):
+            if self.frames_read == before or not is_file(self.source):
                 self._stop.wait(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _read_until_it_ends(self) -> None:
         capture = self._open()
         try:
-            for picture in self._pictures(capture):
+            for picture in self._images(capture):
                 now_s = time.monotonic()
-                self.given += 1
-                self.trouble = None if is_file(self.source) else self._doubts.about(picture, now_s)
-                self._newest.put(CameraFrame(picture, self.given, now_s))
+                self.frames_read += 1
+                self.fault = None if is_file(self.source) else self._health.check(picture, now_s)
+                self._newest.put(CameraFrame(picture, self.frames_read, now_s))
         finally:
             capture.release()
         if not self._stop.is_set() and not is_file(self.source):
-            raise InputError(f"{_called(self.source)} stopped giving pictures: is it unplugged?")
+            raise InputError(f"{_called(self.source)} stopped giving images: is it unplugged?")
 
-    def _pictures(self, capture: cv2.VideoCapture) -> Iterator[Picture]:
+    def _images(self, capture: cv2.VideoCapture) -> Iterator[BgrImage]:
         paced, began_s = is_file(self.source), time.monotonic()
         while not self._stop.is_set():
             given, picture = capture.read()
@@ -171,13 +171,18 @@ def _open_device(source: str, width: int, height: int, rate: float) -> cv2.Video
     capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
     capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
     capture.set(cv2.CAP_PROP_FPS, rate)
-    # pictures that wait in the driver are late already
+    # images queued in the driver are late already
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     return capture
 
 
 def _open_stream(source: str) -> cv2.VideoCapture:
-    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _PATIENCE_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _PATIENCE_MS]
+    limits = [
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+        _STREAM_TIMEOUT_MS,
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+        _STREAM_TIMEOUT_MS,
+    ]
     return cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
 
 
@@ -201,24 +206,24 @@ def _why_closed(source: str) -> str:
     return f"camera {device} is used by another program, or is none: close that one, or name another"
 
 
-class _Doubts:
-    """Looks at the pictures themselves: black ones, and ones that never change."""
+class _FrameHealthMonitor:
+    """Watches the images themselves for lasting faults: black ones, and ones that never change."""
 
     def __init__(self, source: str) -> None:
         self._called = _called(source)
-        self._last: Picture | None = None
+        self._last: BgrImage | None = None
         self._good_s: dict[str, float] = {}
 
-    def about(self, picture: Picture, now_s: float) -> str | None:
-        """What has been wrong with the pictures for a while; None if nothing is."""
-        few = picture[::_STRIDE, ::_STRIDE]
+    def check(self, picture: BgrImage, now_s: float) -> str | None:
+        """The fault that has lasted for a while; None without one."""
+        sampled = picture[::_STRIDE, ::_STRIDE]
         faults = {
-            "gives black pictures: is its lid closed?": int(few.max()) < _BLACK_LEVEL,
-            "has given the same picture for a while": (
-                self._last is not None and np.array_equal(few, self._last)
+            "gives black images: is its lid closed?": int(sampled.max()) < _BLACK_LEVEL,
+            "has given the same image for a while": (
+                self._last is not None and np.array_equal(sampled, self._last)
             ),
         }
-        self._last = few.copy()
+        self._last = sampled.copy()
         for text, present in faults.items():
             if not present:
                 self._good_s[text] = now_s

@@ -121,8 +121,8 @@ def premultiply_light(planes: Planes, alpha: Tensor, fmt: FrameFormat) -> Planes
     shade = from_linear(to_linear(planes_to_rgb(planes, fmt), fmt) * alpha, fmt)
     coarse = alpha if fmt.is_rgb else _downsample(alpha, fmt)
     y, u, v = (
-        torch.where(share == 1, plane, new)
-        for plane, new, share in zip(
+        torch.where(weight == 1, plane, new)
+        for plane, new, weight in zip(
             planes, round_planes(from_rgb(shade, fmt), fmt), (alpha, coarse, coarse), strict=True
         )
     )

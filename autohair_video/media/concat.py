@@ -1,4 +1,4 @@
-"""Parts of an output, each a clip of its own, joined without being encoded anew."""
+"""Concatenates the encoded segments of an output, packet by packet."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from autohair_video.errors import OptionError, OutputError
 from autohair_video.media.atomic_output import StagedOutput, is_sequence
 from autohair_video.media.audio import PacketCopier
 from autohair_video.media.decode import reason
+from autohair_video.media.packet_times import complete_track
 from autohair_video.media.presets import Preset
 from autohair_video.media.writer import EDITED, muxer_options
 
@@ -34,7 +35,7 @@ _NUMBER: Final = re.compile(r"(\d+)(?:\.partial)?\.\w+$")
 
 @dataclass(frozen=True)
 class TailSpec:
-    """What an output has besides its parts.
+    """What an output has besides its video segments.
 
     ``end_s``: when its last frame ends, in its own seconds. ``copy_from``, ``origin`` and ``until`` are
     those of `ClipWriter`, for the sound, which is written to the output's end only if ``whole``.
@@ -48,9 +49,9 @@ class TailSpec:
 
 
 def check_concatenable(path: Path, preset: Preset) -> None:
-    """Raises OptionError if files of this kind cannot be put together from parts."""
+    """Raises OptionError if files of this kind cannot be concatenated."""
     if preset.muxers[path.suffix.lower()] not in _JOINABLE:
-        raise OptionError(f"{path}: {preset.name} is written in one go, and cannot be resumed")
+        raise OptionError(f"{path}: {preset.name} cannot be joined from segments, and so not resumed")
 
 
 def concat_segments(
@@ -64,7 +65,7 @@ def concat_segments(
     Raises:
         OutputError: a part cannot be read, or the disk refuses.
     """
-    staged = StagedOutput(path, anew=True)
+    staged = StagedOutput(path, replace_stale=True)
     try:
         if is_sequence(path):
             _gather(parts, staged.work_path)
@@ -93,7 +94,8 @@ def _gather(parts: Sequence[Path], target: Path) -> None:
 
 def _last_number(name: str) -> int:
     match = _NUMBER.search(name)
-    assert match is not None
+    if match is None:
+        raise OutputError(f"{name} is no numbered image of a segment")
     return int(match[1])
 
 
@@ -101,7 +103,8 @@ def _join(parts: Sequence[Path], target: Path, preset: Preset, rest: TailSpec) -
     muxer = preset.muxers[target.suffix.lower()]
     with ExitStack() as stack:
         first = stack.enter_context(av.open(str(parts[0]))).streams.video[0]
-        assert first.time_base is not None
+        if first.time_base is None:
+            raise OutputError(f"{parts[0]} has no time base: delete the segments and start again")
         options = muxer_options(muxer, first.time_base.denominator) | dict(preset.muxer_options)
         output = av.open(str(target), "w", format=muxer, container_options=options)
         stack.callback(_close_quietly, output)
@@ -163,16 +166,16 @@ def _packets(parts: Sequence[Path], stream: VideoStream, end_s: Fraction) -> Ite
 def _retimed(
     packets: Iterator[Packet[Any]], times: Sequence[int], end: int, shown: deque[int]
 ) -> Iterator[Packet[Any]]:
-    """The packets of a part with decoding times and durations found anew.
+    """The packets of a segment with decoding times and durations recomputed.
 
-    Parts say nothing of them (Matroska), or give decoding times that overlap with those of the part
-    before, and durations in that order (MP4). ``times``: of display, in their order. ``shown``: the last
-    of those, over all parts, as many as frames are held back and one.
+    Segments store none (Matroska), or decoding times that overlap with those of the segment
+    before, and durations in decoding order (MP4). ``times``: display times in rising order. ``shown``:
+    the last of those, over all segments, one more than the reorder delay.
     """
     lengths = {time: following - time for time, following in pairwise([*times, end])}
     for packet, time in zip(packets, times, strict=True):
         shown.append(time)
-        # as many ticks before the first frame as frames are held back
+        # before the first frame, one tick for each frame of reorder delay
         packet.dts = shown[0] - ((shown.maxlen or 0) - len(shown))
         packet.duration = lengths[packet.pts or 0]
         yield packet
@@ -180,7 +183,7 @@ def _retimed(
 
 @dataclass(frozen=True)
 class _Order:
-    """When a part begins, and how many frames a decoder holds back until it can show the first."""
+    """A segment's first pts, and its reorder delay in frames."""
 
     begin: int
     delay: int
@@ -200,23 +203,19 @@ def _display_times(part: Path) -> list[int]:
 
 
 def _with_content(packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
-    """Without the empty packet at the end, which is for decoders."""
+    """Without the empty flush packet at the end."""
     return (packet for packet in packets if packet.size)
 
 
 def _completed(packets: Iterator[Packet[Any]], end_s: Fraction) -> Iterator[Packet[Any]]:
-    """The packets of an MP4 track, the last one making up what its length still lacks.
-
-    See `ClipWriter`: that length is the sum of all durations in decoding order.
-    """
+    """The packets of an MP4 track, the last one extended by `complete_track`."""
     held = first = next(packets)
     begin_pts, begin_dts = first.pts, first.dts
     for packet in packets:
         yield held
         held = packet
-    if begin_pts is not None and begin_dts is not None and held.dts is not None:
-        lacking = round(end_s / held.time_base) - begin_pts - (held.dts - begin_dts)
-        held.duration = lacking if lacking > 0 else held.duration
+    end_pts = round(end_s / held.time_base)
+    complete_track(held, begin_pts=begin_pts, begin_dts=begin_dts, end_pts=end_pts)
     yield held
 
 

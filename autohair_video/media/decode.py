@@ -1,4 +1,4 @@
-"""Opens a clip and decodes its video stream: the ground that probe and reader stand on."""
+"""Opens a clip and decodes its video stream, for probe and reader."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from av.video.stream import VideoStream
 from autohair_video.errors import InputError
 from autohair_video.media.inputs import Source, SourceLike
 
-# More packets than any decoder holds back.
+# Packets: more than the reorder delay of any decoder.
 _MOST_WAITING: Final = 256
-# FFmpeg's own VP8 and VP9 decoders know nothing of alpha.
+# FFmpeg's own VP8 and VP9 decoders ignore alpha.
 _ALPHA_DECODERS: Final = {"vp9": "libvpx-vp9", "vp8": "libvpx"}
-# The clock of these containers starts anywhere: a recording may begin at hour 20, in mid-picture.
+# The clock of these containers starts anywhere: a recording may begin at hour 20, between two key frames.
 FREE_CLOCKS: Final = ("mpegts", "mpeg")
 
 
@@ -78,7 +78,7 @@ def reason(exc: Exception) -> str:
 
 
 def decoder_with_alpha(stream: VideoStream) -> VideoCodecContext:
-    """The stream's decoder, or one in its place that knows of its alpha."""
+    """The stream's decoder, or one that keeps alpha."""
     name = _ALPHA_DECODERS.get(stream.codec_context.codec.canonical_name)
     if name is None or stream.metadata.get("alpha_mode") != "1":
         return stream.codec_context
@@ -90,11 +90,10 @@ def decoded_frames(
 ) -> Iterator[tuple[VideoFrame, int]]:
     """Frames in display order, each with its packet's duration in ticks (0: unknown).
 
-    ``keep_alpha``: use a decoder that knows of alpha, which may be slower.
+    ``keep_alpha``: use a decoder that keeps alpha, which may be slower.
 
-    What cannot be read or decoded is passed over; ``damage`` gets the first of it. What a
-    broadcast's recording has before its first whole picture is no damage. Of what a decoder mends without
-    saying so, nothing is known.
+    What cannot be read or decoded is skipped; ``damage`` gets the first of it. What a
+    broadcast recording has before its first key frame is no damage.
     """
     durations: dict[int, int] = {}
     context = decoder_with_alpha(stream) if keep_alpha else None
@@ -147,7 +146,7 @@ def _note(
         damage.append(DecodeDamage(line))
         return
     time_s = place.pts * place.time_base
-    # Decoders that work on several frames at once tell of one some frames later.
+    # Frame-threaded decoders report an error some frames later.
     damage.append(DecodeDamage(f"near {float(time_s - begin_s):.2f} s {line}", time_s))
 
 

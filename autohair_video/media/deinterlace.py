@@ -1,4 +1,4 @@
-"""Interlaced frames made whole, one for one, with their times."""
+"""Deinterlaces frame by frame, keeping times."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ def _pulled(graph: Graph, waiting: deque[tuple[int | None, int]]) -> Iterator[Ti
             image = graph.pull()
         except (av.BlockingIOError, av.EOFError):
             return
-        assert isinstance(image, VideoFrame)
+        if not isinstance(image, VideoFrame):
+            raise TypeError(f"the deinterlacer returned {type(image).__name__}")
         # The filter counts in half ticks.
         image.pts, duration = waiting.popleft()
         yield image, duration

@@ -1,4 +1,4 @@
-"""Whether a disk has room for what outputs still need to become whole, looked at before it is too late.
+"""Checks that disks have room to finalise the outputs, before it is too late.
 
 A file that a full disk cut off in mid-packet can seldom be finished: MP4 and MOV have their index at the end.
 """
@@ -24,7 +24,7 @@ _MARGIN: Final = 2
 
 @dataclass
 class FinalizationEstimate:
-    """The bytes that a file needs until it is finished, as far as its packets so far tell."""
+    """The bytes that a file needs until it is finished, estimated from its packets so far."""
 
     frames: int = 0
     packets: int = 0
@@ -63,6 +63,6 @@ def check_disk_space(needs: Iterable[tuple[Path, int]]) -> None:
         except OSError:
             continue
         disks[disk] += need
-        # Some file systems over a network tell nothing of their size.
+        # Some file systems over a network report no size.
         if usage.total and usage.free < disks[disk]:
             raise OutputError(f"cannot write {path}: the disk is full")

@@ -1,4 +1,4 @@
-"""What an encoder is given: planes and alpha in the depth, the arrangement and the light of a preset."""
+"""Packs planes and alpha as an encoder takes them: depth, arrangement, linear light."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def encoder_planes(
     """
     target, depth = codec_format(preset, fmt), codec_depth(preset, fmt)
     if preset.role == "matte":
-        assert alpha is not None
+        if alpha is None:
+            raise ValueError(f"a matte ({preset.name}) without alpha")
         return (quantise_alpha(alpha, depth),) if preset.is_gray else _gray_planes(alpha, target)
     planes = convert_format(planes, fmt, target)
     if preset.is_linear:

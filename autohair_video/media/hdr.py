@@ -16,35 +16,42 @@ _LIGHT = struct.Struct("=2I")
 
 
 @dataclass(frozen=True)
-class HdrLight:
-    """What a clip says of the display it was graded on and of its brightness.
+class HdrMetadata:
+    """Mastering display and content light level of a clip.
 
-    ``red``, ``green``, ``blue``, ``white``: CIE 1931 x and y. ``least``, ``most``: luminance in cd/m2.
-    ``content_max``, ``frame_average_max``: cd/m2. What the clip does not say is None.
+    ``red``, ``green``, ``blue``, ``white``: CIE 1931 x and y. ``min_luminance``,
+    ``max_luminance``, ``content_max``, ``frame_average_max``: cd/m2. Unspecified values are None.
     """
 
     red: tuple[Fraction, Fraction] | None = None
     green: tuple[Fraction, Fraction] | None = None
     blue: tuple[Fraction, Fraction] | None = None
     white: tuple[Fraction, Fraction] | None = None
-    least: Fraction | None = None
-    most: Fraction | None = None
+    min_luminance: Fraction | None = None
+    max_luminance: Fraction | None = None
     content_max: int | None = None
     frame_average_max: int | None = None
 
     @property
     def has_display(self) -> bool:
         """Whether the mastering display is described completely."""
-        return None not in (self.red, self.green, self.blue, self.white, self.least, self.most)
+        return None not in (
+            self.red,
+            self.green,
+            self.blue,
+            self.white,
+            self.min_luminance,
+            self.max_luminance,
+        )
 
 
-def read_light(frame: VideoFrame) -> HdrLight | None:
+def read_hdr_metadata(frame: VideoFrame) -> HdrMetadata | None:
     """The HDR metadata of a decoded frame; None if it has none."""
     values: dict[str, object] = {}
     try:
         found: list[Any] = [*frame.side_data]
     except ValueError:
-        # PyAV refuses them all where one is of a kind that is new to it.
+        # PyAV raises for all side data where one kind is unknown to it.
         return None
     sides = {side.type: bytes(side) for side in found}
     display, level = sides.get(Type.MASTERING_DISPLAY_METADATA), sides.get(Type.CONTENT_LIGHT_LEVEL)
@@ -52,13 +59,13 @@ def read_light(frame: VideoFrame) -> HdrLight | None:
         values |= _mastering(display)
     if level is not None and len(level) >= _LIGHT.size:
         values["content_max"], values["frame_average_max"] = _LIGHT.unpack_from(level)
-    return HdrLight(**values) if values else None  # type: ignore[arg-type]
+    return HdrMetadata(**values) if values else None  # type: ignore[arg-type]
 
 
-def encoder_options(codec: str, light: HdrLight) -> dict[str, str] | None:
+def encoder_options(codec: str, light: HdrMetadata) -> dict[str, str] | None:
     """The option that makes an encoder write ``light``; None if it cannot.
 
-    >>> encoder_options("libx265", HdrLight(content_max=1000, frame_average_max=400))
+    >>> encoder_options("libx265", HdrMetadata(content_max=1000, frame_average_max=400))
     {'x265-params': 'max-cll=1000,400'}
     """
     if codec == "libsvtav1":
@@ -75,20 +82,22 @@ def encoder_options(codec: str, light: HdrLight) -> dict[str, str] | None:
     return {option: ":".join(parts)} if parts else {}
 
 
-def _display(light: HdrLight, units: tuple[int, int] | None) -> str:
+def _display(light: HdrMetadata, units: tuple[int, int] | None) -> str:
     """``G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)``; units: steps of a coordinate and of a cd/m2, or decimals."""
 
     def number(value: Fraction | None, unit: int) -> str:
-        assert value is not None
+        if value is None:
+            raise ValueError("the mastering display is described incompletely")
         return str(round(value * unit)) if units else f"{float(value):.5f}"
 
     chroma, luma = units or (1, 1)
     points = {"G": light.green, "B": light.blue, "R": light.red, "WP": light.white}
     text = ""
     for name, point in points.items():
-        assert point is not None
+        if point is None:
+            raise ValueError("the mastering display is described incompletely")
         text += f"{name}({number(point[0], chroma)},{number(point[1], chroma)})"
-    return text + f"L({number(light.most, luma)},{number(light.least, luma)})"
+    return text + f"L({number(light.max_luminance, luma)},{number(light.min_luminance, luma)})"
 
 
 def _mastering(data: bytes) -> dict[str, object]:
@@ -100,5 +109,5 @@ def _mastering(data: bytes) -> dict[str, object]:
     if has_primaries:
         values |= dict(zip(("red", "green", "blue", "white"), points, strict=True))
     if has_luminance:
-        values |= {"least": ratios[8], "most": ratios[9]}
+        values |= {"min_luminance": ratios[8], "max_luminance": ratios[9]}
     return values

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 import cv2
@@ -39,13 +40,13 @@ def is_image(path: str | Path) -> bool:
 
 
 def read_image(path: str | Path) -> FrameBatch:
-    """A picture as one frame of RGB planes with pts 0, upright as its EXIF orientation says.
+    """An image as one frame of RGB planes with pts 0, upright as its EXIF orientation says.
 
     Files of 8 bit give 8-bit planes, files of 16 bit give 12-bit planes. Gray becomes RGB; alpha is
     dropped and the colour under it kept as stored (straight).
 
     Raises:
-        InputError: the file is missing, empty, not a picture, or holds floating-point samples.
+        InputError: the file is missing, empty, not an image, or holds floating-point samples.
     """
     pixels = _load(Path(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     depth = 8
@@ -96,7 +97,7 @@ def image_depth(path: str | Path, *, alpha: bool = False) -> int:
 
 
 def write_image(path: str | Path, image: Tensor, *, overwrite: bool = False) -> None:
-    """Writes gray, RGB or straight RGBA, whole or not at all; the extension chooses the format.
+    """Writes gray, RGB or straight RGBA, atomically; the extension chooses the format.
 
     ``image``: (C, H, W) or (1, C, H, W) with C of 1, 3 or 4; uint8, or uint16 where the format has
     16 bit.
@@ -153,12 +154,27 @@ def _load(path: Path, flags: int) -> NDArray[Any]:
     return pixels
 
 
+_opencv_lock = Lock()
+_opencv_silencers = 0
+_opencv_level = 0
+
+
 @contextmanager
 def silenced_opencv() -> Iterator[None]:
-    """OpenCV prints on stderr what is said better by an error."""
+    """Silences OpenCV on stderr: errors say the same better.
+
+    Its log level is global: it is restored when the last of several threads leaves.
+    """
+    global _opencv_silencers, _opencv_level
     logging = cv2.utils.logging
-    before = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    with _opencv_lock:
+        if _opencv_silencers == 0:
+            _opencv_level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+        _opencv_silencers += 1
     try:
         yield
     finally:
-        logging.setLogLevel(before)
+        with _opencv_lock:
+            _opencv_silencers -= 1
+            if _opencv_silencers == 0:
+                logging.setLogLevel(_opencv_level)

@@ -1,4 +1,4 @@
-"""What a user may name as an input, and how FFmpeg is asked for it."""
+"""What users may name as an input, and how FFmpeg opens it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STDIN: Final = "-"
 DEFAULT_RATE: Final = Fraction(24)
 IMAGE_EXTENSIONS: Final = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
-# OpenCV reads no OpenEXR by default, so one such picture is a clip of one frame.
+# OpenCV reads no OpenEXR by default, so one such image is a clip of one frame.
 _STILL_EXTENSIONS: Final = (*IMAGE_EXTENSIONS, ".exr")
 _CLIP_EXTENSIONS: Final = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"),
@@ -40,11 +40,11 @@ SourceLike = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Source:
-    """A clip or a picture: a file, a URL, or a sequence of numbered stills.
+    """A clip or a still: a file, a URL, or a sequence of numbered stills.
 
     ``location``: the path or URL; of a sequence with its number as ``%04d``.
     ``rate``: frames per second of a sequence; other inputs bring their own.
-    ``label``: the name in messages and of outputs, where the location is not to be seen.
+    ``label``: the name in messages and of outputs, in place of the location.
 
     >>> Source.of("shots/a.####.exr").location
     'shots/a.%04d.exr'
@@ -58,7 +58,7 @@ class Source:
 
     @classmethod
     def of(cls, given: Source | SourceLike, rate: Fraction | None = None) -> Source:
-        """What ``given`` names; ``#`` stands for a digit of a sequence's number, as in Nuke."""
+        """The source that ``given`` names; ``#`` stands for a digit of a sequence's number, as in Nuke."""
         if isinstance(given, Source):
             return given
         text = os.fspath(given)
@@ -89,7 +89,7 @@ class Source:
 
     @property
     def is_still(self) -> bool:
-        """Whether it is one picture, by its extension."""
+        """Whether it is one still image, by its extension."""
         return not self.is_url and not self.is_sequence and _suffix(self.location) in IMAGE_EXTENSIONS
 
     @property
@@ -138,7 +138,7 @@ class Source:
 
     @property
     def decoder_options(self) -> dict[str, str]:
-        """The decoder's: OpenEXR's linear light is read gamma-coded as sRGB, as all other pictures are."""
+        """The decoder's: OpenEXR's linear light is read gamma-coded as sRGB, as other images are."""
         return {"apply_trc": "iec61966_2_1"} if _suffix(self.location) == ".exr" else {}
 
     def _stills(self) -> dict[int, Path]:
@@ -164,7 +164,7 @@ class Source:
 def find_sources(given: Sequence[SourceLike], *, rate: Fraction | None = None) -> list[Source]:
     """All inputs that files, folders, globs, sequences, URLs and ``-`` stand for, each once.
 
-    A folder gives its clips and pictures in the order of their names; stills of one name with
+    A folder gives its clips and images in the order of their names; stills of one name with
     consecutive numbers are one sequence. Folders in it are left alone. A glob gives the files that match.
 
     Raises:
@@ -228,7 +228,7 @@ def _in_folder(folder: Path, rate: Fraction | None) -> list[Source]:
     clips = [Source(str(file)) for file in files if _suffix(file) in _CLIP_EXTENSIONS]
     found = sorted([*clips, *_sequences(stills, rate)], key=lambda source: source.location)
     if not found:
-        raise InputError(f"folder {folder} holds no clip and no picture")
+        raise InputError(f"folder {folder} holds no clip and no image")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a clip holds, in words: for ``autohair-video probe``, before a long job is begun."""
+"""Human-readable description of a clip, for ``autohair-video probe``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HDR_TRANSFERS: Final = (16, 18)
 
 @dataclass(frozen=True)
 class Overview:
-    """Property -> value, in reading order, and one line for each thing to know before a job."""
+    """Property -> value, in reading order, and one line for each warning."""
 
     properties: dict[str, Any]
     tracks: tuple[dict[str, Any], ...]
@@ -43,7 +43,7 @@ def overview(path: SourceLike) -> Overview:
     """
     info = probe(path)
     steps = _steps(path)
-    rate = info.rate if steps else None  # the reader makes up one for a picture
+    rate = info.rate if steps else None  # the demuxer invents one for a still
     fmt = info.format
     properties: dict[str, Any] = {
         "file": str(path),
@@ -65,7 +65,7 @@ def overview(path: SourceLike) -> Overview:
         "transfer": colour_name("transfer", fmt.transfer),
         "range": range_name(fmt),
         "hdr": fmt.transfer in _HDR_TRANSFERS,
-        "content_light": None if info.light is None else info.light.content_max,
+        "content_light": None if info.hdr is None else info.hdr.content_max,
     }
     tracks = tuple(
         {
@@ -88,7 +88,7 @@ def _steps(path: SourceLike) -> list[Fraction]:
         pts = (packet.pts for packet in container.demux(stream) if packet.size)
         ticks = sorted(time for time in islice(pts, _MOST_PACKETS) if time is not None)
         base = stream.time_base or Fraction(1)
-    # Frames that follow a cut in the reading may be missing before the last ones.
+    # B-frames of the last group may lie beyond the cut.
     whole = ticks if len(ticks) < _MOST_PACKETS else ticks[:-16]
     return [(after - before) * base for before, after in pairwise(whole)]
 
@@ -99,12 +99,12 @@ def _varies(steps: list[Fraction]) -> bool:
 
 
 def colour_name(kind: str, code: int) -> str:
-    """What people call the ``code`` (ITU-T H.273) of a ``matrix``, ``primaries`` or ``transfer``.
+    """The common name of the ``code`` (ITU-T H.273) of a ``matrix``, ``primaries`` or ``transfer``.
 
     >>> colour_name("transfer", 16), colour_name("primaries", 22)
     ('PQ', 'code 22')
     """
-    return "not told" if code == UNSPECIFIED else _NAMES[kind].get(code, f"code {code}")
+    return "unspecified" if code == UNSPECIFIED else _NAMES[kind].get(code, f"code {code}")
 
 
 def range_name(fmt: FrameFormat) -> str:
@@ -123,11 +123,11 @@ def _warnings(info: ClipInfo, fmt: FrameFormat, steps: list[Fraction]) -> list[s
         lines.append("interlaced: frames are deinterlaced (--no-deinterlace keeps them)")
     if fmt.matrix == UNSPECIFIED and not fmt.is_rgb:
         guess = colour_name("matrix", effective_matrix(fmt))
-        lines.append(f"no colour matrix told: read as {guess}, by its size, as players do")
+        lines.append(f"no colour matrix specified: read as {guess}, by its size, as players do")
     if fmt.transfer in _HDR_TRANSFERS:
         lines.append("HDR: h264, h265, av1, prores4444, ffv1-alpha and exr keep it; 8-bit formats do not")
     if info.has_alpha:
-        lines.append("has alpha of its own: nothing gets more opaque (--input-alpha replace)")
+        lines.append("has alpha of its own: output alpha never exceeds it (--input-alpha replace)")
     if fmt.width % 2 or fmt.height % 2:
         lines.append("odd size: H.264 and H.265 become 4:4:4, which some players do not show")
     if steps and not info.audio:

@@ -1,4 +1,4 @@
-"""What a clip carries beside its tracks: tags such as its title, chapters, timecode, attached fonts."""
+"""Copies container metadata: tags, chapters, timecode, attachments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 from av.container import InputContainer, OutputContainer
 from av.stream import AttachmentStream, Disposition, Stream
 
-# What a muxer says of its own file.
+# Tags that a muxer writes itself.
 _OWN: Final = frozenset(
     {"encoder", "major_brand", "minor_version", "compatible_brands", "duration", "alpha_mode", "timecode"}
     | {"handler_name", "vendor_id", "rotate", "bps", "number_of_frames", "number_of_bytes"}
@@ -23,7 +23,9 @@ _TIMECODE_RATES: Final = (24, 25, 30, 48, 50, 60)
 def copy_metadata(
     source: InputContainer, output: OutputContainer, muxer: str, *, origin: Fraction, until: Fraction | None
 ) -> list[str]:
-    """Copies all that the container holds, before its header is written; one line for what it does not.
+    """Copies all metadata that the container supports, before its header is written.
+
+    Returns one line for each thing that was left out.
 
     Chapters are moved back by ``origin`` seconds and cut at ``until`` (seconds in the source).
     """
@@ -52,7 +54,7 @@ def _copy_stream(
             return [f"attachment {name} was left out: only Matroska files hold any"]
         output.add_attachment(name, stream.mimetype or "application/octet-stream", bytes(stream.data))
     elif stream.type == "video" and video is not None and stream.index != video.index:
-        kind = "cover picture" if stream.disposition & Disposition.attached_pic else "video track"
+        kind = "cover image" if stream.disposition & Disposition.attached_pic else "video track"
         return [f"{kind} {stream.index} was left out"]
     elif stream.type == "data" and not has_chapters and "timecode" not in stream.metadata:
         name = stream.metadata.get("handler_name", "unnamed")

@@ -1,4 +1,4 @@
-"""Frames with alpha as GIFs hold them: 255 colours of their own each, and one that is see-through."""
+"""Frames with alpha as GIFs hold them: 255 colours per frame, and a transparent one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from av import VideoFormat, VideoFrame
 from av.filter import Graph
 
 _PIXEL_FORMAT = "bgra"
-# At and above this, of 255, a pixel is there.
+# Alpha of 255 from which a pixel is opaque.
 _THRESHOLD = 128
 
 
@@ -35,12 +35,13 @@ class Palette:
         self._graph = graph
 
     def push(self, frame: VideoFrame | None) -> Iterator[VideoFrame]:
-        """Takes a frame, or None at the end; hands out those that are done."""
+        """Takes a frame, or None to flush; yields the frames that are ready."""
         self._graph.push(frame)
         while True:
             try:
                 done = self._graph.pull()
             except (av.BlockingIOError, av.EOFError):
                 return
-            assert isinstance(done, VideoFrame)
+            if not isinstance(done, VideoFrame):
+                raise TypeError(f"the palette filter returned {type(done).__name__}")
             yield done

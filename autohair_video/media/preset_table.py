@@ -1,102 +1,12 @@
-"""The rows: which container, codec and sample layout each output format is, and what programs take."""
+"""The table of output formats, and the formats that programs read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
-from autohair_video.errors import OptionError
-from autohair_video.media.atomic_output import is_sequence
-
-Role = Literal["composite", "alpha", "matte"]
-AlphaKind = Literal["none", "straight", "premultiplied"]
-Arrangement = Literal["single", "side-by-side", "stacked"]
-Subsampling = tuple[int, int]
-
-C420: Final[Subsampling] = (2, 2)
-C422: Final[Subsampling] = (2, 1)
-C444: Final[Subsampling] = (1, 1)
-
-
-@dataclass(frozen=True)
-class Preset:
-    """One kind of output.
-
-    ``role``: a picture without alpha, a picture with alpha, or alpha itself as gray.
-    ``muxers``: file extension -> FFmpeg's name of the container.
-    ``subsamplings``: the chroma layouts written, coarsest first; none for RGB and for pure gray.
-    ``depths``: bits per sample, in rising order; 32 is floating point.
-    ``pixel_formats``: for RGB and gray, depth -> FFmpeg's name of the pixel format.
-    ``alpha``: whether colour is written straight or multiplied by alpha; `premultiplied` changes it.
-    ``multiplies_light``: what alpha multiplies is light, which is gamma-coded then.
-    ``full_range``: the sample range written; None keeps that of the frames.
-    ``is_linear``: the samples are proportional to light (floating point only).
-    ``arrangement``: whether alpha lies beside or below the colours, as gray, instead of in a plane.
-    ``whole_chroma``: the codec refuses sizes that its chroma subsampling does not divide.
-    ``least_px``, ``width_step``: the smallest sides, and what the width must be a multiple of.
-    ``is_lossless``: alpha comes back sample by sample.
-    ``options``: the encoder's. ``muxer_options``: the container's. ``tag``: the codec's name in the
-    container, where players insist on one.
-    """
-
-    name: str
-    role: Role
-    muxers: Mapping[str, str]
-    codec: str
-    subsamplings: tuple[Subsampling, ...] = ()
-    depths: tuple[int, ...] = (8,)
-    pixel_formats: Mapping[int, str] = field(default_factory=dict)
-    alpha: AlphaKind = "none"
-    multiplies_light: bool = False
-    full_range: bool | None = None
-    is_linear: bool = False
-    arrangement: Arrangement = "single"
-    whole_chroma: bool = False
-    least_px: int = 1
-    width_step: int = 1
-    is_lossless: bool = False
-    options: Mapping[str, str] = field(default_factory=dict)
-    muxer_options: Mapping[str, str] = field(default_factory=dict)
-    tag: str | None = None
-
-    @property
-    def is_gray(self) -> bool:
-        """Whether the output has a single plane."""
-        return self.role == "matte" and not self.subsamplings
-
-    @property
-    def is_rgb(self) -> bool:
-        """Whether the output holds R'G'B' samples."""
-        return self.role != "matte" and not self.subsamplings
-
-    @property
-    def is_numbered(self) -> bool:
-        """Whether the output is a sequence of pictures, one file for each frame."""
-        return "image2" in self.muxers.values()
-
-    @property
-    def default_extension(self) -> str:
-        """What a file's name ends in, with the number of each picture of a sequence."""
-        extension = next(iter(self.muxers))
-        return f".%05d{extension}" if self.is_numbered else extension
-
-    def fits(self, path: str | Path) -> bool:
-        """Whether a file of this name can hold the output; a single .png is a still, not a clip."""
-        return Path(path).suffix.lower() in self.muxers and (is_sequence(path) or not self.is_numbered)
-
-    def check_path(self, path: str | Path) -> None:
-        """Raises OptionError unless a file of this name can hold the output."""
-        if not self.fits(path):
-            raise OptionError(f"{path}: format {self.name} is written to {accepted_names([self])}")
-
-    @property
-    def needs_alpha(self) -> bool:
-        """Whether frames are written together with their alpha."""
-        return self.role != "composite"
-
+from autohair_video.media.preset_spec import C420, C422, C444, Preset
 
 _FILMS: Final = MappingProxyType({".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"})
 _H264: Final = {"crf": "18", "preset": "fast"}
@@ -168,7 +78,7 @@ _ALPHA_ROWS: Final = (
         pixel_formats={12: "gbrap12le"},
         alpha="straight",
         full_range=True,
-        least_px=32,
+        min_side_px=32,
         width_step=16,
         options={"quality": "film3+"},
     ),
@@ -286,7 +196,7 @@ _ALPHA_ROWS: Final = (
         subsamplings=(C420, C422, C444),
         full_range=False,
         arrangement="side-by-side",
-        whole_chroma=True,
+        divides_chroma=True,
         options=_H264,
     ),
     Preset(
@@ -297,7 +207,7 @@ _ALPHA_ROWS: Final = (
         subsamplings=(C420, C422, C444),
         full_range=False,
         arrangement="stacked",
-        whole_chroma=True,
+        divides_chroma=True,
         options=_H264,
     ),
 )
@@ -310,7 +220,7 @@ _COMPOSITE_ROWS: Final = (
         codec="libx264",
         subsamplings=(C420, C422, C444),
         depths=(8, 10),
-        whole_chroma=True,
+        divides_chroma=True,
         options=_H264,
     ),
     # libx265 lists pixel formats with alpha, and cannot encode them.
@@ -321,8 +231,8 @@ _COMPOSITE_ROWS: Final = (
         codec="libx265",
         subsamplings=(C420, C422, C444),
         depths=(10, 12),
-        whole_chroma=True,
-        least_px=16,
+        divides_chroma=True,
+        min_side_px=16,
         options={"crf": "20", "preset": "fast", "x265-params": "log-level=error"},
         # Apple's players do not look for parameter sets in the stream.
         tag="hvc1",
@@ -334,7 +244,7 @@ _COMPOSITE_ROWS: Final = (
         codec="libsvtav1",
         subsamplings=(C420,),
         depths=(8, 10),
-        least_px=16,
+        min_side_px=16,
         options={"crf": "28", "preset": "8"},
     ),
     Preset(
@@ -391,7 +301,7 @@ _MATTE_ROWS: Final = (
         codec="libx264",
         subsamplings=(C420, C422, C444),
         full_range=False,
-        whole_chroma=True,
+        divides_chroma=True,
         options={"crf": "12", "preset": "fast"},
     ),
     Preset(
@@ -433,12 +343,3 @@ PURPOSES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "unscreen": ("vp9-alpha", "prores4444", "gif", "apng", "png", "h264"),
     }
 )
-
-
-def accepted_names(rows: Iterable[Preset]) -> str:
-    """The names of files that the rows are written to, for a message."""
-    extensions: dict[str, None] = {}
-    for preset in rows:
-        names = (f"name.%05d{e}" if m == "image2" else e for e, m in preset.muxers.items())
-        extensions |= dict.fromkeys(names)
-    return ", ".join(extensions)

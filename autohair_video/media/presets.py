@@ -1,11 +1,11 @@
-"""Which row of the table of outputs serves, and what it makes of a frame's format.
+"""Looks up output presets, and the frame format that each of them encodes.
 
 A new kind of output is a new row in `preset_table`.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -15,25 +15,19 @@ import av
 from autohair_video.errors import OptionError
 from autohair_video.frames import MATRIX_BT709, MATRIX_RGB, FrameFormat
 from autohair_video.media.pixel_formats import pixel_format
-from autohair_video.media.preset_table import (
-    C420,
-    C444,
-    PRESETS,
-    PURPOSES,
-    Preset,
-    Role,
-    Subsampling,
-    accepted_names,
-)
+from autohair_video.media.preset_spec import C420, C444, Preset, Role, Subsampling, accepted_names
+from autohair_video.media.preset_table import PRESETS, PURPOSES
 
 __all__ = [
     "PRESETS",
     "PURPOSES",
+    "FormatRow",
     "Preset",
     "Role",
     "codec_depth",
     "codec_format",
     "codec_pixel_format",
+    "format_rows",
     "premultiplied",
     "preset_for",
     "preset_for_purpose",
@@ -43,9 +37,11 @@ __all__ = [
 
 _BT709: Final = 1
 _DEEPEST: Final = 12
+# Any frame size that all codecs take, for the table of formats.
+_SAMPLE_PX: Final = 64
 
-# By the specifications of PNG (12.3), WebP and GIF, the tag that FFmpeg gives to TIFF, and what every
-# browser makes of VP9.
+# By the specifications of PNG (12.3), WebP and GIF, the tag that FFmpeg gives to TIFF, and how every
+# browser reads VP9.
 _ALWAYS_STRAIGHT: Final = ("png", "apng", "libwebp_anim", "gif", "tiff", "libvpx-vp9")
 
 
@@ -71,7 +67,7 @@ def preset_for(path: str | Path, *, role: Role, purpose: str | None = None) -> P
     Raises:
         OptionError: no preset does, or there is no such purpose.
     """
-    # Alpha beside the colours surprises who has not asked for it.
+    # Alpha beside the colours is written only on request.
     rows = [row for row in _rows(role, purpose) if purpose or row.arrangement == "single"]
     for preset in rows:
         if preset.fits(path):
@@ -106,7 +102,7 @@ def premultiplied(preset: Preset, *, in_light: bool = False) -> Preset:
 
 
 def purposes_of(preset: Preset) -> tuple[str, ...]:
-    """Whom a preset suits."""
+    """The programs that a preset suits."""
     return tuple(name for name, rows in PURPOSES.items() if preset.name in rows)
 
 
@@ -166,8 +162,8 @@ def _encoder_formats(codec: str) -> frozenset[str]:
 
 def _check_size(preset: Preset, fmt: FrameFormat) -> None:
     size = f"{fmt.width}x{fmt.height} px"
-    if min(fmt.width, fmt.height) < preset.least_px:
-        raise OptionError(f"format {preset.name} takes sides from {preset.least_px} px, not {size}")
+    if min(fmt.width, fmt.height) < preset.min_side_px:
+        raise OptionError(f"format {preset.name} takes sides from {preset.min_side_px} px, not {size}")
     if fmt.width % preset.width_step:
         raise OptionError(
             f"format {preset.name} takes widths that are multiples of {preset.width_step}, not {size}: "
@@ -182,11 +178,11 @@ def _subsampling(preset: Preset, fmt: FrameFormat) -> Subsampling:
     usable = [
         (x, y)
         for x, y in preset.subsamplings
-        if not (preset.whole_chroma and (fmt.width % x or fmt.height % y))
+        if not (preset.divides_chroma and (fmt.width % x or fmt.height % y))
     ]
     if not usable:
         return C444
-    # Players want 4:2:0 of what was RGB; who needs more chooses a format for it.
+    # Players expect 4:2:0 for what was RGB; other layouts are chosen by preset.
     wanted = C420 if fmt.is_rgb else (fmt.subsample_x, fmt.subsample_y)
     return next((s for s in usable if s[0] <= wanted[0] and s[1] <= wanted[1]), usable[-1])
 
@@ -197,3 +193,67 @@ def _rows(role: Role, purpose: str | None) -> list[Preset]:
     if purpose not in PURPOSES:
         raise OptionError(f"unknown purpose {purpose!r}: use {', '.join(PURPOSES)}")
     return [PRESETS[name] for name in PURPOSES[purpose] if PRESETS[name].role == role]
+
+
+@dataclass(frozen=True)
+class FormatRow:
+    """One output format in words; ``purposes`` are the values of ``--for`` that it suits."""
+
+    name: str
+    content: str
+    files: str
+    codec: str
+    pixel_formats: str
+    alpha: str
+    sample_range: str
+    purposes: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Column -> text."""
+        return asdict(self)
+
+
+def format_rows() -> list[FormatRow]:
+    """All formats, those with alpha first, then composites, then mattes.
+
+    >>> next(row.alpha for row in format_rows() if row.name == "exr")
+    'premultiplied, linear'
+    """
+    return [_row(preset) for preset in PRESETS.values()]
+
+
+def _row(preset: Preset) -> FormatRow:
+    names = (f"name.%05d{e}" if preset.is_numbered else e for e in preset.muxers)
+    return FormatRow(
+        name=preset.name,
+        content={"alpha": "cut-out", "composite": "composite", "matte": "matte"}[preset.role],
+        files=" ".join(names),
+        codec=preset.codec,
+        pixel_formats=" ".join(_pixel_formats(preset)),
+        alpha=_alpha(preset),
+        sample_range={True: "full", False: "limited", None: "as the input"}[preset.full_range],
+        purposes=" ".join(purposes_of(preset)) or "-",
+    )
+
+
+def _pixel_formats(preset: Preset) -> list[str]:
+    """What frames of the usual layouts become, each once."""
+    formats: dict[str, None] = {}
+    for across, down in ((2, 2), (2, 1), (1, 1)):
+        for depth in (8, 10, 12):
+            fmt = FrameFormat(_SAMPLE_PX, _SAMPLE_PX, depth, across, down)
+            formats[codec_pixel_format(preset, fmt)] = None
+    return list(formats)
+
+
+def _alpha(preset: Preset) -> str:
+    if preset.arrangement != "single":
+        return f"straight, {'beside' if preset.arrangement == 'side-by-side' else 'below'} the colours"
+    if preset.role == "matte":
+        return "grayscale alpha"
+    parts: list[str] = [preset.alpha]
+    if preset.codec == "gif":
+        parts.append("on or off")
+    if preset.is_linear:
+        parts.append("linear")
+    return ", ".join(parts)

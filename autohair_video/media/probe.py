@@ -18,7 +18,7 @@ from autohair_video.errors import InputError
 from autohair_video.frames import MATRIX_RGB, UNSPECIFIED, FrameFormat
 from autohair_video.media.colour import effective_matrix
 from autohair_video.media.decode import decoded_frames, open_clip
-from autohair_video.media.hdr import HdrLight, read_light
+from autohair_video.media.hdr import HdrMetadata, read_hdr_metadata
 from autohair_video.media.inputs import Source, SourceLike
 from autohair_video.media.pixel_formats import RANGE_FULL, RANGE_LIMITED, native_format
 
@@ -64,7 +64,7 @@ class ClipInfo:
     subtitles: tuple[TrackInfo, ...]
     is_still: bool
     is_interlaced: bool = False
-    light: HdrLight | None = None
+    hdr: HdrMetadata | None = None
 
     @property
     def expected_frames(self) -> int | None:
@@ -117,12 +117,12 @@ def describe(path: Source, container: InputContainer, stream: VideoStream, first
         subtitles=tuple(_track(s) for s in container.streams.subtitles),
         is_still=path.is_still,
         is_interlaced=bool(first.interlaced_frame),
-        light=read_light(first),
+        hdr=read_hdr_metadata(first),
     )
 
 
 def stream_duration(container: InputContainer, stream: Stream) -> float | None:
-    """Length of one stream in seconds, or of the whole file where only that is known."""
+    """Length of one stream in seconds, or of the file where only that is known."""
     own_s = _own_duration(stream)
     if own_s is not None:
         return own_s
@@ -130,7 +130,7 @@ def stream_duration(container: InputContainer, stream: Stream) -> float | None:
 
 
 def has_own_duration(stream: Stream) -> bool:
-    """Whether the container tells the length of this stream, and not only that of the whole file."""
+    """Whether the container stores the length of this stream, not only that of the file."""
     return _own_duration(stream) is not None
 
 
@@ -146,7 +146,7 @@ def _own_duration(stream: Stream) -> float | None:
 
 
 def content_end(path: Source) -> float:
-    """When the last packet of any stream ends, in seconds of the file; reads all of it, decodes nothing."""
+    """When the last packet of any stream ends, in seconds of the file; demuxes all of it, decodes nothing."""
     container, _ = open_clip(path)
     end_s = 0.0
     with container:

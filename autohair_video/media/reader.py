@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, dropwhile, islice, takewhile
 from math import ceil, isfinite
 from types import TracebackType
-from typing import Final, NamedTuple
+from typing import Final
 
 import av
 import numpy as np
 import torch
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 from torch import Tensor
 
 from autohair_video.errors import InputError, OptionError
 from autohair_video.frames import FrameBatch
 from autohair_video.media.decode import FREE_CLOCKS, DecodeDamage, decoded_frames, open_clip
 from autohair_video.media.deinterlace import Deinterlacer
+from autohair_video.media.frame_times import TimedFrame, timed_frames
 from autohair_video.media.inputs import Source, SourceLike
 from autohair_video.media.pixel_formats import Samples, to_native, view_alpha, view_planes
 from autohair_video.media.probe import (
@@ -35,18 +35,12 @@ from autohair_video.media.probe import (
 _MICROSECOND: Final = Fraction(1, 1_000_000)
 
 
-class _TimedFrame(NamedTuple):
-    image: VideoFrame
-    pts: int
-    duration: int
-
-
 @dataclass(frozen=True)
 class SeekPoint:
-    """Behind which frame a reader stands, for another one to go on from there.
+    """The last frame read, from which another reader can resume.
 
-    ``pts``, ``duration``: that frame's. ``digest``: of its samples, so that it is known again.
-    ``damage``, ``resized``, ``is_deinterlaced``: what the reader met on its way.
+    ``pts``, ``duration``: that frame's. ``digest``: of its samples, to verify the position.
+    ``damage``, ``resized``, ``is_deinterlaced``: state at this point.
     """
 
     pts: int
@@ -96,7 +90,7 @@ class ClipReader:
         self._batch_size, self._keep_alpha = batch_size, keep_alpha
         self._span = start_s or 0, end_s
         self._damage: list[DecodeDamage] = []
-        self._last: _TimedFrame | None = None
+        self._last: TimedFrame | None = None
         self.truncated: str | None = None
         self._resized: str | None = None
         self._deinterlace = Deinterlacer() if deinterlace else None
@@ -123,10 +117,10 @@ class ClipReader:
         if self.is_deinterlaced:
             self.info = replace(self.info, is_interlaced=True)
         self.format = self.info.format
-        self._frames: Iterator[_TimedFrame] = chain([first], frames)
+        self._frames: Iterator[TimedFrame] = chain([first], frames)
         self.origin = self._origin(first, begin, trimmed=bool(start_s))
 
-    def _origin(self, first: _TimedFrame, begin: Fraction, *, trimmed: bool) -> Fraction:
+    def _origin(self, first: TimedFrame, begin: Fraction, *, trimmed: bool) -> Fraction:
         if trimmed or first.pts < 0:
             return first.pts * self.time_base
         return begin if self.info.container in FREE_CLOCKS else Fraction(0)
@@ -138,7 +132,7 @@ class ClipReader:
 
     @property
     def length_s(self) -> float | None:
-        """Seconds from the clip's beginning to the end of its pictures; None where it does not tell."""
+        """Seconds from the clip's beginning to the end of its video; None where it is unknown."""
         late_s = float((self._stream.start_time or 0) * self.time_base - self.begin_s)
         return self.info.duration_s and self.info.duration_s + max(0, late_s)
 
@@ -147,7 +141,7 @@ class ClipReader:
         """When the last frame handed out begins, in seconds from the clip's beginning; None before it."""
         return None if self._last is None else float(self._last.pts * self.time_base - self.begin_s)
 
-    def _to_end(self, frames: Iterator[_TimedFrame]) -> Iterator[_TimedFrame]:
+    def _to_end(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
         if self.until is None:
             return frames
         stop = self._tick(self.until)
@@ -157,11 +151,11 @@ class ClipReader:
         """The first pts at or after ``seconds``; FFmpeg's own seconds are cut to microseconds."""
         return ceil((seconds - _MICROSECOND) / self.time_base)
 
-    def _decode(self) -> Iterator[_TimedFrame]:
+    def _decode(self) -> Iterator[TimedFrame]:
         frames = decoded_frames(self._container, self._stream, self._damage, keep_alpha=self._keep_alpha)
         if self._deinterlace is not None:
             frames = self._deinterlace(frames)
-        return _timed(frames, self._stream, self._track_end(), self._damage)
+        return timed_frames(frames, self._stream, self._track_end(), self._damage)
 
     def _track_end(self) -> int | None:
         """Where an MP4 track ends; its packets last until the next in decoding order instead."""
@@ -170,7 +164,7 @@ class ClipReader:
             return None
         return (stream.start_time or 0) + stream.duration
 
-    def _seek(self, tick: int, *, lead: int = 0) -> Iterator[_TimedFrame]:
+    def _seek(self, tick: int, *, lead: int = 0) -> Iterator[TimedFrame]:
         """Frames from the pts ``tick`` on, by way of the key frame before it, at least ``lead`` before."""
         try:
             self._container.seek(tick - lead, stream=self._stream)
@@ -190,29 +184,29 @@ class ClipReader:
         self._damage.clear()
         self._resized = None
 
-    def place(self, batch: FrameBatch) -> SeekPoint:
-        """Behind the last frame of ``batch``, which this reader gave."""
+    def seek_point(self, batch: FrameBatch) -> SeekPoint:
+        """The point after the last frame of ``batch``, which this reader produced."""
         met = tuple(found.line for found in self._damage[:1]), self._resized, self.is_deinterlaced
         return SeekPoint(batch.pts[-1], batch.durations[-1], _digest(batch), *met)
 
-    def go_on(self, place: SeekPoint) -> bool:
-        """Moves to the frame behind ``place``, without decoding all that lies before it.
+    def resume_from(self, point: SeekPoint) -> bool:
+        """Seeks to the frame after ``point``, without decoding the whole clip before it.
 
         Returns:
-            Whether the clip could be entered there. If not, the reader is at its beginning again.
+            Whether that succeeded. If not, the reader is at its beginning again.
         """
-        # Two frames more, from which a field's neighbours are made out.
-        frames = self._seek(place.pts, lead=2 * place.duration)
+        # Two frames more, which the deinterlacer needs as neighbours.
+        frames = self._seek(point.pts, lead=2 * point.duration)
         head = next(frames, None)
-        if head is None or head.image.pts != place.pts or _digest(self._batch([head])) != place.digest:
+        if head is None or head.image.pts != point.pts or _digest(self._batch([head])) != point.digest:
             self._reopen()
             self._prepare()
             return False
         self._last, self._frames = head, self._to_end(frames)
-        self._damage[:0] = [DecodeDamage(line) for line in place.damage]
-        self._resized = place.resized or self._resized
+        self._damage[:0] = [DecodeDamage(line) for line in point.damage]
+        self._resized = point.resized or self._resized
         if self._deinterlace is not None:
-            self._deinterlace.engaged |= place.is_deinterlaced
+            self._deinterlace.engaged |= point.is_deinterlaced
         return True
 
     @property
@@ -238,7 +232,7 @@ class ClipReader:
 
     @property
     def is_deinterlaced(self) -> bool:
-        """Whether interlaced frames have been met, and made whole."""
+        """Whether interlaced frames have been found and deinterlaced."""
         return self._deinterlace is not None and self._deinterlace.engaged
 
     def close(self) -> None:
@@ -252,7 +246,7 @@ class ClipReader:
         if self._last is not None:
             self.truncated = self._missing(self._last)
 
-    def _batch(self, group: list[_TimedFrame]) -> FrameBatch:
+    def _batch(self, group: list[TimedFrame]) -> FrameBatch:
         views = [self._planes(frame.image) for frame in group]
         planes = [torch.from_numpy(np.stack(plane)).unsqueeze(1) for plane in zip(*views, strict=True)]
         if len(planes) == 1:
@@ -267,7 +261,7 @@ class ClipReader:
             alpha=self._alpha(group) if self._keep_alpha and self.info.has_alpha else None,
         )
 
-    def _alpha(self, group: list[_TimedFrame]) -> Tensor:
+    def _alpha(self, group: list[TimedFrame]) -> Tensor:
         """(N, 1, H, W); opaque where a frame has none."""
         size = self.format.height, self.format.width
         planes = []
@@ -300,7 +294,7 @@ class ClipReader:
         neutral = 1 << (self.format.bit_depth - 1)
         return [torch.full(shape, neutral, dtype=self.format.sample_dtype) for _ in range(2)]
 
-    def _missing(self, last: _TimedFrame) -> str | None:
+    def _missing(self, last: TimedFrame) -> str | None:
         """One line on what was lost, given the last frame that was not."""
         end_s = float((last.pts + last.duration) * self.time_base)
         shown_s = end_s - float(self.begin_s)
@@ -308,13 +302,13 @@ class ClipReader:
         if length_s and self._breaks_off(end_s, length_s - 0.1 - 2 * float(last.duration * self.time_base)):
             return f"{self._path} breaks off at {shown_s:.2f} s of {length_s:.2f} s"
         for found in self._damage:
-            # A decoder may have been beyond the end that was asked for.
+            # A decoder may have run beyond ``end_s``.
             if self.until is None or found.time_s is None or found.time_s < self.until:
                 return f"{self._path} is damaged: {found.line}; its frames end at {shown_s:.2f} s"
         return None
 
     def _breaks_off(self, end_s: float, least_s: float) -> bool:
-        """Whether frames that end at ``end_s`` lack some of a clip that is at least so long."""
+        """Whether a clip of at least ``least_s`` seconds lacks frames after ``end_s``."""
         start_s = float((self._stream.start_time or 0) * self.time_base)
         if self.until is not None or end_s - min(start_s, 0) >= least_s:
             return False
@@ -328,36 +322,6 @@ def _digest(batch: FrameBatch) -> str:
     for plane in batch.planes:
         digest.update(plane[-1].cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _timed(
-    decoded: Iterator[tuple[VideoFrame, int]],
-    stream: VideoStream,
-    end: int | None,
-    damage: Sequence[DecodeDamage],
-) -> Iterator[_TimedFrame]:
-    """Frames with strictly rising pts, each lasting until the next.
-
-    The last one lasts until ``end``, or as long as its packet says; so it does where there is ``damage`` and
-    ``end`` is far. Frames without a pts follow each other at the stream's rate.
-    """
-    step = 1
-    if stream.average_rate and stream.time_base:
-        step = max(1, round(1 / (stream.average_rate * stream.time_base)))
-    held: _TimedFrame | None = None
-    for image, duration in decoded:
-        pts = image.pts
-        if held is None:
-            pts = 0 if pts is None else pts
-        else:
-            pts = held.pts + (held.duration or step) if pts is None else max(pts, held.pts + 1)
-            step = pts - held.pts
-            yield held._replace(duration=step)
-        held = _TimedFrame(image, pts, duration)
-    if held is not None:
-        rest, usual = 0 if end is None else end - held.pts, held.duration or step
-        breaks_off = bool(damage) and rest > 2 * usual
-        yield held._replace(duration=rest if rest > 0 and not breaks_off else usual)
 
 
 def _check_options(batch_size: int, start_s: float, end_s: float | None) -> None:

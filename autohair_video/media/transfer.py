@@ -1,4 +1,4 @@
-"""Between gamma-coded samples and light: the transfer characteristics of ITU-T H.273, table 3."""
+"""Gamma-coded samples to linear light and back: the transfer characteristics of ITU-T H.273, table 3."""
 
 from __future__ import annotations
 

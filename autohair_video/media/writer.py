@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from fractions import Fraction
 from math import lcm
@@ -25,16 +24,21 @@ from autohair_video.media.audio import PacketCopier
 from autohair_video.media.decode import check_input_file, reason
 from autohair_video.media.disk_space import FinalizationEstimate
 from autohair_video.media.encoder_input import encoder_planes, encoder_size
-from autohair_video.media.hdr import HdrLight, encoder_options
+from autohair_video.media.encoder_quirks import restored_thread_priority, silence_encoder
+from autohair_video.media.hdr import HdrMetadata, encoder_options
+from autohair_video.media.packet_times import FixedRateGrid, PacketDurations
 from autohair_video.media.palette import Palette
 from autohair_video.media.pixel_formats import RANGE_FULL, RANGE_LIMITED, make_frame
 from autohair_video.media.presets import Preset, codec_format, codec_pixel_format
-from autohair_video.media.thread_priority import restored_thread_priority
 
+# Muxers that store the length of each track, and edit lists.
 EDITED: Final = ("mp4", "mov")
+# The muxer that stores a frame rate instead of times.
 _GRID: Final = "avi"
 _PALETTED: Final = "pal8"
-_FAST_CLOCK: Final = 1_000_000
+# Ticks per second of a movie clock: faster ones overflow 32-bit boxes after 71 minutes.
+_MAX_MOVIE_TIMESCALE: Final = 1_000_000
+# Muxers whose files play without having been finalised.
 _PLAYS_CUT_OFF: Final = ("matroska", "webm")
 
 
@@ -46,14 +50,14 @@ class ClipWriter:
 
     Every frame keeps its pts and duration to the tick where the container's clock allows it (MP4,
     MOV); Matroska and WebM count in milliseconds. Colour tags and the sample aspect ratio go into
-    the file. The output takes its name when it is whole; until then an older file of that name
+    the file. The output takes its name when it is complete; until then an older file of that name
     stays as it was.
 
-    ``fmt`` and ``time_base``: those of all batches to come. `presets.codec_format` tells which
+    ``fmt`` and ``time_base``: those of all batches to come. `presets.codec_format` says which
     format reaches the encoder without being converted.
     ``copy_from``: the clip whose sound and subtitles are copied (see `PacketCopier`); None for a
     silent clip.
-    ``light``: HDR metadata, written where the encoder can.
+    ``hdr``: HDR metadata, written where the encoder can.
     ``rate``: frames per second, as a hint for the encoder and for what players display.
     ``origin``, ``until``: `ClipReader`'s; all times are moved back by ``origin`` seconds.
     ``notices``: one line for each thing that could not be kept as it was.
@@ -76,7 +80,7 @@ class ClipWriter:
         origin: Fraction = Fraction(0),
         until: Fraction | None = None,
         rate: Fraction | None = None,
-        light: HdrLight | None = None,
+        hdr: HdrMetadata | None = None,
         overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
@@ -86,13 +90,13 @@ class ClipWriter:
         self._target = codec_format(preset, fmt)
         self._pixel_format = codec_pixel_format(preset, fmt)
         self._copy_from, self._origin, self._until = copy_from, origin, until
-        self._rate, self._light = rate, light
+        self._rate, self._hdr = rate, hdr
         self._shift = round(origin / time_base)
         # Colours are reduced to a palette after they have been drawn.
         self._drawn_format = "bgra" if self._pixel_format == _PALETTED else self._pixel_format
         self._palette: Palette | None = None
-        self._grid: _Grid | None = None
-        self._lengths = _Lengths()
+        self._grid: FixedRateGrid | None = None
+        self._durations = PacketDurations()
         self._need = FinalizationEstimate()
         self._stream: VideoStream | None = None
         self._sound: PacketCopier | None = None
@@ -100,6 +104,7 @@ class ClipWriter:
         self.kept: Path | None = None
         if copy_from is not None:
             check_input_file(copy_from, "clip")
+        silence_encoder(preset.codec)
         self._staged = StagedOutput(path)
         self._muxer = preset.muxers[self.path.suffix.lower()]
         self._output = self._open()
@@ -128,13 +133,13 @@ class ClipWriter:
             for i, (pts, duration) in enumerate(zip(batch.pts, batch.durations, strict=True)):
                 frame = make_frame(self._drawn_format, [plane[i] for plane in planes])
                 frame.pts, frame.time_base = pts - self._shift, self._time_base
-                # ProRes tells in every frame what others tell in their headers. PyAV before 17 cannot.
+                # ProRes stores these in every frame; PyAV before 17 cannot set them.
                 if hasattr(frame, "color_primaries"):
                     frame.color_primaries, frame.color_trc = self._target.primaries, self._target.transfer
                 frame.colorspace, frame.color_range = self._target.matrix, self._range()
                 if self._grid is not None:
                     frame.pts = self._on_grid(self._grid, frame.pts)
-                self._lengths.add(frame.pts, duration)
+                self._durations.add(frame.pts, duration)
                 self._encode(stream, frame)
         except (av.FFmpegError, OSError) as exc:
             raise OutputError(f"cannot write {self.path} ({reason(exc)})") from exc
@@ -222,17 +227,17 @@ class ClipWriter:
             raise OutputError(f"cannot write {self.path} ({reason(exc)})") from exc
 
     def _late(self, batch: FrameBatch, rate: Fraction) -> Fraction:
-        """How much sound lies before a picture that cannot begin late, if that is not next to nothing."""
+        """Seconds of sound before the first frame, for containers in which video cannot begin late."""
         begin_s = (batch.pts[0] - self._shift) * self._time_base
         return begin_s if self._muxer == _GRID and begin_s * rate > Fraction(1, 2) else Fraction(0)
 
-    def _on_grid(self, grid: _Grid, pts: int) -> int:
-        place = grid.place(pts)
-        if place is None:
+    def _on_grid(self, grid: FixedRateGrid, pts: int) -> int:
+        snapped = grid.snap(pts)
+        if snapped is None:
             raise OutputError(
                 f"cannot write {self.path}: AVI holds frames of one rate, and this clip's varies"
             )
-        return place
+        return snapped
 
     def _start(self, batch: FrameBatch) -> VideoStream:
         """Adds the streams; without a nominal rate, the first frames give one."""
@@ -243,7 +248,7 @@ class ClipWriter:
         context.pix_fmt = self._pixel_format
         context.time_base = stream.time_base = self._time_base
         if self._muxer == _GRID:
-            stream.time_base, self._grid = 1 / Fraction(rate), _Grid(rate, self._time_base)
+            stream.time_base, self._grid = 1 / Fraction(rate), FixedRateGrid(rate, self._time_base)
         context.colorspace, context.color_range = target.matrix, self._range()
         context.color_primaries, context.color_trc = target.primaries, target.transfer
         context.sample_aspect_ratio = target.sample_aspect_ratio
@@ -266,12 +271,10 @@ class ClipWriter:
         return stream
 
     def _encoder_options(self) -> dict[str, str]:
-        # SVT-AV1 knows no other way to be told to print errors only.
-        os.environ.setdefault("SVT_LOG", "1")
         options = dict(self._preset.options)
-        if self._light is None or self._preset.role == "matte":
+        if self._hdr is None or self._preset.role == "matte":
             return options
-        own = encoder_options(self._preset.codec, self._light)
+        own = encoder_options(self._preset.codec, self._hdr)
         if own is None:
             self.notices.append(f"HDR mastering data is not written: {self._preset.name} has no place for it")
         for name, value in (own or {}).items():
@@ -283,7 +286,7 @@ class ClipWriter:
             with restored_thread_priority(self._preset.codec):
                 packets = stream.encode(done)
             self._need.count(packet.size for packet in packets)
-            self._lengths.stamp(packets)
+            self._durations.stamp(packets)
             self._mux(packets)
 
     def _finish(self, stream: VideoStream, *, whole: bool = True) -> None:
@@ -292,16 +295,16 @@ class ClipWriter:
             packets += [packet for frame in self._palette.push(None) for packet in stream.encode(frame)]
         with restored_thread_priority(self._preset.codec):
             packets += stream.encode(None)
-        if len(packets) <= 2 and self._lengths.is_first(packets):
+        if len(packets) <= 2 and self._durations.is_first(packets):
             # libx265 leaves the dts of clips this short undefined; they have no frames to reorder.
             for packet in packets:
                 packet.dts = packet.pts
-        self._lengths.stamp(packets)
+        self._durations.stamp(packets)
         if packets and self._muxer in EDITED:
-            self._lengths.complete(packets[-1])
+            self._durations.complete(packets[-1])
         self._mux(packets)
         if self._sound is not None:
-            self._sound.finish(None if whole else self._lengths.end * self._time_base)
+            self._sound.finish(None if whole else self._durations.end * self._time_base)
         self._output.close()
 
     def _mux(self, packets: Iterable[Packet[Any]]) -> None:
@@ -319,7 +322,7 @@ class ClipWriter:
 
 
 def muxer_options(muxer: str, ticks_per_s: int) -> dict[str, str]:
-    """What a container needs to be told so that it keeps a video's times, which count in such ticks."""
+    """Muxer options with which a container keeps the times of a video of ``ticks_per_s``."""
     if muxer in EDITED:
         # The movie's clock says when each track starts: it must hold the video's ticks, and should
         # hold the sound's, or a late track would be moved. Faster clocks than that need 64-bit boxes
@@ -328,67 +331,9 @@ def muxer_options(muxer: str, ticks_per_s: int) -> dict[str, str]:
         return {
             "movflags": "+faststart",
             "video_track_timescale": str(ticks_per_s),
-            "movie_timescale": str(common if common <= _FAST_CLOCK else ticks_per_s),
+            "movie_timescale": str(common if common <= _MAX_MOVIE_TIMESCALE else ticks_per_s),
         }
     if muxer == "matroska":
         # The priming packet of copied AAC lies before zero; moving it there would move the video too.
         return {"avoid_negative_ts": "disabled"}
     return {}
-
-
-class _Grid:
-    """The times of a container that counts frames of one rate."""
-
-    def __init__(self, rate: Fraction, time_base: Fraction) -> None:
-        self._step = time_base * rate
-        self._begin: int | None = None
-        self._last = -1
-
-    def place(self, pts: int) -> int | None:
-        """The next frame's time, counted from the first and moved to the grid; None if it is off a step."""
-        self._begin = pts if self._begin is None else self._begin
-        steps = (pts - self._begin) * self._step
-        previous, self._last = self._last, round(steps)
-        if previous >= self._last or abs(steps - self._last) > Fraction(1, 10):
-            return None
-        return round(self._last / self._step)
-
-
-class _Lengths:
-    """Gives every packet the duration of its frame; counts in the encoder's ticks."""
-
-    def __init__(self) -> None:
-        self._pending: dict[int, int] = {}
-        self._begin: int | None = None
-        self.end = 0
-        self._first_dts: int | None = None
-
-    def add(self, pts: int, duration: int) -> None:
-        self._begin = pts if self._begin is None else self._begin
-        self.end = pts + duration
-        self._pending[pts] = duration
-
-    def stamp(self, packets: Sequence[Packet[Any]]) -> None:
-        for packet in packets:
-            if self._first_dts is None:
-                self._first_dts = packet.dts
-            if packet.pts is not None:
-                packet.duration = self._pending.pop(packet.pts, 0)
-
-    def is_first(self, packets: Sequence[Packet[Any]]) -> bool:
-        """Whether no packet has come before these, which are in the order of display."""
-        times = [packet.pts for packet in packets if packet.pts is not None]
-        return self._first_dts is None and times == sorted(times)
-
-    def complete(self, last: Packet[Any]) -> None:
-        """Lets the last packet of an MP4 track make up what the track's length still lacks.
-
-        That length is the sum of all durations in decoding order, where another frame may come last
-        than on the screen. After a long first frame it lacks nothing: then the packet's own stands. Where
-        the last packet is the last frame on the screen too, it lasts no less than that.
-        """
-        if self._begin is not None and self._first_dts is not None and last.dts is not None:
-            lacking = self.end - self._begin - (last.dts - self._first_dts)
-            own = last.duration or 0
-            is_last_shown = last.pts is not None and last.pts + own == self.end
-            last.duration = max(lacking, own) if is_last_shown or lacking <= 0 else lacking

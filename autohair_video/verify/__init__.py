@@ -1,4 +1,4 @@
-"""Does an output hold what was promised? Decoded anew and compared with its input, line by line.
+"""Decodes an output again and compares it with its input.
 
 times     frames, pts, durations, sound and subtitles
 pixels    alpha: there, straight or premultiplied; the subject's own pixels

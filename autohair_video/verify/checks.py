@@ -1,4 +1,4 @@
-"""The lines of a verification, and what they add up to."""
+"""The checks of a verification and their result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Check:
-    """One line: what was expected and what was found. ``passed`` is None where nothing can be said."""
+    """One line: what was expected and what was found. ``passed`` is None where it cannot be determined."""
 
     name: str
     passed: bool | None
@@ -23,7 +23,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Verification:
-    """All that was looked at in one output."""
+    """All checks of one output."""
 
     source: str
     output: str
@@ -32,12 +32,12 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether no check failed."""
         return all(check.passed is not False for check in self.checks)
 
     @property
     def failures(self) -> tuple[Check, ...]:
-        """What is wrong."""
+        """The failed checks."""
         return tuple(check for check in self.checks if check.passed is False)
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What an output's samples prove: alpha is there, straight or premultiplied, and the subject is itself."""
+"""Checks an output's samples: alpha is there, straight or premultiplied; opaque pixels are unchanged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autohair_video.media.presets import Preset
 from autohair_video.media.transfer import from_linear, to_linear
 from autohair_video.verify.checks import Check
 
-# Frames that are looked at closely, spread over the clip as it goes by.
+# Every 8th frame gets the pixel checks.
 _EVERY: Final = 8
 _NEIGHBOURHOOD_PX: Final = 21
 _OPAQUE: Final = 0.99
@@ -28,8 +28,8 @@ _UNEVEN: Final = 0.25
 
 
 @dataclass
-class Evidence:
-    """Gathers over an output's frames what can be said of its colours and its alpha."""
+class PixelEvidence:
+    """Accumulates statistics of colours and alpha over the frames of an output."""
 
     preset: Preset
     format: FrameFormat
@@ -59,7 +59,7 @@ class Evidence:
             max(self.highest, float(alpha.max())),
         )
         if self.count % _EVERY == 1:
-            self._look_closely(given, rgb, alpha)
+            self._sample_pixels(given, rgb, alpha)
 
     def checks(self) -> list[Check]:
         """What was found."""
@@ -80,7 +80,7 @@ class Evidence:
         rgb, gray = stored.rgb.chunk(2, dim=dim)
         return rgb, gray.mean(dim=0).clamp(0, 1)
 
-    def _look_closely(self, given: Tensor | None, rgb: Tensor, alpha: Tensor) -> None:
+    def _sample_pixels(self, given: Tensor | None, rgb: Tensor, alpha: Tensor) -> None:
         opaque = alpha >= _OPAQUE
         # Light has too wide a range to be averaged as it is.
         power = _ROOT if self.preset.is_linear else 1.0
@@ -91,13 +91,13 @@ class Evidence:
         nearby, is_even = _colour_nearby(rgb, opaque)
         edge = (alpha > _EDGE[0]) & (alpha < _EDGE[1]) & is_even & (nearby.amax(0) > _DARK)
         if edge.any():
-            colours, near, share = rgb[:, edge], nearby[:, edge], alpha[edge]
+            colours, near, weight = rgb[:, edge], nearby[:, edge], alpha[edge]
             self.straight_error += float((colours - near).abs().mean(0).sum())
-            self.premultiplied_error += float((colours - self._multiplied(near, share)).abs().mean(0).sum())
+            self.premultiplied_error += float((colours - self._multiplied(near, weight)).abs().mean(0).sum())
             self.edge_pixels += int(edge.sum())
 
     def _multiplied(self, colours: Tensor, alpha: Tensor) -> Tensor:
-        """What premultiplied ones must look like here."""
+        """The expected premultiplied colours."""
         if self.preset.multiplies_light and not self.preset.is_linear:
             return from_linear(to_linear(colours, self.format) * alpha, self.format)
         return colours * alpha ** (_ROOT if self.preset.is_linear else 1.0)
@@ -127,7 +127,7 @@ def _colour_nearby(rgb: Tensor, opaque: Tensor) -> tuple[Tensor, Tensor]:
         return avg_pool2d(planes[None], size, stride=1, padding=size // 2)[0]
 
     weight = blurred(opaque[None].float())
-    share = weight.clamp_min(1e-6)
-    mean, square = blurred(rgb * opaque) / share, blurred(rgb**2 * opaque) / share
+    norm = weight.clamp_min(1e-6)
+    mean, square = blurred(rgb * opaque) / norm, blurred(rgb**2 * opaque) / norm
     spread = (square - mean**2).clamp_min(0).sqrt().amax(0)
     return mean, (weight[0] > 1e-4) & (spread < _UNEVEN * mean.amax(0))

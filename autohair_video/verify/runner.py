@@ -30,7 +30,7 @@ from autohair_video.media.presets import (
 from autohair_video.media.probe import ClipInfo, probe
 from autohair_video.media.reader import ClipReader
 from autohair_video.verify.checks import Check, Verification
-from autohair_video.verify.pixels import Evidence
+from autohair_video.verify.pixels import PixelEvidence
 from autohair_video.verify.timeline import Timeline, compare_times, compare_tracks, read_tracks
 
 _BATCH_FRAMES = 4
@@ -59,9 +59,9 @@ def verify(
 
     Raises:
         InputError: one of the two cannot be opened at all.
-        OptionError: there is no such preset, or the output looks like none.
+        OptionError: there is no such preset, or none matches the output.
     """
-    row = recognise_preset(output) if preset is None else preset_named(preset)
+    row = detect_preset(output) if preset is None else preset_named(preset)
     row = premultiplied(row, in_light=in_light) if is_premultiplied else row
     return verify_output(row, source, output, start_s=start_s, end_s=end_s)
 
@@ -91,12 +91,12 @@ def unverifiable_reason(request: JobSpec) -> str | None:
     return None
 
 
-def recognise_preset(output: str | Path) -> Preset:
+def detect_preset(output: str | Path) -> Preset:
     """The first row of the table that such a file can come from.
 
     Raises:
         InputError: it cannot be opened.
-        OptionError: it looks like none of them.
+        OptionError: none of them matches.
     """
     if Path(output).suffix.lower() == ".webp":
         return PRESETS["webp"]
@@ -106,8 +106,8 @@ def recognise_preset(output: str | Path) -> Preset:
         kind = _codec_name(row), row.alpha != "none", row.is_gray
         if row.fits(output) and row.arrangement == "single" and kind == wanted:
             return row
-    looks = f"{info.codec}, {info.pixel_format}"
-    raise OptionError(f"{output} ({looks}) looks like no format of ours: name it by --format")
+    found = f"{info.codec}, {info.pixel_format}"
+    raise OptionError(f"{output} ({found}) matches none of the output formats: name it by --format")
 
 
 def verify_output(
@@ -123,7 +123,7 @@ def verify_output(
     with ClipReader(
         source, batch_size=_BATCH_FRAMES, start_s=start_s, end_s=end_s, deinterlace=deinterlace
     ) as reader:
-        evidence = Evidence(preset, codec_format(preset, reader.format))
+        evidence = PixelEvidence(preset, codec_format(preset, reader.format))
         given = Timeline(reader.time_base, reader.origin)
         failure = None
         frames = _frames(reader, given)

@@ -1,4 +1,4 @@
-"""When things happen: frames, sound and subtitles of two files, side by side."""
+"""Compares times of frames, sound and subtitles of two files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import av
 from autohair_video.media.inputs import Source, SourceLike
 from autohair_video.verify.checks import Check
 
-# The clocks of containers that do not keep every tick, in seconds: how far a time may be off.
+# Clock resolution in seconds of containers that do not keep every tick.
 _CLOCKS: Final = {
     "matroska": Fraction(1, 1000),
     "webm": Fraction(1, 1000),
@@ -21,11 +21,11 @@ _CLOCKS: Final = {
     "apng": Fraction(1, 1000),
     "avi": Fraction(1, 100),
 }
-# These begin when they are shown, and have no clock of their own.
+# Containers without a start time.
 _BEGINLESS: Final = ("gif", "apng", "avi")
 _SILENT: Final = ("gif", "apng", "webp", "image2")
 _MICROSECOND: Final = Fraction(1, 1_000_000)
-# Sound that is encoded anew has the new codec's lead-in.
+# Sound that is re-encoded has the new codec's lead-in.
 _ENCODER_DELAY: Final = Fraction(60, 1000)
 _COPY_SLACK: Final = Fraction(2, 1000)
 
@@ -70,7 +70,7 @@ class TrackTimes:
 
 
 def compare_times(muxer: str, given: Timeline, found: Timeline) -> list[Check]:
-    """Every frame's begin, and the length of the whole, as far as the container's clock can tell."""
+    """Every frame's begin, and the length of the whole, within the container's clock resolution."""
     slack = _CLOCKS.get(muxer, Fraction(0))
     if not given.count or not found.count:
         return [Check("pts", False, f"{given.count} frames", f"{found.count} frames")]
@@ -80,7 +80,7 @@ def compare_times(muxer: str, given: Timeline, found: Timeline) -> list[Check]:
     allowed = f"within {_ms(slack)}" if slack else "to the tick"
     pts = Check("pts", worst <= slack, allowed, "as given" if not worst else f"off by {_ms(worst)}")
     kept = abs(given.length_s - found.length_s) <= 2 * slack
-    # An APNG's last picture stays as long as the one before it.
+    # An APNG's last frame stays as long as the one before it.
     passed = None if muxer == "apng" and not kept else kept
     lengths = f"{float(given.length_s):.4f} s", f"{float(found.length_s):.4f} s"
     return [pts, Check("duration", passed, *lengths)]
@@ -124,7 +124,7 @@ def compare_tracks(
             same = before.digest == after.digest
             checks.append(Check(f"sound {number}", same, "every packet copied", "yes" if same else "altered"))
         elif not copied:
-            checks.append(Check(f"sound {number}", None, before.codec, f"{after.codec}, encoded anew"))
+            checks.append(Check(f"sound {number}", None, before.codec, f"{after.codec}, re-encoded"))
     subtitles = [sum(track.kind == "subtitle" for track in tracks) for tracks in (given, found)]
     if subtitles[0]:
         kept = subtitles[0] == subtitles[1]

@@ -39,7 +39,7 @@ def write(
             copy_from=source if sound and preset.role != "matte" else None,
             origin=reader.origin,
             rate=reader.info.rate,
-            light=reader.info.light,
+            hdr=reader.info.hdr,
         ) as writer:
             for batch in reader:
                 planes = convert_format(batch.planes, reader.format, fmt)

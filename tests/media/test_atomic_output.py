@@ -49,7 +49,7 @@ def test_a_folder_that_cannot_be_written_to_is_an_error() -> None:
         StagedOutput("/proc/a.mp4")
 
 
-def test_other_sequences_are_not_in_the_way(tmp_path: Path) -> None:
+def test_other_sequences_do_not_conflict(tmp_path: Path) -> None:
     for name in ("b.001.png", "a.x.png", "a.png"):
         (tmp_path / name).touch()
     check_output(tmp_path / "a.%03d.png", overwrite=False)

@@ -77,19 +77,19 @@ def _camera(source: str | Path) -> Camera:
 
 def _shot(camera: Camera) -> CameraFrame:
     shot = camera.newest(PATIENCE_S)
-    assert shot is not None, camera.trouble
+    assert shot is not None, camera.fault
     return shot
 
 
 def _trouble(camera: Camera, text: str) -> None:
     """Wait for a line about the camera, while taking its pictures."""
     end_s = time.monotonic() + PATIENCE_S
-    while text not in (camera.trouble or ""):
+    while text not in (camera.fault or ""):
         camera.newest(0.02)
-        assert time.monotonic() < end_s, camera.trouble
+        assert time.monotonic() < end_s, camera.fault
 
 
-def test_a_file_plays_at_its_own_rate_again_and_again(tmp_path: Path) -> None:
+def test_a_file_loops_at_its_own_rate(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(6))
     with _camera(clip) as camera:
         shots = [_shot(camera)]
@@ -102,11 +102,11 @@ def test_a_file_plays_at_its_own_rate_again_and_again(tmp_path: Path) -> None:
     assert seconds > 0.7 * pictures / 25
 
 
-def test_only_the_newest_picture_waits(webcam: Webcam) -> None:
+def test_only_the_newest_image_is_queued(webcam: Webcam) -> None:
     with _camera(webcam.url) as camera:
         first = _shot(camera)
         end_s = time.monotonic() + PATIENCE_S
-        while camera.given < first.number + 20:
+        while camera.frames_read < first.number + 20:
             assert time.monotonic() < end_s
         assert _shot(camera).number >= first.number + 20
 
@@ -119,27 +119,27 @@ def test_a_file_that_is_missing_or_no_video_is_refused_at_once(tmp_path: Path) -
         _camera(tmp_path / "text.mp4")
 
 
-def test_an_absent_camera_is_told_and_tried_again() -> None:
+def test_an_absent_camera_is_reported_and_retried() -> None:
     with _camera("/dev/video63") as camera:
         _trouble(camera, "there is no camera /dev/video63")
         assert camera.newest(0) is None
 
 
-def test_a_device_that_is_no_camera_or_in_use_is_told() -> None:
+def test_a_device_that_is_no_camera_or_busy_is_reported() -> None:
     with _camera("/dev/null") as camera:
         _trouble(camera, "camera /dev/null is used by another program, or is none")
 
 
-def test_a_file_may_stand_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_static_file_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cameras, "_FAULT_AFTER_S", 0.0)
     clip = make_clip(tmp_path / "still.mp4", pts=range(1))
     with _camera(clip) as camera:
         for _ in range(6):
             _shot(camera)
-            assert camera.trouble is None
+            assert camera.fault is None
 
 
-def test_a_camera_comes_back_after_it_was_unplugged(webcam: Webcam, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_camera_reconnects_after_it_was_unplugged(webcam: Webcam, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cameras, "FIRST_PAUSE_S", 0.02)
     with _camera(webcam.url) as camera:
         _shot(camera)
@@ -149,10 +149,10 @@ def test_a_camera_comes_back_after_it_was_unplugged(webcam: Webcam, monkeypatch:
         webcam.plugged = True
         number = _shot(camera).number
         assert _shot(camera).number > number
-        assert camera.trouble is None
+        assert camera.fault is None
 
 
-def test_pictures_may_change_their_size(webcam: Webcam, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_may_change_size(webcam: Webcam, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cameras, "FIRST_PAUSE_S", 0.02)
     with _camera(webcam.url) as camera:
         assert _shot(camera).picture.shape == (48, 64, 3)
@@ -163,16 +163,16 @@ def test_pictures_may_change_their_size(webcam: Webcam, monkeypatch: pytest.Monk
             pass
 
 
-def test_black_and_frozen_pictures_are_told_and_forgiven(
+def test_black_and_frozen_images_are_reported_until_they_end(
     webcam: Webcam, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cameras, "_FAULT_AFTER_S", 0.1)
     with _camera(webcam.url) as camera:
         _shot(camera)
         webcam.level, webcam.noise = 0, 3
-        _trouble(camera, "black pictures")
+        _trouble(camera, "black images")
         webcam.level, webcam.noise = 90, 0
-        _trouble(camera, "same picture")
+        _trouble(camera, "same image")
         webcam.noise = 30
-        while camera.trouble is not None:
+        while camera.fault is not None:
             _shot(camera)

@@ -147,7 +147,7 @@ def test_limited_depths_differ_by_a_shift() -> None:
 @pytest.mark.parametrize("matrix", [1, 6])
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize("depth", [8, 10])
-def test_conversion_keeps_the_picture_within_two_levels(matrix: int, full_range: bool, depth: int) -> None:
+def test_conversion_keeps_samples_within_two_levels(matrix: int, full_range: bool, depth: int) -> None:
     src = FrameFormat(32, 24, 8, 2, 2, matrix=6, full_range=True)
     planes = _ramp(src)
     dst = FrameFormat(32, 24, depth, 1, 1, matrix=matrix, full_range=full_range)

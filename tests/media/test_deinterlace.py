@@ -46,14 +46,14 @@ def _combing(path: Path, *, deinterlace: bool) -> float:
     return float((line - above).abs()[agreed].mean())
 
 
-def test_fields_are_made_whole_frames_of_the_same_times(combed: Path) -> None:
+def test_deinterlacing_keeps_frame_times(combed: Path) -> None:
     assert probe(combed).is_interlaced
     assert _combing(combed, deinterlace=True) < 0.25 * _combing(combed, deinterlace=False)
     frame = Fraction(1, 25)
     assert timeline(combed) == [(i * frame, frame) for i in range(4)]
 
 
-def test_it_is_told_either_way(combed: Path) -> None:
+def test_interlacing_is_reported_either_way(combed: Path) -> None:
     for deinterlace, text in ((True, "were deinterlaced"), (False, "was taken as it is")):
         with ClipReader(combed, deinterlace=deinterlace) as reader:
             assert sum(len(batch) for batch in reader) == 4

@@ -25,7 +25,7 @@ def _with_orientation(path: Path, orientation: int) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp", ".bmp", ".jpg"])
-def test_a_picture_is_read_in_rgb(tmp_path: Path, suffix: str) -> None:
+def test_an_image_is_read_as_rgb(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     cv2.imwrite(str(path), picture(0, 40, 30)[:, :, ::-1], [cv2.IMWRITE_WEBP_QUALITY, 101])
     batch = read_image(path)
@@ -62,7 +62,7 @@ def test_alpha_is_dropped_and_the_colour_under_it_kept(tmp_path: Path) -> None:
     assert [int(plane[0, 0, 0, 0]) for plane in read_image(tmp_path / "a.png").planes] == [200, 100, 50]
 
 
-def test_gray_pictures_become_rgb(tmp_path: Path) -> None:
+def test_gray_images_become_rgb(tmp_path: Path) -> None:
     gray = torch.arange(35, dtype=torch.uint8).view(1, 5, 7)
     write_image(tmp_path / "a.png", gray)
     assert torch.equal(read_gray(tmp_path / "a.png")[0], gray)
@@ -72,7 +72,7 @@ def test_gray_pictures_become_rgb(tmp_path: Path) -> None:
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_written_pictures_come_back(tmp_path: Path, channels: int, dtype: torch.dtype, suffix: str) -> None:
+def test_written_images_round_trip(tmp_path: Path, channels: int, dtype: torch.dtype, suffix: str) -> None:
     top = 255 if dtype is torch.uint8 else 65535
     values = torch.linspace(0, top, channels * 6 * 5).round().int().numpy()
     image = torch.from_numpy(values.astype(np.uint8 if top == 255 else np.uint16))
@@ -97,7 +97,7 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_an_existing_picture_is_replaced_only_when_allowed(tmp_path: Path) -> None:
+def test_an_existing_image_is_replaced_only_when_allowed(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     for level, overwrite in ((10, False), (20, True)):
         write_image(path, torch.full((1, 3, 3), level, dtype=torch.uint8), overwrite=overwrite)
@@ -106,7 +106,7 @@ def test_an_existing_picture_is_replaced_only_when_allowed(tmp_path: Path) -> No
     assert int(read_gray(path).max()) == 20
 
 
-def test_bad_pictures_get_one_line(tmp_path: Path) -> None:
+def test_bad_images_get_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("no picture")
     cv2.imwrite(str(tmp_path / "float.tif"), np.zeros((4, 4, 3), np.float32))
@@ -121,7 +121,7 @@ def test_bad_pictures_get_one_line(tmp_path: Path) -> None:
             read_image(tmp_path / name)
 
 
-def test_an_interrupted_picture_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_image_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(self: Path, data: bytes) -> int:
         raise KeyboardInterrupt
 

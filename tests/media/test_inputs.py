@@ -30,7 +30,7 @@ def _named(sources: list[Source], folder: Path) -> list[str]:
     return [str(Path(source.location).relative_to(folder)) for source in sources]
 
 
-def test_a_folder_stands_for_its_clips_pictures_and_sequences(tmp_path: Path) -> None:
+def test_a_folder_expands_to_clips_images_and_sequences(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     _touch(folder, "b.MP4", "a.mov", "notes.txt", ".hidden.mp4", "photo.jpg", "IMG_7.jpg", "IMG_9.jpg")
     _touch(folder, "s.0098.exr", "s.0099.exr", "s.0100.exr", "t9.png", "t10.png", "t11.png")
@@ -137,7 +137,7 @@ def test_a_missing_still_is_named(tmp_path: Path) -> None:
         ClipReader(tmp_path / "a.####.png")
 
 
-def test_linear_light_is_read_as_other_pictures_are(tmp_path: Path) -> None:
+def test_exr_is_read_gamma_coded(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "l.%03d.exr"), "w", format="image2") as output:
         stream = output.add_stream("exr", rate=24)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "gbrpf32le"

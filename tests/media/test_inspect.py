@@ -17,7 +17,7 @@ from tests.helpers.clips import NTSC_FILM, make_clip, rotate_clip
 PQ = {"colorspace": 9, "color_primaries": 9, "color_trc": 16, "color_range": 1}
 
 
-def test_an_exact_rate_is_told_and_is_not_variable(tmp_path: Path) -> None:
+def test_an_exact_rate_is_reported_and_is_not_variable(tmp_path: Path) -> None:
     found = overview(make_clip(tmp_path / "a.mp4", pts=range(30), time_base=NTSC_FILM, sound="aac"))
     assert Fraction(found.properties["rate"]) == 1 / NTSC_FILM
     assert found.properties["variable_rate"] is False
@@ -27,7 +27,7 @@ def test_an_exact_rate_is_told_and_is_not_variable(tmp_path: Path) -> None:
     assert overview(rounded).properties["variable_rate"] is False
 
 
-def test_all_that_matters_is_warned_of(tmp_path: Path) -> None:
+def test_warnings_before_a_job(tmp_path: Path) -> None:
     times = [33 * i + (i % 3) * 9 for i in range(40)]
     clip = make_clip(
         tmp_path / "a.mp4",
@@ -47,7 +47,7 @@ def test_all_that_matters_is_warned_of(tmp_path: Path) -> None:
     assert {"no colour matrix told", "odd size"} <= {line.split(":")[0] for line in plain.warnings}
 
 
-def test_a_picture_has_neither_rate_nor_sound(tmp_path: Path) -> None:
+def test_a_still_has_neither_rate_nor_sound(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "p.png"), np.zeros((48, 64, 3), np.uint8))
     found = overview(tmp_path / "p.png")
     assert found.properties["rate"] is found.properties["duration_s"] is None

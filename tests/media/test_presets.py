@@ -62,7 +62,7 @@ def test_every_row_asks_its_encoder_for_what_it_takes(
     preset: str, depth: int, subsampling: tuple[int, int], size: tuple[int, int]
 ) -> None:
     row = PRESETS[preset]
-    if min(size) < row.least_px or size[0] % row.width_step:
+    if min(size) < row.min_side_px or size[0] % row.width_step:
         size = (64, 48)
     fmt = FrameFormat(*size, depth, *subsampling)
     codec = av.codec.Codec(row.codec, "w")
@@ -101,7 +101,7 @@ def test_a_program_gets_what_it_takes(purpose: str, role: Role, path: str | None
     assert (chosen if path is None else preset_for(path, role=role, purpose=purpose)).name == name
 
 
-def test_a_program_that_cannot_open_a_file_is_told() -> None:
+def test_a_purpose_refuses_files_it_cannot_open() -> None:
     with pytest.raises(OptionError, match=r"for nuke is written to name.%05d.exr"):
         preset_for("a.webm", role="alpha", purpose="nuke")
     with pytest.raises(OptionError, match="unknown purpose 'vegas': use premiere, resolve"):

@@ -60,7 +60,7 @@ def test_alpha_is_noticed_though_the_decoder_drops_it(tmp_path: Path) -> None:
     assert probe(clip).has_alpha
 
 
-def test_a_picture_is_a_still(tmp_path: Path) -> None:
+def test_an_image_is_a_still(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 9, 3), np.uint8))
     info = probe(tmp_path / "a.png")
     assert info.is_still

@@ -96,7 +96,7 @@ def test_frames_are_turned_upright(
     assert max(quarters, key=quarters.__getitem__) == corner
 
 
-def test_a_turned_clip_keeps_the_matrix_that_its_coded_size_implies(tmp_path: Path) -> None:
+def test_a_rotated_clip_keeps_the_matrix_of_its_coded_size(tmp_path: Path) -> None:
     clip = rotate_clip(make_clip(tmp_path / "a.mp4", size=(640, 360), pts=[0]), (0, 1, -1, 0))
     with ClipReader(clip) as reader:
         assert reader.format.matrix == 6
@@ -122,7 +122,7 @@ def test_a_turned_clip_keeps_the_matrix_that_its_coded_size_implies(tmp_path: Pa
         ("png", "rgb48be", 12, (1, 1)),
     ],
 )
-def test_every_pixel_format_arrives_with_its_depth_and_picture(
+def test_every_pixel_format_keeps_depth_and_image(
     tmp_path: Path, codec: str, pixel_format: str, depth: int, chroma: tuple[int, int]
 ) -> None:
     path = tmp_path / ("a.mkv" if codec in ("ffv1", "mjpeg") else "a.nut")
@@ -208,7 +208,7 @@ def test_a_truncated_clip_gives_what_decodes_and_says_so(tmp_path: Path, suffix:
         ("a.mp4", "mpeg4", "yuv420p"),
     ],
 )
-def test_damage_in_mid_clip_is_told_and_the_rest_read(
+def test_damage_in_mid_clip_is_reported_and_the_rest_read(
     tmp_path: Path, name: str, codec: str, pixel_format: str
 ) -> None:
     clip = make_clip(
@@ -238,7 +238,7 @@ def test_damage_behind_the_end_that_was_asked_for_is_none(tmp_path: Path) -> Non
             assert (reader.truncated is not None) == is_damaged
 
 
-def test_sound_that_outlasts_the_picture_is_no_damage(tmp_path: Path) -> None:
+def test_sound_longer_than_video_is_no_damage(tmp_path: Path) -> None:
     """Where the container tells no more than the length of the whole file."""
     clip, tone = make_clip(tmp_path / "film.mp4", pts=range(10)), make_sound(tmp_path / "t.m4a", seconds=2)
     film = join_tracks(clip, tone, target=tmp_path / "a.mkv")
@@ -259,7 +259,7 @@ def _forget_durations(path: Path) -> None:
     path.write_bytes(data.replace(b"DURATION", b"REMARKED"))
 
 
-def test_a_recording_that_begins_in_mid_picture_is_whole(tmp_path: Path) -> None:
+def test_a_recording_that_begins_between_key_frames_is_undamaged(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "a.ts", pts=range(40), options={"g": "10", "bf": "0"}, container={})
     data = clip.read_bytes()
     clip.write_bytes(data[len(data) // 3 // 188 * 188 :])

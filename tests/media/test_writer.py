@@ -194,7 +194,7 @@ def test_unchanged_frames_reach_the_encoder_sample_by_sample(
 
 @pytest.mark.parametrize("full_range", [1, 2])
 @pytest.mark.parametrize("matrix", [1, 5])
-def test_a_converted_picture_stays_within_two_levels(tmp_path: Path, matrix: int, full_range: int) -> None:
+def test_a_converted_frame_stays_within_two_levels(tmp_path: Path, matrix: int, full_range: int) -> None:
     tags = {"colorspace": matrix, "color_range": full_range}
     source = make_clip(tmp_path / "in.mkv", pixel_format="yuv420p", tags=tags, codec="ffv1")
     alpha = torch.ones(1, 1, 48, 64)
@@ -244,7 +244,7 @@ def test_prores_alpha_is_exact(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(64, 48), (17, 33)])
-def test_vp9_alpha_comes_back(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_vp9_alpha_round_trips(tmp_path: Path, size: tuple[int, int]) -> None:
     source = make_clip(tmp_path / "in.mkv", size=size, codec="ffv1", pts=range(5))
     _rewrite(source, tmp_path / "out.webm", alpha=_ramp(*size))
     assert probe(tmp_path / "out.webm").has_alpha
@@ -255,7 +255,7 @@ def test_vp9_alpha_comes_back(tmp_path: Path, size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", [(64, 48), (17, 33), (1, 1)])
 @pytest.mark.parametrize(("name", "levels"), [("matte.mkv", 0.51), ("matte.mp4", 4)])
-def test_mattes_come_back_as_gray(tmp_path: Path, size: tuple[int, int], name: str, levels: float) -> None:
+def test_mattes_round_trip_as_gray(tmp_path: Path, size: tuple[int, int], name: str, levels: float) -> None:
     source = make_clip(tmp_path / "in.mkv", size=size, codec="ffv1", pts=range(5))
     _rewrite(source, tmp_path / name, preset_for(name, role="matte"), alpha=_ramp(*size))
     matte = to_rgb(_read(tmp_path / name))
@@ -306,14 +306,14 @@ def test_a_late_video_stays_late_against_its_sound(tmp_path: Path) -> None:
         ("libopus", "in.mkv", "out.mov", "aac"),
     ],
 )
-def test_sound_that_a_container_cannot_hold_is_encoded_anew(
+def test_sound_that_a_container_cannot_hold_is_reencoded(
     tmp_path: Path, sound: str, source: str, target: str, codec: str
 ) -> None:
     clip = make_clip(tmp_path / source, pts=range(50), sound=sound)
     alpha = None if target == "out.mp4" else _ramp(64, 48)
     notices = _rewrite(clip, tmp_path / target, alpha=alpha)
     assert len(notices) == 1
-    assert "encoded anew" in notices[0]
+    assert "re-encoded" in notices[0]
     for (a, _), (b, _) in zip(timeline(clip), timeline(tmp_path / target), strict=True):
         assert abs(a - b) <= Fraction(1, 1000)
     (track,) = probe(tmp_path / target).audio
@@ -448,7 +448,7 @@ def _join(clip: Path, tone: Path, target: Path) -> Path:
     return target
 
 
-def test_the_format_that_needs_no_conversion_is_told() -> None:
+def test_codec_format_needs_no_conversion() -> None:
     fmt = FrameFormat(64, 48, bit_depth=12, subsample_x=1, subsample_y=1)
     assert codec_format(PRESETS["h264"], fmt).bit_depth == 10
     assert codec_format(PRESETS["h264"], fmt).chroma_size == (48, 64)
@@ -476,7 +476,7 @@ def test_the_shortest_clips_are_written_as_h265(tmp_path: Path, frames: int) -> 
     assert timeline(tmp_path / "out.mp4") == timeline(source)
 
 
-def test_sound_that_breaks_off_is_told(tmp_path: Path) -> None:
+def test_truncated_sound_is_reported(tmp_path: Path) -> None:
     """The picture of a file that was cut short can be whole, where the sound lies behind it."""
     film, tone = make_clip(tmp_path / "film.mp4", pts=range(5)), make_sound(tmp_path / "t.m4a", seconds=2)
     clip = _join(film, tone, tmp_path / "a.mp4")
@@ -504,7 +504,7 @@ def test_times_in_milliseconds_keep_the_clips_length(tmp_path: Path, count: int)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="threads have no such priorities here")
-def test_no_encoder_takes_the_machine_for_itself(tmp_path: Path) -> None:
+def test_encoders_do_not_keep_realtime_priority(tmp_path: Path) -> None:
     """SVT-AV1 would, as root: every thread of the highest real-time priority."""
 
     def scheduling() -> set[int]:

@@ -206,11 +206,11 @@ def _check_tracks(
         return
     assert [s["channels"] for s in found] == [s["channels"] for s in wanted]
     copied = [s["codec_name"] for s in found] == [s["codec_name"] for s in wanted]
-    assert copied != any("encoded anew" in line for line in notices)
+    assert copied != any("re-encoded" in line for line in notices)
     if wanted and copied:
         assert _hashes(target) == _hashes(source)
     for ours, theirs in zip(found, wanted, strict=True):
-        # what is encoded anew has a lead-in of its own
+        # what is re-encoded has a lead-in of its own
         assert abs(_offset_s(told, ours) - _offset_s(given, theirs)) < (0.003 if copied else 0.06)
     lines = len(_streams(given, "subtitle"))
     kept = len(_streams(told, "subtitle"))

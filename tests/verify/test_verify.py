@@ -11,7 +11,7 @@ from autohair_video.cli import run
 from autohair_video.errors import OptionError
 from autohair_video.media import PRESETS, Preset
 from autohair_video.media.presets import premultiplied
-from autohair_video.verify.runner import recognise_preset, verify
+from autohair_video.verify.runner import detect_preset, verify
 from tests.helpers.clips import make_clip
 from tests.helpers.writers import write
 
@@ -35,9 +35,7 @@ def test_a_premultiplied_file_is_no_straight_one(tmp_path: Path, clip: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["prores4444", "animation"])
-def test_light_that_was_multiplied_is_told_from_straight_colours(
-    tmp_path: Path, clip: Path, name: str
-) -> None:
+def test_premultiplied_light_is_distinguished_from_straight(tmp_path: Path, clip: Path, name: str) -> None:
     target = write(clip, tmp_path / "out.mov", premultiplied(PRESETS[name], in_light=True))
     assert verify(clip, target, is_premultiplied=True, in_light=True).passed
     straight = write(clip, tmp_path / "straight.mov", PRESETS[name])
@@ -70,7 +68,7 @@ def test_lost_sound_and_altered_colours_are_found(tmp_path: Path, clip: Path) ->
     narrow = write(clip, tmp_path / "narrow.mov", row)
     assert {"matrix", "primaries", "transfer"} <= set(failures(wide, narrow))
     told = {check.name: (check.expected, check.found) for check in verify(wide, narrow).failures}
-    assert told["transfer"] == ("PQ (16)", "not told (2)")
+    assert told["transfer"] == ("PQ (16)", "unspecified (2)")
 
 
 def test_a_file_that_breaks_off_is_found(tmp_path: Path, clip: Path) -> None:
@@ -80,11 +78,11 @@ def test_a_file_that_breaks_off_is_found(tmp_path: Path, clip: Path) -> None:
 
 
 def test_formats_are_recognised(tmp_path: Path, clip: Path) -> None:
-    assert recognise_preset(write(clip, tmp_path / "a.mov", PRESETS["animation"])).name == "animation"
-    assert recognise_preset(write(clip, tmp_path / "a.mkv", PRESETS["ffv1-matte"])).name == "ffv1-matte"
+    assert detect_preset(write(clip, tmp_path / "a.mov", PRESETS["animation"])).name == "animation"
+    assert detect_preset(write(clip, tmp_path / "a.mkv", PRESETS["ffv1-matte"])).name == "ffv1-matte"
     odd = make_clip(tmp_path / "odd.mkv", codec="mpeg4")
     with pytest.raises(OptionError, match="--format"):
-        recognise_preset(odd)
+        detect_preset(odd)
 
 
 def test_the_command_prints_a_table_or_json_and_fails_with_its_output(

@@ -1,4 +1,4 @@
-"""Readers that go on where another one stood: the same frames, without those before them."""
+"""Readers that resume from a seek point: the same frames, without those before them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _read(reader: ClipReader) -> tuple[list[FrameBatch], list[SeekPoint]]:
     batches, places = [], []
     for batch in reader:
         batches.append(batch)
-        places.append(reader.place(batch))
+        places.append(reader.seek_point(batch))
     return batches, places
 
 
@@ -66,57 +66,57 @@ def _assert_same(ours: Sequence[FrameBatch], given: Sequence[FrameBatch]) -> Non
 @pytest.mark.parametrize(
     "kind", ["mp4", "mkv", "open groups", "webm", "mov", "ts", "avi", "interlaced", "stills", "raw"]
 )
-def test_a_reader_goes_on_where_another_stood(tmp_path: Path, kind: str, deinterlace: bool) -> None:
+def test_a_reader_resumes_from_a_seek_point(tmp_path: Path, kind: str, deinterlace: bool) -> None:
     clip = _clip(tmp_path, kind)
     with ClipReader(clip, batch_size=4, deinterlace=deinterlace) as reader:
         batches, places = _read(reader)
         told = reader.notices
     for index, place in enumerate(places):
         with ClipReader(clip, batch_size=4, deinterlace=deinterlace) as reader:
-            entered = reader.go_on(place)
+            entered = reader.resume_from(place)
             assert entered == (kind != "raw")
             # what a stream without times holds can only be counted
             _assert_same(_read(reader)[0], batches[index + 1 :] if entered else batches)
             assert (reader.notices, reader.truncated) == (told, None)
 
 
-def test_a_span_is_gone_on_with(tmp_path: Path) -> None:
+def test_a_trimmed_reader_resumes(tmp_path: Path) -> None:
     clip = _clip(tmp_path, "mp4")
     with ClipReader(clip, batch_size=4, start_s=0.3, end_s=1) as reader:
         batches, places = _read(reader)
     with ClipReader(clip, batch_size=4, start_s=0.3, end_s=1) as reader:
         origin = reader.origin
-        assert reader.go_on(places[1])
+        assert reader.resume_from(places[1])
         _assert_same(_read(reader)[0], batches[2:])
         assert reader.origin == origin
 
 
-def test_what_lies_before_is_not_decoded(tmp_path: Path) -> None:
+def test_resuming_does_not_decode_the_beginning(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "a.mkv", pts=range(COUNT), options={"g": "6", "bf": "0"})
     with ClipReader(clip, batch_size=4) as reader:
         batches, places = _read(reader)
     damage_packets(clip, range(6, 12))
     with ClipReader(clip, batch_size=4) as reader:
-        assert reader.go_on(places[4])
+        assert reader.resume_from(places[4])
         _assert_same(_read(reader)[0], batches[5:])
         assert reader.truncated is None
 
 
-def test_another_picture_at_that_time_is_not_taken_for_it(tmp_path: Path) -> None:
+def test_resuming_verifies_the_frame_digest(tmp_path: Path) -> None:
     clip = _clip(tmp_path, "mp4")
     with ClipReader(clip, batch_size=4) as reader:
         batches, places = _read(reader)
     with ClipReader(clip, batch_size=4) as reader:
-        assert not reader.go_on(replace(places[2], digest=places[3].digest))
+        assert not reader.resume_from(replace(places[2], digest=places[3].digest))
         _assert_same(_read(reader)[0], batches)
 
 
-def test_what_was_met_before_is_still_told(tmp_path: Path) -> None:
+def test_notices_survive_resuming(tmp_path: Path) -> None:
     clip = _clip(tmp_path, "mp4")
     with ClipReader(clip, batch_size=4) as reader:
         _, places = _read(reader)
     with ClipReader(clip, batch_size=4) as reader:
-        assert reader.go_on(
+        assert reader.resume_from(
             replace(places[2], damage=("near 0.1 s it is",), resized="resized", is_deinterlaced=True)
         )
         _read(reader)
@@ -124,11 +124,11 @@ def test_what_was_met_before_is_still_told(tmp_path: Path) -> None:
         assert reader.notices == [f"{clip} is interlaced: its frames were deinterlaced", "resized"]
 
 
-def test_at_the_end_nothing_is_left(tmp_path: Path) -> None:
+def test_resuming_at_the_end_yields_nothing(tmp_path: Path) -> None:
     clip = _clip(tmp_path, "mp4")
     with ClipReader(clip, batch_size=4) as reader:
         _, places = _read(reader)
     with ClipReader(clip, batch_size=4) as reader, av.open(str(clip)) as container:
-        assert reader.go_on(places[-1])
+        assert reader.resume_from(places[-1])
         assert list(reader) == []
         assert places[-1].pts == max(p.pts for p in container.demux(video=0) if p.size)
