@@ -1,13 +1,15 @@
 """Every error that this package raises on purpose.
 
-AutohairError                 root; its message is one line: what, where, how to mend it
-├── OptionError               the call is wrong (exit code 2)
-└── JobError                  the job failed (exit code 1)
-├── InputError            an input is missing, unreadable or of the wrong kind
-├── OutputError           an output cannot be written
-├── WeightsError          weights are missing, altered or of the wrong shape
-├── DeviceError           the device is absent or out of memory
-└── StoppedError          the user stopped it (exit code 130)
+::
+
+    AutohairError                 root; its message is one line: what, where, how to mend it
+    ├── OptionError               the call is wrong (exit code 2)
+    └── JobError                  the job failed (exit code 1)
+        ├── InputError            an input is missing, unreadable or of the wrong kind
+        ├── OutputError           an output cannot be written
+        ├── WeightsError          weights are missing, altered or of the wrong shape
+        ├── DeviceError           the device is absent or out of memory
+        └── StoppedError          the user stopped it (exit code 130)
 """
 
 
@@ -32,7 +34,7 @@ class InputError(JobError):
 
 
 class OutputError(JobError):
-    """An output cannot be written, or is there already."""
+    """An output cannot be written, or exists already."""
 
 
 class WeightsError(JobError):

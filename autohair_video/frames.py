@@ -1,14 +1,14 @@
-"""Frames and mattes on their way through the stages: tensors that carry their time and colour.
+"""Value types that pass between stages: tensors together with their timestamps and colour format.
 
-A frame never travels as a bare tensor. A `FrameBatch` holds the three sample planes as they were
-decoded (Y, Cb, Cr, or R, G, B), their pts in an integer time base, and a `FrameFormat` that says how
-the samples are to be read. A `Matte` holds alpha for the same frames.
+No stage receives a bare tensor. A `FrameBatch` holds the three sample planes as decoded (Y, Cb, Cr, or
+R, G, B), their pts in an integer time base, and the `FrameFormat` that defines the samples' meaning. A
+`Matte` holds alpha for the same frames and times.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
@@ -28,11 +28,14 @@ MATRIX_BT2020_CL: Final = 10
 
 @dataclass(frozen=True)
 class FrameFormat:
-    """How the samples of a frame are laid out and what colours they mean.
+    """Sample layout and colour space of a frame.
 
     Sizes are in pixels. ``matrix``, ``primaries`` and ``transfer`` are the code points of ITU-T H.273
     (the numbers FFmpeg uses); 2 means unspecified. ``subsample_x`` and ``subsample_y`` are 1 or 2: 4:2:0
     is (2, 2), 4:2:2 is (2, 1), 4:4:4 and RGB are (1, 1). ``bit_depth`` is 8 to 12.
+
+    Raises:
+        ValueError: the size, bit depth or subsampling is out of range.
 
     >>> FrameFormat(width=17, height=33).chroma_size
     (17, 9)
@@ -85,8 +88,11 @@ class FrameBatch:
     """N consecutive frames as planes.
 
     ``planes``: (N, 1, H, W) luma (or R) and two (N, 1, h, w) chroma planes (or G, B), of the format's
-    ``sample_dtype``, on any one device. ``pts`` and ``durations`` count in ``time_base`` seconds; a
-    duration of 0 means unknown. ``alpha``: what the clip itself brought, (N, 1, H, W) float32 in 0..1.
+    ``sample_dtype``, all on one device. ``pts`` and ``durations`` count in ``time_base`` seconds; a
+    duration of 0 means unknown. ``alpha``: the clip's own alpha channel, (N, 1, H, W) float32 in 0..1.
+
+    Raises:
+        ValueError: a shape, dtype or length does not match the format and the number of pts.
     """
 
     planes: tuple[Tensor, Tensor, Tensor]
@@ -115,19 +121,26 @@ class FrameBatch:
 
     @property
     def device(self) -> torch.device:
-        """Where the planes lie."""
+        """The device of the planes."""
         return self.planes[0].device
 
     def to(self, device: torch.device | str) -> FrameBatch:
-        """The same frames on ``device``."""
-        y, u, v = (plane.to(device, non_blocking=True) for plane in self.planes)
-        alpha = None if self.alpha is None else self.alpha.to(device, non_blocking=True)
+        """The same frames on ``device``.
+
+        Asynchronous only from pinned memory to CUDA, where stream order makes it safe. All other copies
+        finish before this returns: a non-blocking copy to MPS reads memory that may be freed by then, and
+        one to the CPU returns before the values have arrived.
+        """
+        device = torch.device(device)
+        y, u, v = (_copy(plane, device) for plane in self.planes)
+        alpha = None if self.alpha is None else _copy(self.alpha, device)
         return replace(self, planes=(y, u, v), alpha=alpha)
 
     def pinned(self) -> FrameBatch:
-        """The same frames in page-locked memory, from which CUDA copies while the program goes on."""
+        """The same frames in page-locked memory, from which `to` copies to CUDA asynchronously."""
         y, u, v = (plane.pin_memory() for plane in self.planes)
-        return replace(self, planes=(y, u, v))
+        alpha = None if self.alpha is None else self.alpha.pin_memory()
+        return replace(self, planes=(y, u, v), alpha=alpha)
 
     def with_planes(self, planes: tuple[Tensor, Tensor, Tensor], fmt: FrameFormat) -> FrameBatch:
         """Other samples at the same times."""
@@ -139,7 +152,7 @@ class FrameBatch:
         return self._part(slice(None, middle)), self._part(slice(middle, None))
 
     def frame(self, index: int) -> FrameBatch:
-        """One of the frames, as a batch of its own."""
+        """One frame, as a batch of 1."""
         return self._part(slice(index, index + 1))
 
     def _part(self, rows: slice) -> FrameBatch:
@@ -157,8 +170,12 @@ class FrameBatch:
         )
 
 
+def _copy(tensor: Tensor, device: torch.device) -> Tensor:
+    return tensor.to(device, non_blocking=device.type == "cuda" and tensor.is_pinned())
+
+
 def join_frames(batches: Sequence[FrameBatch]) -> FrameBatch:
-    """Batches that follow each other, of one format and time base, as one."""
+    """Consecutive batches of one format and time base, concatenated."""
     if len(batches) == 1:
         return batches[0]
     y, u, v = (torch.cat(planes) for planes in zip(*(batch.planes for batch in batches), strict=True))
@@ -176,27 +193,45 @@ def join_frames(batches: Sequence[FrameBatch]) -> FrameBatch:
 class Matte:
     """Alpha of N consecutive frames: (N, 1, H, W) float32 in 0..1, with the times of those frames.
 
-    ``trimap`` is what alpha was solved from, (N, 1, H, W) uint8 of 0, 128 and 255, where there was one.
-    ``raw_alpha`` is the subject's own share of each pixel, as alpha, where edge controls made alpha another.
-    ``notices`` holds a line for each thing to know of these frames.
+    ``trimap``: the trimap that alpha was inferred from, (N, 1, H, W) uint8 of 0, 128 and 255, if any.
+    ``raw_alpha``: alpha before choke, feather and levels, where these changed it.
+    ``notices``: one line for each warning about these frames.
+
+    Raises:
+        ValueError: a shape, dtype or length does not match the number of pts.
     """
 
     alpha: Tensor
-    pts: tuple[int, ...] = (0,)
-    durations: tuple[int, ...] = (0,)
-    time_base: Fraction = Fraction(1, 1)
-    trimap: Tensor | None = field(default=None)
+    pts: tuple[int, ...]
+    durations: tuple[int, ...]
+    time_base: Fraction
+    trimap: Tensor | None = None
     raw_alpha: Tensor | None = None
     notices: tuple[str, ...] = ()
+
+    @classmethod
+    def of_still(
+        cls,
+        alpha: Tensor,
+        *,
+        trimap: Tensor | None = None,
+        raw_alpha: Tensor | None = None,
+        notices: tuple[str, ...] = (),
+    ) -> Matte:
+        """The matte of one image: a single frame at time 0, of unknown duration."""
+        return cls(alpha, (0,), (0,), Fraction(1), trimap, raw_alpha, notices)
 
     def __post_init__(self) -> None:
         if self.alpha.ndim != 4 or self.alpha.shape[:2] != (len(self.pts), 1):
             raise ValueError(f"alpha of shape {tuple(self.alpha.shape)} for {len(self.pts)} frames")
         if self.alpha.dtype != torch.float32:
             raise ValueError(f"alpha of {self.alpha.dtype} where torch.float32 is due")
-        if self.raw_alpha is not None and self.raw_alpha.shape != self.alpha.shape:
-            shapes = tuple(self.raw_alpha.shape), tuple(self.alpha.shape)
-            raise ValueError(f"a raw_alpha of shape {shapes[0]} for alpha of {shapes[1]}")
+        if len(self.durations) != len(self.pts):
+            raise ValueError(f"{len(self.durations)} durations for {len(self.pts)} frames")
+        for name, plane in (("trimap", self.trimap), ("raw_alpha", self.raw_alpha)):
+            if plane is not None and plane.shape != self.alpha.shape:
+                shapes = tuple(plane.shape), tuple(self.alpha.shape)
+                raise ValueError(f"a {name} of shape {shapes[0]} for alpha of {shapes[1]}")
 
     def __len__(self) -> int:
         return len(self.pts)

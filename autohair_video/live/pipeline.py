@@ -157,7 +157,7 @@ class LivePipeline:
         if size != looked.size:
             alpha = F.interpolate(alpha, looked.size, mode="bilinear", align_corners=False)
             trimap = F.interpolate(trimap, looked.size, mode="nearest")
-        return Matte(alpha, trimap=trimap)
+        return Matte.of_still(alpha, trimap=trimap)
 
     def _seen(
         self,

@@ -297,12 +297,12 @@ class MattingPipeline:
             known = trimap.to(self.device)
             alpha = self.solve_still.follow(pictures, known)[0]
             alpha, raw_alpha = self._finish(alpha, guide, None)
-            return Matte(alpha, trimap=known, raw_alpha=raw_alpha)
+            return Matte.of_still(alpha, trimap=known, raw_alpha=raw_alpha)
         kept = self._kept(self.segment_still(rgb), pictures, (Fraction(guide.subject.at_s),), guide, None)
         drawn = self._draw(kept.seen, (None,), pictures, None)
         alpha, known, _ = self._close(self.solve_still, pictures, drawn, drawn, (), kept.seen)
         alpha, raw_alpha = self._finish(alpha, guide, kept.others)
-        return Matte(alpha, trimap=known, raw_alpha=raw_alpha, notices=kept.notices)
+        return Matte.of_still(alpha, trimap=known, raw_alpha=raw_alpha, notices=kept.notices)
 
     def _solve_batch(
         self, frames: PreprocessedBatch, state: ClipState, guide: SubjectPrompt, given: Tensor | None

@@ -20,6 +20,8 @@ from autohair_video.media.inputs import Source, SourceLike
 
 # Packets: more than the reorder delay of any decoder.
 _MOST_WAITING: Final = 256
+# A URL that sends nothing for so long is given up, so that no thread stays blocked in the demuxer.
+_STALL_S: Final = 30.0
 # FFmpeg's own VP8 and VP9 decoders ignore alpha.
 _ALPHA_DECODERS: Final = {"vp9": "libvpx-vp9", "vp8": "libvpx"}
 # The clock of these containers starts anywhere: a recording may begin at hour 20, between two key frames.
@@ -45,7 +47,8 @@ def open_clip(path: Source | SourceLike) -> tuple[InputContainer, VideoStream]:
     if not source.is_sequence:
         check_input_file(path, "clip")
     try:
-        container = av.open(source.url, format=demuxer, options=options)
+        timeout = _STALL_S if source.is_url else None
+        container = av.open(source.url, format=demuxer, options=options, timeout=timeout)
     except (av.FFmpegError, OSError, ValueError) as exc:
         raise InputError(f"{path} is not a video that FFmpeg can read ({reason(exc)})") from exc
     try:

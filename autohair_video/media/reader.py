@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, dropwhile, islice, takewhile
 from math import ceil, isfinite
+from threading import Lock
 from types import TracebackType
 from typing import Final
 
@@ -94,6 +95,8 @@ class ClipReader:
         self.truncated: str | None = None
         self._resized: str | None = None
         self._deinterlace = Deinterlacer() if deinterlace else None
+        # Held while packets are read. `prefetch` reads on a thread that it leaves behind if it is blocked.
+        self._reading = Lock()
         self._container, self._stream = open_clip(self._path)
         try:
             self._prepare()
@@ -236,11 +239,17 @@ class ClipReader:
         return self._deinterlace is not None and self._deinterlace.engaged
 
     def close(self) -> None:
-        """Closes the file."""
-        self._container.close()
+        """Closes the file; not while a thread is blocked in reading it, whose memory that would free."""
+        if self._reading.acquire(blocking=False):
+            self._container.close()
+            self._reading.release()
+
+    def _next_frames(self) -> list[TimedFrame]:
+        with self._reading:
+            return list(islice(self._frames, self._batch_size))
 
     def __iter__(self) -> Iterator[FrameBatch]:
-        while group := list(islice(self._frames, self._batch_size)):
+        while group := self._next_frames():
             self._last = group[-1]
             yield self._batch(group)
         if self._last is not None:

@@ -1,92 +1,111 @@
-"""Threads at the edges of the pipeline: work ahead of a consumer, or behind a producer, bounded."""
+"""Threads around the pipeline: prefetch before a consumer, background work after a producer, both bounded."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
-_PATIENCE_S = 0.1
+
+# Interval at which a blocked put or get checks for a stop. Also what makes Ctrl-C work on Windows,
+# where a lock without a timeout cannot be interrupted.
+_POLL_S: Final = 0.1
+# How long `Prefetch.close` waits for a producer that is blocked, for example in a demuxer on a stalled URL.
+_JOIN_S: Final = 2.0
+
+_END: Final = EOFError("no more items")
 
 
-def prefetch(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
-    """Draw ``items`` on a thread of their own, at most ``depth`` ahead of the consumer.
+class Prefetch(Iterator[T]):
+    """An iterator whose items are produced on a daemon thread, up to ``depth`` ahead. See `prefetch`."""
 
-    An exception of ``items`` is raised again here, in its turn. When the consumer stops early (the
-    generator is closed) the thread ends after the item it is at.
+    def __init__(self, items: Iterable[T], depth: int) -> None:
+        self._queue: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(depth)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._produce, args=(items,), daemon=True)
+        self._thread.start()
 
-    >>> list(prefetch(range(5)))
-    [0, 1, 2, 3, 4]
-    """
-    waiting: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(depth)
-    stop = threading.Event()
-    thread = threading.Thread(target=_fill, args=(items, waiting, stop), daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = waiting.get()
-            if error is _END:
-                return
-            if error is not None:
-                raise error
-            yield item  # type: ignore[misc]  # None only goes with an error
-    finally:
-        stop.set()
-        thread.join()
-
-
-_END = EOFError("no more items")
-
-
-def _fill(
-    items: Iterable[T],
-    waiting: queue.Queue[tuple[T | None, BaseException | None]],
-    stop: threading.Event,
-) -> None:
-    def put(item: T | None, error: BaseException | None) -> None:
-        while not stop.is_set():
+    def __next__(self) -> T:
+        while not self._stop.is_set():
             try:
-                waiting.put((item, error), timeout=_PATIENCE_S)
+                item, error = self._queue.get(timeout=_POLL_S)
+            except queue.Empty:
+                continue
+            if error is not None:
+                self.close()
+                if error is _END:
+                    break
+                raise error
+            return item  # type: ignore[return-value]  # None is queued with an error only
+        raise StopIteration
+
+    def close(self) -> None:
+        """Stop the thread after its current item, and wait for it a bounded time.
+
+        May be called from any thread. A producer that is blocked in a call without a timeout is left
+        behind: its thread is a daemon and ends with the process.
+        """
+        self._stop.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join(_JOIN_S)
+
+    def _produce(self, items: Iterable[T]) -> None:
+        try:
+            for item in items:
+                self._put(item, None)
+                if self._stop.is_set():
+                    return
+            self._put(None, _END)
+        except BaseException as exc:  # raised again in the consumer
+            self._put(None, exc)
+
+    def _put(self, item: T | None, error: BaseException | None) -> None:
+        while not self._stop.is_set():
+            try:
+                self._queue.put((item, error), timeout=_POLL_S)
                 return
             except queue.Full:
                 continue
 
-    try:
-        for item in items:
-            put(item, None)
-            if stop.is_set():
-                return
-        put(None, _END)
-    except BaseException as exc:  # raised again in the consumer
-        put(None, exc)
+
+def prefetch(items: Iterable[T], depth: int = 2) -> Prefetch[T]:
+    """Iterate over ``items`` on a thread of their own, at most ``depth`` ahead of the consumer.
+
+    An exception of ``items`` is raised here, after the items before it. A consumer that stops early must
+    call `Prefetch.close` (or use `contextlib.closing`).
+
+    >>> list(prefetch(range(5)))
+    [0, 1, 2, 3, 4]
+    """
+    return Prefetch(items, depth)
 
 
 class BackgroundWorker(Generic[T]):
-    """Hands items to ``work`` on a thread of its own, at most ``depth`` of them waiting.
+    """Runs ``work`` on each item, on a thread of its own, with at most ``depth`` items queued.
 
-    An exception of ``work`` is raised again by the next `put`, or at the end of the ``with`` block.
+    An exception of ``work`` is raised by the next `put`, or at the end of the ``with`` block.
     """
 
     def __init__(self, work: Callable[[T], None], depth: int = 2) -> None:
         self._work = work
-        self._waiting: queue.Queue[T | None] = queue.Queue(depth)
+        self._queue: queue.Queue[T | None] = queue.Queue(depth)
         self._error: BaseException | None = None
         self._cancelled = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def put(self, item: T) -> None:
-        """Queue one item; waits while ``depth`` are waiting."""
+        """Queue one item; blocks while the queue is full."""
         self._raise()
-        self._waiting.put(item)
+        self._queue.put(item)
 
     def try_put(self, item: T) -> bool:
-        """Queue one item unless ``depth`` are waiting; whether it was queued."""
+        """Queue one item if there is room, without blocking; returns whether it was queued."""
         self._raise()
         try:
-            self._waiting.put_nowait(item)
+            self._queue.put_nowait(item)
         except queue.Full:
             return False
         return True
@@ -102,7 +121,7 @@ class BackgroundWorker(Generic[T]):
         trace: TracebackType | None,
     ) -> None:
         self._cancelled = kind is not None
-        self._waiting.put(None)
+        self._queue.put(None)
         self._thread.join()
         if kind is None:
             self._raise()
@@ -112,34 +131,34 @@ class BackgroundWorker(Generic[T]):
             raise self._error
 
     def _run(self) -> None:
-        while (item := self._waiting.get()) is not None:
+        while (item := self._queue.get()) is not None:
             if self._error is None and not self._cancelled:
                 try:
                     self._work(item)
-                except BaseException as exc:  # raised again by the producer
+                except BaseException as exc:  # raised again in the producer
                     self._error = exc
 
 
 class LatestSlot(Generic[T]):
-    """A place for one item between two threads: a new one takes the place of one not yet taken."""
+    """A slot for one item between two threads: a new item replaces one that was not yet taken."""
 
     def __init__(self) -> None:
         self._item: T | None = None
         self._changed = threading.Condition()
 
     def put(self, item: T) -> None:
-        """Leave an item; never waits."""
+        """Store an item; never blocks."""
         with self._changed:
             self._item = item
             self._changed.notify()
 
     def take(self, timeout_s: float) -> T | None:
-        """The newest item, once; None if there is none within that time.
+        """Remove and return the newest item; None if there is none within ``timeout_s``.
 
-        >>> place = LatestSlot[int]()
-        >>> place.put(1)
-        >>> place.put(2)
-        >>> place.take(0), place.take(0)
+        >>> slot = LatestSlot[int]()
+        >>> slot.put(1)
+        >>> slot.put(2)
+        >>> slot.take(0), slot.take(0)
         (2, None)
         """
         with self._changed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -78,7 +79,7 @@ def stills(tmp_path: Path) -> Path:
 
 
 def as_matte(alpha: np.ndarray) -> Matte:
-    return Matte(torch.from_numpy(np.float32(alpha))[None, None])
+    return Matte.of_still(torch.from_numpy(np.float32(alpha))[None, None])
 
 
 def forbidden(*_: object) -> Matte:
@@ -113,7 +114,7 @@ def test_flickering_clip_raises_dtssd(clips: Path) -> None:
         index = 0
         for matte in exact_clip(path):
             for alpha in matte.alpha:
-                yield Matte(0.1 * (index % 2) + alpha[None])
+                yield Matte.of_still(0.1 * (index % 2) + alpha[None])
                 index += 1
 
     mean = run_evaluation(clips, engines(matte_clip=flicker)).mean
@@ -197,7 +198,7 @@ def test_json_and_sheet_reports(clips: Path, tmp_path: Path) -> None:
 
     def empty(path: Path) -> Iterator[Matte]:
         for matte in exact_clip(path):
-            yield Matte(torch.zeros_like(matte.alpha), matte.pts, matte.durations)
+            yield replace(matte, alpha=torch.zeros_like(matte.alpha))
 
     json_path, sheet_path = tmp_path / "out.json", tmp_path / "out.png"
     result = run_evaluation(clips, engines(matte_clip=empty), json_path=json_path, sheet_path=sheet_path)

@@ -1,18 +1,28 @@
+"""Prefetch, background work and hand-over between threads."""
+
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from autohair_video.runtime.queues import BackgroundWorker, prefetch
+from autohair_video.media import ClipReader
+from autohair_video.runtime.queues import BackgroundWorker, LatestSlot, prefetch
+from tests.helpers.clips import make_clip
+
+needs_fifo = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in its file tree")
 
 
-def test_items_come_in_order() -> None:
+def test_prefetch_keeps_the_order() -> None:
     assert list(prefetch(range(100), depth=3)) == list(range(100))
 
 
-def test_an_error_of_the_source_comes_after_the_items_before_it() -> None:
+def test_prefetch_raises_the_sources_error_after_the_items_before_it() -> None:
     def source() -> Iterator[int]:
         yield 1
         raise ValueError("broken")
@@ -21,18 +31,19 @@ def test_an_error_of_the_source_comes_after_the_items_before_it() -> None:
     assert next(items) == 1
     with pytest.raises(ValueError, match="broken"):
         next(items)
+    with pytest.raises(StopIteration):
+        next(items)
 
 
-def test_the_source_is_never_more_than_the_depth_ahead() -> None:
+def test_prefetch_is_never_more_than_its_depth_ahead() -> None:
     drawn = []
-    items = prefetch((drawn.append(i) or i for i in range(100)), depth=2)
+    items = prefetch((drawn.append(i) or i for i in range(100)), depth=2)  # type: ignore[func-returns-value]
     assert next(items) == 0
     items.close()
-    # one taken, two waiting, one in hand
-    assert len(drawn) <= 4
+    assert len(drawn) <= 4, "one taken, two queued, one in hand"
 
 
-def test_a_consumer_that_stops_ends_the_thread() -> None:
+def test_closing_prefetch_ends_its_thread() -> None:
     before = threading.active_count()
     items = prefetch(iter(int, 1), depth=1)
     next(items)
@@ -40,11 +51,69 @@ def test_a_consumer_that_stops_ends_the_thread() -> None:
     assert threading.active_count() == before
 
 
-def test_work_behind_is_done_in_order_when_the_block_ends() -> None:
+def test_closing_prefetch_wakes_a_consumer_on_another_thread() -> None:
+    """Two prefetches in a row: the inner is read on the outer's thread, and closed on the main one."""
+    release = threading.Event()
+
+    def stalled() -> Iterator[int]:
+        release.wait()
+        yield 0
+
+    inner = prefetch(stalled())
+    done: list[list[int]] = []
+    consumer = threading.Thread(target=lambda: done.append(list(inner)))
+    consumer.start()
+    inner.close()
+    consumer.join()
+    release.set()
+    assert done == [[]]
+
+
+@needs_fifo
+def test_closing_prefetch_returns_while_its_source_waits_for_a_pipe_nobody_writes_to(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    before = threading.active_count()
+
+    def source() -> Iterator[bytes]:
+        with pipe.open("rb") as file:
+            yield file.read()
+
+    with closing(prefetch(source())):
+        assert threading.active_count() == before + 1, "the thread is blocked in open(2)"
+    with pipe.open("wb"):
+        pass  # lets the thread end
+
+
+@needs_fifo
+def test_leaving_a_clip_on_a_stalled_pipe_neither_hangs_nor_frees_what_is_being_read(tmp_path: Path) -> None:
+    content = make_clip(tmp_path / "a.mkv", pts=range(60)).read_bytes()
+    pipe = tmp_path / "pipe.mkv"
+    os.mkfifo(pipe)
+    opened = threading.Event()
+    left = threading.Event()
+
+    def write() -> None:
+        with pipe.open("wb") as file:
+            file.write(content[: len(content) * 3 // 4])
+            file.flush()
+            opened.set()
+            left.wait()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with ClipReader(pipe, batch_size=4) as reader, closing(prefetch(reader)) as batches:
+        assert len(next(batches)) == 4
+        opened.wait()
+    left.set()
+    writer.join()
+
+
+def test_background_work_is_done_in_order_when_the_block_ends() -> None:
     done: list[int] = []
-    with BackgroundWorker[int](done.append) as behind:
+    with BackgroundWorker[int](done.append) as worker:
         for i in range(50):
-            behind.put(i)
+            worker.put(i)
     assert done == list(range(50))
 
 
@@ -53,9 +122,32 @@ def test_an_error_of_the_work_reaches_the_producer() -> None:
         raise OSError(f"disk full at {item}")
 
     def produce() -> None:
-        with BackgroundWorker[int](work) as behind:
+        with BackgroundWorker[int](work) as worker:
             for i in range(1000):
-                behind.put(i)
+                worker.put(i)
 
     with pytest.raises(OSError, match="disk full at 0"):
         produce()
+
+
+def test_try_put_refuses_what_has_no_room() -> None:
+    started, release = threading.Event(), threading.Event()
+
+    def work(item: int) -> None:
+        started.set()
+        release.wait()
+
+    with BackgroundWorker[int](work, depth=1) as worker:
+        worker.put(0)
+        started.wait()
+        assert worker.try_put(1)
+        assert not worker.try_put(2)
+        release.set()
+
+
+def test_the_latest_slot_gives_the_newest_item_once() -> None:
+    slot = LatestSlot[int]()
+    slot.put(1)
+    slot.put(2)
+    assert slot.take(0) == 2
+    assert slot.take(0) is None
