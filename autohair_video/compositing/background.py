@@ -1,17 +1,16 @@
-"""New backgrounds: an image, a looped video or a colour, as pictures of the frame's size."""
+"""New backgrounds: an image, a looped video or a colour, as RGB images of the frame's size."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 import cv2
 import numpy as np
 import torch
+from PIL import ImageColor
 from torch import Tensor
 
 from autohair_video.errors import OptionError
@@ -23,63 +22,18 @@ from autohair_video.media.reader import ClipReader
 
 Seconds = float | Fraction
 
-_FINEST_CLOCK: Final = 1_000_000
-_HEX: Final = re.compile(r"#([0-9a-f]{3}|[0-9a-f]{6})", re.IGNORECASE)
-
-# The basic colours of CSS and those that people ask for beside them.
-_NAMED: Final = MappingProxyType(
-    {
-        "aqua": "#00ffff",
-        "beige": "#f5f5dc",
-        "black": "#000000",
-        "blue": "#0000ff",
-        "brown": "#a52a2a",
-        "coral": "#ff7f50",
-        "cyan": "#00ffff",
-        "darkblue": "#00008b",
-        "darkgray": "#a9a9a9",
-        "darkgreen": "#006400",
-        "fuchsia": "#ff00ff",
-        "gold": "#ffd700",
-        "gray": "#808080",
-        "green": "#008000",
-        "grey": "#808080",
-        "indigo": "#4b0082",
-        "ivory": "#fffff0",
-        "khaki": "#f0e68c",
-        "lavender": "#e6e6fa",
-        "lightblue": "#add8e6",
-        "lightgray": "#d3d3d3",
-        "lime": "#00ff00",
-        "magenta": "#ff00ff",
-        "maroon": "#800000",
-        "navy": "#000080",
-        "olive": "#808000",
-        "orange": "#ffa500",
-        "pink": "#ffc0cb",
-        "purple": "#800080",
-        "red": "#ff0000",
-        "salmon": "#fa8072",
-        "silver": "#c0c0c0",
-        "skyblue": "#87ceeb",
-        "tan": "#d2b48c",
-        "teal": "#008080",
-        "turquoise": "#40e0d0",
-        "violet": "#ee82ee",
-        "white": "#ffffff",
-        "yellow": "#ffff00",
-    }
-)
+# Largest denominator of a time given as float, in 1/s: finer than any container's time base for video.
+_MAX_DENOMINATOR: Final = 1_000_000
 
 
 class Background(Protocol):
-    """Pictures to put behind the subject, at the size that was asked for."""
+    """Images to composite the subject over, at the requested size."""
 
     def rgb_at(self, times_s: Sequence[Seconds]) -> Tensor:
         """Gamma-coded R'G'B' at each of the times, in seconds from the clip's beginning.
 
-        Returns (N, 3, H, W) float32 in 0..1 on the CPU, or (1, 3, H, W) where the picture is the
-        same at all times. Times should rise from call to call: going back starts a video anew.
+        Returns (N, 3, H, W) float32 in 0..1 on the CPU, or (1, 3, H, W) for a still. Times should
+        increase from call to call: going back reopens a video.
         """
 
     def close(self) -> None:
@@ -89,18 +43,21 @@ class Background(Protocol):
 def open_background(spec: str, width: int, height: int) -> Background:
     """The background that ``spec`` names, fitted to ``width`` x ``height`` pixels.
 
-    ``spec``: the path of an image, a video or numbered stills, a URL, ``#rgb``, ``#rrggbb`` or a colour
-    name of CSS.
-    Pictures cover the frame: scaled with their aspect kept, and cut evenly where they stand over. A
-    video starts over at its end and keeps its own rate.
+    Images are scaled to cover the frame with their aspect ratio kept, and cropped to its centre. A video
+    loops and keeps its own frame rate.
+
+    Args:
+        spec: the path of an image, a video or numbered stills, a URL, or a colour of CSS: a name, ``#rgb``,
+            ``#rrggbb``, ``rgb(r, g, b)`` or ``hsl(h, s%, l%)``.
+        width: of the frame, in pixels.
+        height: of the frame, in pixels.
 
     Raises:
         OptionError: ``spec`` is neither a colour nor a path.
         InputError: the file is missing or cannot be read.
     """
-    colour = _NAMED.get(spec.strip().lower(), spec.strip())
-    if _HEX.fullmatch(colour):
-        return StillBackground(_filled(colour, width, height))
+    if colour := _parse_colour(spec.strip()):
+        return StillBackground(_solid(colour, width, height))
     path = Path(spec)
     if not path.exists() and not path.suffix and path.parent == Path():
         raise OptionError(
@@ -114,32 +71,32 @@ def open_background(spec: str, width: int, height: int) -> Background:
 
 
 class StillBackground:
-    """The same (1, 3, H, W) picture at all times."""
+    """The same (1, 3, H, W) image at all times."""
 
-    def __init__(self, picture: Tensor) -> None:
-        self._picture = picture
+    def __init__(self, image: Tensor) -> None:
+        self._image = image
 
     def rgb_at(self, times_s: Sequence[Seconds]) -> Tensor:
         """See `Background`."""
-        return self._picture
+        return self._image
 
     def close(self) -> None:
         """Nothing to close."""
 
 
-class _Shown(NamedTuple):
+class _TimedFrame(NamedTuple):
     begin_s: Fraction
     end_s: Fraction
     batch: FrameBatch
 
 
 class VideoBackground:
-    """A looped video: at each time the frame that covers it. One frame is held."""
+    """A looped video: at each time the frame that is displayed then. Holds one frame in memory."""
 
     def __init__(self, source: Source, width: int, height: int) -> None:
         self._source, self._size = source, (width, height)
         self._length_s: Fraction | None = None
-        self._picture: Tensor | None = None
+        self._image: Tensor | None = None
         self._open()
 
     def rgb_at(self, times_s: Sequence[Seconds]) -> Tensor:
@@ -151,48 +108,48 @@ class VideoBackground:
         self._reader.close()
 
     def _at(self, seconds: Seconds) -> Tensor:
-        # A float's remainder would fall just short of a frame's begin, and show the one before.
-        time_s = max(Fraction(seconds).limit_denominator(_FINEST_CLOCK), Fraction(0))
+        # Exact: the remainder of a float may fall just before a frame's begin and select the previous one.
+        time_s = max(Fraction(seconds).limit_denominator(_MAX_DENOMINATOR), Fraction(0))
         while not self._seek(time_s % self._length_s if self._length_s else time_s):
-            # Its end has been seen, so now its length is known.
-            self._length_s = self._shown.end_s
-        if self._picture is None:
-            self._picture = _cover(to_rgb(self._shown.batch), *self._size)
-        return self._picture
+            # The end was reached, so the length is known now.
+            self._length_s = self._current.end_s
+        if self._image is None:
+            self._image = _cover(to_rgb(self._current.batch), *self._size)
+        return self._image
 
     def _seek(self, time_s: Fraction) -> bool:
         """Decodes up to the frame that covers ``time_s``; False if the video ends before."""
-        if time_s < self._shown.begin_s:
+        if time_s < self._current.begin_s:
             self.close()
             self._open()
-        while self._shown.end_s <= time_s:
+        while self._current.end_s <= time_s:
             following = next(self._frames, None)
             if following is None:
                 return False
-            self._show(following)
+            self._set_current(following)
         return True
 
-    def _show(self, frame: _Shown) -> None:
-        self._shown, self._picture = frame, None
+    def _set_current(self, frame: _TimedFrame) -> None:
+        self._current, self._image = frame, None
 
     def _open(self) -> None:
         self._reader = ClipReader(self._source, batch_size=1)
         self._frames = _timed(self._reader)
-        self._show(next(self._frames))
+        self._set_current(next(self._frames))
 
 
-def _timed(reader: ClipReader) -> Iterator[_Shown]:
-    """Frames with the span of seconds that each is shown for, the first from 0 on."""
+def _timed(reader: ClipReader) -> Iterator[_TimedFrame]:
+    """Frames with the time span that each is displayed for, in seconds; the first begins at 0."""
     first: int | None = None
     for batch in reader:
         first = batch.pts[0] if first is None else first
         begin = batch.pts[0] - first
         end = begin + batch.durations[0]
-        yield _Shown(begin * batch.time_base, end * batch.time_base, batch)
+        yield _TimedFrame(begin * batch.time_base, end * batch.time_base, batch)
 
 
 def _cover(rgb: Tensor, width: int, height: int) -> Tensor:
-    """A (1, 3, h, w) picture scaled to cover ``width`` x ``height`` px and cut evenly."""
+    """A (1, 3, h, w) image scaled to cover ``width`` x ``height`` px and cropped to the centre."""
     old_height, old_width = rgb.shape[-2:]
     scale = max(width / old_width, height / old_height)
     size = max(width, round(old_width * scale)), max(height, round(old_height * scale))
@@ -200,12 +157,20 @@ def _cover(rgb: Tensor, width: int, height: int) -> Tensor:
     if size != (old_width, old_height):
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     left, top = (size[0] - width) // 2, (size[1] - height) // 2
-    cut = torch.from_numpy(pixels)[top : top + height, left : left + width]
-    return cut.permute(2, 0, 1).clamp(0, 1).contiguous()[None]
+    crop = torch.from_numpy(pixels)[top : top + height, left : left + width]
+    return crop.permute(2, 0, 1).clamp(0, 1).contiguous()[None]
 
 
-def _filled(colour: str, width: int, height: int) -> Tensor:
-    """A (1, 3, H, W) view of one colour, ``#rgb`` or ``#rrggbb``."""
-    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
-    rgb = torch.tensor([value / 255 for value in bytes.fromhex(digits)])
+def _parse_colour(text: str) -> tuple[int, ...] | None:
+    """Red, green and blue in 0..255; None if ``text`` is not an opaque colour."""
+    try:
+        colour = ImageColor.getrgb(text)
+    except ValueError:
+        return None
+    return colour if len(colour) == 3 else None
+
+
+def _solid(colour: tuple[int, ...], width: int, height: int) -> Tensor:
+    """A (1, 3, H, W) view of one colour."""
+    rgb = torch.tensor([value / 255 for value in colour])
     return rgb.view(1, 3, 1, 1).expand(1, 3, height, width)

@@ -1,36 +1,46 @@
-"""Foreground colour estimation: taking the old background's colour out of the mixed pixels.
+"""Foreground colour estimation: removes the old background's colour from mixed pixels.
 
-A pixel of the band is ``alpha * F + (1 - alpha) * B``; put on a new background as it is, it brings a
-rim of the old one. F and B are found as in blur fusion (Forte, "Approximate Fast Foreground Colour
-Estimation", ICIP 2021): both are local means, weighted by alpha and by 1 - alpha, of colours that are
-corrected by what the last guess left unexplained of each pixel. Rounds over ever smaller
-neighbourhoods, which are cells of a pyramid, take the place of its two wide blurs, as levels do in
-Germer et al., "Fast Multi-Level Foreground Estimation", ICPR 2020.
+A pixel of the unknown band is ``alpha * F + (1 - alpha) * B``; composited as it is over a new background,
+it leaves a fringe of the old one. F and B are estimated as in blur fusion (Forte, "Approximate Fast
+Foreground Colour Estimation", ICIP 2021): both are local means, weighted by alpha and by 1 - alpha, of
+colours that were corrected by the residual of the previous estimate. Iterations over cells of decreasing
+size replace its two wide blurs, as the levels of a pyramid do in Germer et al., "Fast Multi-Level
+Foreground Estimation", ICPR 2020.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 import cv2
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# The rounds run on a picture of half the size; each averages over cells of so many of its pixels.
-_SHRINK: Final = 2
-_CELLS: Final = (32, 16, 8, 4, 4, 2)
-# What lies further from all mixed pixels than this has no say, in frame pixels; cells stay where they are.
-_AROUND_PX: Final = _SHRINK * max(_CELLS)
-# Weight of the last guess in a mean; it takes over where no pixel of the kind is near.
-_LAST_GUESS: Final = 1e-3
+# Iterations run on the image at half size: local means are smooth, so no difference shows (by eye).
+_DOWNSCALE: Final = 2
+# Side of the averaging cells of each iteration, in pixels of the half-size image. By eye; the error on
+# rendered strands that they must not exceed is in tests/compositing/test_foreground.py.
+_CELLS_PX: Final = (32, 16, 8, 4, 4, 2)
+# Support of the estimate in frame pixels: pixels further than this from every mixed pixel have no influence.
+# Also the alignment of crops, so that cells fall on the same pixels as in the whole frame.
+_SUPPORT_PX: Final = _DOWNSCALE * max(_CELLS_PX)
+# Weight of the previous estimate in a mean; it dominates where a cell has no pixel of that kind.
+_PRIOR_WEIGHT: Final = 1e-3
 
 
 def foreground_in_band(image: Tensor, alpha: Tensor) -> Tensor:
-    """The foreground of `estimate_foreground` where pixels are mixed, and the image itself elsewhere.
+    """The foreground of `estimate_foreground` where 0 < alpha < 1, and the image itself elsewhere.
 
-    On a CPU only as much of the frames is looked at as reaches around the mixed pixels of all of them; an
-    accelerator would be waited for to learn where they are.
+    On a CPU only the bounding box of all mixed pixels and their support is processed. On an accelerator the
+    whole frame is, since finding the box would cost a host synchronisation.
+
+    Args:
+        image: (N, C, H, W) float32 samples in any unit.
+        alpha: (N, 1, H, W) float32 in 0..1, on the same device.
+
+    Returns:
+        (N, C, H, W) float32 on the same device.
     """
     if image.device.type != "cpu":
         foreground, _ = estimate_foreground(image, alpha)
@@ -41,8 +51,8 @@ def foreground_in_band(image: Tensor, alpha: Tensor) -> Tensor:
         return image
     spans = []
     for found, side in ((rows, alpha.shape[2]), (columns, alpha.shape[3])):
-        begin, end = int(found[0]) - _AROUND_PX, int(found[-1]) + 1 + _AROUND_PX
-        spans.append(slice(max(0, begin) // _AROUND_PX * _AROUND_PX, min(side, end)))
+        begin, end = int(found[0]) - _SUPPORT_PX, int(found[-1]) + 1 + _SUPPORT_PX
+        spans.append(slice(max(0, begin) // _SUPPORT_PX * _SUPPORT_PX, min(side, end)))
     part = (slice(None), slice(None), *spans)
     result = image.clone()
     result[part] = _mixed_part(image[part].contiguous(), alpha[part].contiguous())
@@ -50,26 +60,26 @@ def foreground_in_band(image: Tensor, alpha: Tensor) -> Tensor:
 
 
 def _mixed_part(image: Tensor, alpha: Tensor) -> Tensor:
-    """The image with the foreground where pixels are mixed; only these are reckoned at the full size."""
-    foreground, background = _enlarge(_smooth_colours(image, alpha), _SHRINK, image).chunk(2)
+    """The image with the foreground at mixed pixels; only these are computed at full size."""
+    foreground, background = _upsample(_local_mean_colours(image, alpha), _DOWNSCALE, image).chunk(2)
     low, high = image.aminmax()
     found = image.clone()
     for n, plane in enumerate(alpha[:, 0]):
         mixed = ((plane > 0) & (plane < 1)).view(-1).nonzero()[:, 0]
-        share = plane.view(-1).index_select(0, mixed)
+        weight = plane.view(-1).index_select(0, mixed)
         for c in range(image.shape[1]):
             own, front, behind = (
                 x[n, c].reshape(-1).index_select(0, mixed) for x in (image, foreground, background)
             )
-            missing = torch.lerp(behind, front, share).sub_(own)
-            found[n, c].view(-1)[mixed] = front.addcmul_(share, missing, value=-1).clamp_(low, high)
+            residual = torch.lerp(behind, front, weight).sub_(own)
+            found[n, c].view(-1)[mixed] = front.addcmul_(weight, residual, value=-1).clamp_(low, high)
     return found
 
 
 def estimate_foreground(image: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
     """Foreground and background colours (straight, not premultiplied) of every pixel.
 
-    Channels do not mix, so it serves luma planes with alpha and chroma planes with chroma's alpha.
+    Channels are independent, so it also serves luma planes with alpha and chroma planes with chroma's alpha.
 
     Args:
         image: (N, C, H, W) float32 samples in any unit.
@@ -77,62 +87,45 @@ def estimate_foreground(image: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         Foreground and background, each (N, C, H, W), within the image's range. Where alpha is 1 the
-        foreground is the image bit for bit, and where it is 0 the background is; beyond, they go
-        on smoothly.
+        foreground is the image bit for bit, and where it is 0 the background is; elsewhere both are
+        extrapolated smoothly.
     """
-    foreground, background = _enlarge(_smooth_colours(image, alpha), _SHRINK, image).chunk(2)
-    missing = torch.lerp(background, foreground, alpha).sub_(image)
+    foreground, background = _upsample(_local_mean_colours(image, alpha), _DOWNSCALE, image).chunk(2)
+    residual = torch.lerp(background, foreground, alpha).sub_(image)
     low, high = image.aminmax()
-    foreground.addcmul_(alpha, missing, value=-1).clamp_(low, high)
-    background.addcmul_(1 - alpha, missing, value=-1).clamp_(low, high)
+    foreground.addcmul_(alpha, residual, value=-1).clamp_(low, high)
+    background.addcmul_(1 - alpha, residual, value=-1).clamp_(low, high)
     return torch.where(alpha == 1, image, foreground), torch.where(alpha == 0, image, background)
 
 
-def spill(rgb: Tensor, screen: Literal["green", "blue"]) -> Tensor:
-    """How much of the screen's light lies on each pixel: its channel's excess over the larger other one.
+def _local_mean_colours(image: Tensor, alpha: Tensor) -> Tensor:
+    """Locally averaged colours at half size: (2N, C, h, w), first the foregrounds, then the backgrounds.
 
-    The limit that keyers commonly set; taking it away leaves red, gray and the other screen's colour.
-
-    Args:
-        rgb: (N, 3, H, W) float.
-        screen: the colour of the screen.
-
-    Returns:
-        (N, 1, H, W) float, 0 where there is none.
+    Each iteration corrects both colours by their weighted part of the residual between the image and
+    their mixture, and averages again over smaller cells.
     """
-    channel = 1 if screen == "green" else 2
-    others = rgb[:, [c for c in range(3) if c != channel]].amax(dim=1, keepdim=True)
-    return (rgb[:, channel : channel + 1] - others).clamp(min=0)
-
-
-def _smooth_colours(image: Tensor, alpha: Tensor) -> Tensor:
-    """Locally averaged colours at half the size: (2N, C, h, w), all foregrounds, then the backgrounds.
-
-    Each round moves both colours by their share of what their mixture leaves unexplained of the
-    image, and averages them anew.
-    """
-    small, share = _pool(image, _SHRINK), _pool(alpha, _SHRINK)
-    weights = torch.cat([share, 1 - share])
-    sums = weights + _LAST_GUESS
+    small, small_alpha = _pool(image, _DOWNSCALE), _pool(alpha, _DOWNSCALE)
+    weights = torch.cat([small_alpha, 1 - small_alpha])
+    sums = weights + _PRIOR_WEIGHT
     colours = small.repeat(2, 1, 1, 1)
     overall = (colours * sums).sum(dim=(2, 3), keepdim=True) / sums.sum(dim=(2, 3), keepdim=True)
     colours = overall.expand_as(colours)
-    for cell in _CELLS:
+    for cell in _CELLS_PX:
         foreground, background = colours.chunk(2)
-        missing = torch.lerp(background, foreground, share).sub_(small).repeat(2, 1, 1, 1)
-        explained = colours.addcmul(weights, missing, value=-1).mul_(weights)
-        mean = _pool(explained.add_(colours, alpha=_LAST_GUESS), cell)
-        colours = _enlarge(mean.div_(_pool(weights, cell) + _LAST_GUESS), cell, small)
+        residual = torch.lerp(background, foreground, small_alpha).sub_(small).repeat(2, 1, 1, 1)
+        corrected = colours.addcmul(weights, residual, value=-1).mul_(weights)
+        mean = _pool(corrected.add_(colours, alpha=_PRIOR_WEIGHT), cell)
+        colours = _upsample(mean.div_(_pool(weights, cell) + _PRIOR_WEIGHT), cell, small)
     return colours
 
 
 def _pool(x: Tensor, side: int) -> Tensor:
-    """Means of square cells; those at the right and lower edge average what there is."""
-    return _line_means(_line_means(x, side, 2), side, 3)
+    """Means of square cells; cells at the right and lower edge average the pixels they have."""
+    return _axis_means(_axis_means(x, side, 2), side, 3)
 
 
-def _line_means(x: Tensor, side: int, dim: int) -> Tensor:
-    """Means of ``side`` neighbours along one dimension; on a CPU this takes a third of what pooling takes."""
+def _axis_means(x: Tensor, side: int, dim: int) -> Tensor:
+    """Means of ``side`` neighbours along one dimension; on a CPU in a third of `F.avg_pool2d`'s time."""
     rest = x.shape[dim] % side
     whole = x.narrow(dim, 0, x.shape[dim] - rest)
     if dim == 3:
@@ -147,10 +140,10 @@ def _line_means(x: Tensor, side: int, dim: int) -> Tensor:
     return torch.cat([means, x.narrow(dim, -rest, rest).mean(dim=dim, keepdim=True)], dim=dim)
 
 
-def _enlarge(x: Tensor, factor: int, like: Tensor) -> Tensor:
-    """(N, C, h, w) float32 so many times as large, bilinear, cut to the size of ``like``."""
+def _upsample(x: Tensor, factor: int, like: Tensor) -> Tensor:
+    """(N, C, h, w) float32 upsampled bilinearly by ``factor`` and cropped to the size of ``like``."""
     if x.device.type == "cpu":
-        # OpenCV takes a sixth of torch's time
+        # OpenCV needs a sixth of torch's time.
         n, c, height, width = x.shape
         large = torch.empty((n * c, height * factor, width * factor))
         for plane, into in zip(x.reshape(n * c, height, width).numpy(), large.numpy(), strict=True):

@@ -1,4 +1,4 @@
-"""What a matted batch becomes: planes over a background, straight colour with alpha, or alpha alone."""
+"""Renders a matted batch for an output: composited over a background, or its straight-alpha foreground."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ import torch
 from torch import Tensor
 
 from autohair_video.compositing.background import Background, StillBackground, open_background
-from autohair_video.compositing.foreground import estimate_foreground, foreground_in_band, spill
-from autohair_video.compositing.over import (
-    Planes,
-    blur_background,
-    chroma_alpha,
-    composite_planes,
-    wrap_light,
-)
+from autohair_video.compositing.blur import blur_background
+from autohair_video.compositing.despill import spill
+from autohair_video.compositing.foreground import estimate_foreground, foreground_in_band
+from autohair_video.compositing.light_wrap import wrap_light
+from autohair_video.compositing.over import Planes, chroma_alpha, composite_planes
 from autohair_video.frames import FrameBatch, FrameFormat, Matte
 from autohair_video.media.colour import convert_format, from_rgb, planes_to_rgb, round_planes
 from autohair_video.media.transfer import from_linear, to_linear
@@ -26,39 +23,40 @@ from autohair_video.runtime.devices import out_of_memory_error
 from autohair_video.runtime.profiling import StageClock, untimed
 from autohair_video.runtime.thread_pools import on_each_core
 
-# Colours of an image (N, C, H, W) under its alpha.
-Foreground = Callable[[Tensor, Tensor], Tensor]
+# Estimates the foreground colours of an image (N, C, H, W) from its alpha (N, 1, H, W).
+ForegroundEstimator = Callable[[Tensor, Tensor], Tensor]
 
-# Standard deviations of the blurred background and of the light wrap, of the frame's long side.
+# Standard deviations of the background blur and of the light wrap, as fractions of the frame's long side
+# (by eye).
 BLUR_SIGMA_FRACTION = 0.02
 WRAP_SIGMA_FRACTION = 0.01
 
 
 class BackgroundPlanes(Protocol):
-    """What lies behind the subject, as planes of a format in sample units."""
+    """The background as planes of a format, in sample units."""
 
-    def behind(self, source: Planes, taken: Tensor, times_s: Sequence[Fraction]) -> Planes:
-        """Planes behind N frames; one frame's planes serve for all.
+    def behind(self, source: Planes, coverage: Tensor, times_s: Sequence[Fraction]) -> Planes:
+        """Background planes of N frames, or of 1 to broadcast.
 
-        ``taken``: (N, 1, H, W) float in 0..1, how much of each pixel of ``source`` is the subject's.
+        ``coverage``: (N, 1, H, W) float in 0..1, the subject's coverage of each pixel of ``source``.
         """
         ...
 
     def close(self) -> None:
-        """Let go of files."""
+        """Close files."""
         ...
 
 
 class BackgroundSource:
-    """A picture, a clip or a colour, in the planes of ``fmt``; a clip begins at ``origin`` seconds."""
+    """An image, clip or colour as planes of ``fmt``; a clip starts at ``origin`` seconds."""
 
     def __init__(self, spec: str, fmt: FrameFormat, origin: Fraction) -> None:
         self._background: Background = open_background(spec, fmt.width, fmt.height)
         self._format, self._origin = fmt, origin
         self._still: Planes | None = None
 
-    def behind(self, source: Planes, taken: Tensor, times_s: Sequence[Fraction]) -> Planes:
-        """The background's planes at these times."""
+    def behind(self, source: Planes, coverage: Tensor, times_s: Sequence[Fraction]) -> Planes:
+        """See `BackgroundPlanes`."""
         if self._still is not None:
             return self._still
         rgb = self._background.rgb_at([time_s - self._origin for time_s in times_s])
@@ -73,14 +71,14 @@ class BackgroundSource:
 
 
 class BlurredBackground:
-    """The frame's own surroundings, out of focus, with the subject taken out of them."""
+    """The frame's own background, blurred, without the subject (see `blur_background`)."""
 
     def __init__(self, fmt: FrameFormat) -> None:
         self._sigma_px = BLUR_SIGMA_FRACTION * max(fmt.width, fmt.height)
 
-    def behind(self, source: Planes, taken: Tensor, times_s: Sequence[Fraction]) -> Planes:
-        """The blurred planes of these frames."""
-        return blur_background(source, taken, sigma_px=self._sigma_px)
+    def behind(self, source: Planes, coverage: Tensor, times_s: Sequence[Fraction]) -> Planes:
+        """See `BackgroundPlanes`."""
+        return blur_background(source, coverage, sigma_px=self._sigma_px)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -89,12 +87,12 @@ class BlurredBackground:
 def open_background_planes(
     spec: str, fmt: FrameFormat, *, origin: Fraction = Fraction(0)
 ) -> BackgroundPlanes:
-    """The scene that ``spec`` names: ``blur``, a colour, a picture or a clip.
+    """The background that ``spec`` names: ``blur``, a colour, an image or a clip.
 
-    ``origin``: the time of the frames, in seconds, at which a clip in the background begins.
+    ``origin``: the frames' time, in seconds, at which a background clip starts.
 
     Raises:
-        OptionError: ``spec`` is neither a word, a colour nor a path.
+        OptionError: ``spec`` is neither ``blur``, a colour nor a path.
         InputError: the file is missing or cannot be read.
     """
     return BlurredBackground(fmt) if spec.lower() == "blur" else BackgroundSource(spec, fmt, origin)
@@ -103,28 +101,28 @@ def open_background_planes(
 def composite(
     batch: FrameBatch,
     matte: Matte,
-    scene: BackgroundPlanes,
+    background: BackgroundPlanes,
     target: FrameFormat,
     blend: BlendOptions | None = None,
     *,
     watch: StageClock = untimed,
 ) -> FrameBatch:
-    """The subject of ``batch`` over ``scene``, as frames of ``target``.
+    """The subject of ``batch`` composited over ``background``, as frames of ``target``.
 
-    Where alpha is one, the samples are the batch's own (converted, if ``target`` differs), unless spill or
-    light wrap is asked for.
+    Where alpha is 1 the samples are those of the batch (converted if ``target`` differs), unless despill or
+    light wrap is on.
 
     Raises:
         DeviceError: a single frame needs more memory than the device has.
     """
     how = blend or BlendOptions()
-    return _in_halves(lambda some, its: _composite(some, its, scene, target, how, watch), batch, matte)
+    return _in_halves(lambda some, its: _composite(some, its, background, target, how, watch), batch, matte)
 
 
 def straight_foreground(
     batch: FrameBatch, matte: Matte, target: FrameFormat, blend: BlendOptions | None = None
 ) -> FrameBatch:
-    """The subject's own colours, the old background taken out of its edge: straight, in ``target``.
+    """The subject's straight (not premultiplied) colours in ``target``, without the old background's.
 
     Raises:
         DeviceError: a single frame needs more memory than the device has.
@@ -136,7 +134,7 @@ def straight_foreground(
 def _in_halves(
     work: Callable[[FrameBatch, Matte], FrameBatch], batch: FrameBatch, matte: Matte
 ) -> FrameBatch:
-    """The work done on the whole batch, or on its halves where the device's memory is too small."""
+    """Run ``work`` on the whole batch, or recursively on its halves where device memory does not suffice."""
     try:
         return work(batch, matte)
     except torch.OutOfMemoryError as exc:
@@ -150,7 +148,7 @@ def _in_halves(
 def _composite(
     batch: FrameBatch,
     matte: Matte,
-    scene: BackgroundPlanes,
+    background: BackgroundPlanes,
     target: FrameFormat,
     blend: BlendOptions,
     watch: StageClock,
@@ -163,12 +161,12 @@ def _composite(
         else:
             subject = _subject(source, raw_alpha, target, blend, _foreground_everywhere)
     with watch("composite"):
-        taken = alpha if raw_alpha is None else torch.maximum(alpha, raw_alpha)
-        behind = scene.behind(source, taken, [pts * batch.time_base for pts in batch.pts])
-        place = _linear_composite if blend.linear else _coded_composite
-        planes = place(subject, alpha, behind, target)
+        coverage = alpha if raw_alpha is None else torch.maximum(alpha, raw_alpha)
+        behind = background.behind(source, coverage, [pts * batch.time_base for pts in batch.pts])
+        over = _linear_composite if blend.linear else _coded_composite
+        planes = over(subject, alpha, behind, target)
         if blend.light_wrap:
-            planes = _lit(planes, alpha, behind, target, blend)
+            planes = _light_wrapped(planes, alpha, behind, target, blend)
         return batch.with_planes(round_planes(planes, target), target)
 
 
@@ -184,50 +182,56 @@ def _in_target(batch: FrameBatch, target: FrameFormat) -> Planes:
 
 
 def _foreground_everywhere(image: Tensor, alpha: Tensor) -> Tensor:
-    """For cut-outs, whose colours may be looked at where alpha is 0, and for edges that are moved there."""
+    """For outputs with alpha, which keep colours where alpha is 0, and for mattes that were grown there."""
     return estimate_foreground(image, alpha)[0]
 
 
 def _subject(
-    source: Planes, raw_alpha: Tensor, fmt: FrameFormat, blend: BlendOptions, foreground: Foreground
+    source: Planes, raw_alpha: Tensor, fmt: FrameFormat, blend: BlendOptions, foreground: ForegroundEstimator
 ) -> Planes:
-    """The subject's own colours as float planes, the spill taken off them."""
-    coloured = _linear_subject if blend.linear else _coded_subject
-    subject = coloured(source, raw_alpha, fmt, foreground)
+    """The subject's foreground colours as float planes, despilled."""
+    estimate = _linear_subject if blend.linear else _coded_subject
+    subject = estimate(source, raw_alpha, fmt, foreground)
     if blend.despill == "off":
         return subject
     rgb = planes_to_rgb(subject, fmt)
-    shade = torch.zeros_like(rgb)
-    shade[:, 1 if blend.despill == "green" else 2] = spill(rgb, blend.despill)[:, 0]
-    return _changed(subject, rgb, rgb - shade, fmt)
+    excess = torch.zeros_like(rgb)
+    excess[:, 1 if blend.despill == "green" else 2] = spill(rgb, blend.despill)[:, 0]
+    return _apply_change(subject, rgb, rgb - excess, fmt)
 
 
-def _lit(planes: Planes, alpha: Tensor, behind: Planes, fmt: FrameFormat, blend: BlendOptions) -> Planes:
-    """A composite with the background's light on the subject's edge."""
+def _light_wrapped(
+    planes: Planes, alpha: Tensor, behind: Planes, fmt: FrameFormat, blend: BlendOptions
+) -> Planes:
+    """A composite with light wrap."""
     rgb, back = planes_to_rgb(planes, fmt), planes_to_rgb(behind, fmt)
     amount, sigma_px = blend.light_wrap, WRAP_SIGMA_FRACTION * max(fmt.width, fmt.height)
     if not blend.linear:
-        return _changed(planes, rgb, wrap_light(rgb, alpha, back, amount=amount, sigma_px=sigma_px), fmt)
+        return _apply_change(planes, rgb, wrap_light(rgb, alpha, back, amount=amount, sigma_px=sigma_px), fmt)
     light = to_linear(rgb, fmt)
     lit = wrap_light(light, alpha, to_linear(back, fmt), amount=amount, sigma_px=sigma_px)
-    return _changed(planes, rgb, torch.where(lit == light, rgb, from_linear(lit, fmt)), fmt)
+    return _apply_change(planes, rgb, torch.where(lit == light, rgb, from_linear(lit, fmt)), fmt)
 
 
-def _changed(planes: Planes, before: Tensor, after: Tensor, fmt: FrameFormat) -> Planes:
-    """Planes with a change of their colours; samples whose colour is the same stay exact."""
-    # Both are affine: the difference of their planes is that of their colours.
+def _apply_change(planes: Planes, before: Tensor, after: Tensor, fmt: FrameFormat) -> Planes:
+    """Add the difference of two RGB images to planes; samples whose colour is unchanged stay exact."""
+    # The conversion is affine: the planes' difference is that of the colours.
     pairs = zip(planes, from_rgb(before, fmt), from_rgb(after, fmt), strict=True)
     y, u, v = (plane + (new - old) for plane, old, new in pairs)
     return y, u, v
 
 
-def _coded_subject(source: Planes, alpha: Tensor, fmt: FrameFormat, foreground: Foreground) -> Planes:
-    pictures = [(source[0], alpha), (torch.cat(source[1:], dim=1), chroma_alpha(alpha, fmt.chroma_size))]
-    luma, chroma = on_each_core(lambda picture: foreground(*picture), pictures, alpha.device)
+def _coded_subject(
+    source: Planes, alpha: Tensor, fmt: FrameFormat, foreground: ForegroundEstimator
+) -> Planes:
+    images = [(source[0], alpha), (torch.cat(source[1:], dim=1), chroma_alpha(alpha, fmt.chroma_size))]
+    luma, chroma = on_each_core(lambda image: foreground(*image), images, alpha.device)
     return luma, chroma[:, :1], chroma[:, 1:]
 
 
-def _linear_subject(source: Planes, alpha: Tensor, fmt: FrameFormat, foreground: Foreground) -> Planes:
+def _linear_subject(
+    source: Planes, alpha: Tensor, fmt: FrameFormat, foreground: ForegroundEstimator
+) -> Planes:
     light = foreground(to_linear(planes_to_rgb(source, fmt), fmt), alpha)
     return _where_alpha(alpha, 1, source, from_rgb(from_linear(light, fmt), fmt))
 
@@ -243,7 +247,7 @@ def _linear_composite(subject: Planes, alpha: Tensor, behind: Planes, fmt: Frame
 
 
 def _where_alpha(alpha: Tensor, level: int, planes: Planes, others: Planes) -> Planes:
-    """Samples of ``planes`` where alpha is ``level``, which so stay exact, else of ``others``."""
+    """``planes`` where alpha equals ``level``, so that those samples stay exact, elsewhere ``others``."""
     y, u, v = (
         torch.where(chroma_alpha(alpha, (plane.shape[2], plane.shape[3])) == level, plane, other)
         for plane, other in zip(planes, others, strict=True)

@@ -30,6 +30,8 @@ def _save(path: Path, rgb: Tensor) -> str:
         ("#A1B2C3", (161, 178, 195)),
         ("white", (255, 255, 255)),
         ("SkyBlue", (135, 206, 235)),
+        ("rebeccapurple", (102, 51, 153)),
+        ("rgb(1, 2, 3)", (1, 2, 3)),
     ],
 )
 def test_colours(spec: str, rgb: tuple[int, int, int]) -> None:
@@ -96,7 +98,7 @@ def test_a_rotated_video_is_upright(tmp_path: Path) -> None:
 def test_what_is_no_background_gets_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "noise.mp4").write_bytes(np.arange(5000, dtype=np.uint16).tobytes())
-    for spec in ("grren", "blur", "#12345", "transparent"):
+    for spec in ("grren", "blur", "#12345", "#00ff0080", "transparent"):
         with pytest.raises(OptionError, match="no colour and no file"):
             open_background(spec, 8, 8)
     wrong = {"missing.jpg": "does not exist", "text.png": "is not an image", "noise.mp4": "is not a video"}
