@@ -33,12 +33,15 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from autohair_video.frames import FrameBatch, FrameFormat, Matte
-    from autohair_video.jobs.runner import Progress, Report, process
+    from autohair_video.jobs.progress import Progress, Report
+    from autohair_video.jobs.runner import process
     from autohair_video.matting.pipeline import MattingPipeline
     from autohair_video.options import (
         BlendOptions,
         EdgeOptions,
+        JobOptions,
         MattingOptions,
+        PipelineOptions,
         SegmentOptions,
         SubjectOptions,
         TemporalOptions,
@@ -55,13 +58,15 @@ _HOMES = {
     "FrameFormat": "frames",
     "InputError": "errors",
     "JobError": "errors",
+    "JobOptions": "options",
     "Matte": "frames",
     "MattingPipeline": "matting.pipeline",
     "MattingOptions": "options",
     "OptionError": "errors",
     "OutputError": "errors",
-    "Progress": "jobs.runner",
-    "Report": "jobs.runner",
+    "PipelineOptions": "options",
+    "Progress": "jobs.progress",
+    "Report": "jobs.progress",
     "SegmentOptions": "options",
     "StoppedError": "errors",
     "SubjectOptions": "options",
@@ -80,11 +85,13 @@ __all__ = [
     "FrameFormat",
     "InputError",
     "JobError",
+    "JobOptions",
     "Matte",
     "MattingOptions",
     "MattingPipeline",
     "OptionError",
     "OutputError",
+    "PipelineOptions",
     "Progress",
     "Report",
     "SegmentOptions",

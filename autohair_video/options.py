@@ -1,85 +1,108 @@
-"""What can be asked of each stage: frozen dataclasses, checked on creation.
+"""Options of every stage and of whole jobs: frozen dataclasses, checked on creation.
 
-Lengths in pixels end in ``_px`` and count frame pixels; those that follow the subject are fractions.
+Each field is declared once, by `option`, with its type, default, range and help. The command line, the
+configuration file, `process` and the Python API all take them from here: see `autohair_video.cli.options`.
+
+Lengths in pixels end in ``_px`` and count frame pixels; those that scale with the subject are fractions.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from autohair_video.errors import OptionError
+from autohair_video.option_group import OptionGroup, check_choice, option
 
 Tier = Literal["fast", "best"]
 TrimapMode = Literal["adaptive", "fixed"]
 TemporalMode = Literal["off", "causal", "lookahead"]
-Screen = Literal["off", "green", "blue"]
+Screen = Literal["green", "blue", "off"]
+InputAlpha = Literal["keep", "replace"]
 SubjectChoice = Literal["all", "largest", "point", "box", "mask"]
 
-# Where there is time: how large the segmenter's picture is, and under which long side pictures are solved at
-# both sizes.
-_CLOSER_PX = 768
-_BOTH_BELOW_PX = 2000
+# Where time allows: the long side of the segmenter's input, and the long side below which the matting network
+# runs at both scales. By eye, and by `evaluate` on public stills.
+_BEST_SEGMENT_PX: Final = 768
+_BEST_BOTH_BELOW_PX: Final = 2000
 
 
 @dataclass(frozen=True)
-class SegmentOptions:
-    """How the segmenter looks at a clip.
-
-    ``long_side_px``: the long side that frames are scaled to. ``every``: of so many frames one is looked at,
-    and the others take the probabilities of the frame before along the flow, if the subject hardly moves.
-    """
+class SegmentOptions(OptionGroup):
+    """How a clip is segmented. ``long_side_px``: a multiple of 32 from 64 up, to which frames are scaled."""
 
     long_side_px: int = 576
-    every: int = 1
+    every: int = option(
+        1,
+        "Run the segmenter on one of N frames where the subject hardly moves; the frames between take the "
+        "probabilities of the frame before, warped along the optical flow.",
+        flag="--segment-every",
+        name="segmentation interval",
+        minimum=1,
+        metavar="N",
+        shown_default="2 in tier fast, 1 in best",
+    )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.long_side_px < 64 or self.long_side_px % 32:
             raise OptionError(f"segmenter size {self.long_side_px} is not a multiple of 32 from 64 up")
-        if self.every < 1:
-            raise OptionError(f"the segmenter cannot look at every {self.every} frames: use 1 or more")
 
 
 @dataclass(frozen=True)
-class TrimapOptions:
-    """How the unknown band is drawn.
+class TrimapOptions(OptionGroup):
+    """How the unknown band is made from the segmentation.
 
-    ``fixed`` is the seed's form: ``erosion`` passes of a 3x3 erosion, then one dilation of the eroded
-    mask by a square of ``2 * size + 1`` px. ``adaptive`` draws the band from the probabilities;
-    ``band`` scales its width (1 is the default width, 2 twice as wide).
-
-    ``max_band_expansions``: how many times at most the band is expanded, and alpha inferred again,
-    where alpha is not saturated (0 or 1) at the band's boundary; 0 keeps the initial trimap.
+    ``adaptive`` draws it from the probabilities. ``fixed`` applies ``erosion`` passes of a 3x3 erosion to the
+    mask, then one dilation of the eroded mask by a square of ``2 * size + 1`` px, as Auto Hair does.
     """
 
-    mode: TrimapMode = "adaptive"
+    mode: TrimapMode = option("adaptive", "adaptive or fixed.", name="trimap mode")
     erosion: int = 5
     size: int = 25
-    band: float = 1.0
-    max_band_expansions: int = 0
+    band: float = option(
+        1.0,
+        "Scales the width of the adaptive band: 1 is its default width.",
+        name="band scale",
+        minimum=0.1,
+        maximum=10,
+    )
+    max_band_expansions: int = option(
+        0,
+        "How often the band may be expanded, and alpha predicted again, where alpha is not 0 or 1 at the "
+        "boundary of the band.",
+        flag="--band-expansions",
+        aliases=("--rounds",),
+        name="number of band expansions",
+        minimum=0,
+        maximum=8,
+        metavar="N",
+        shown_default="0 in tier fast, 2 in best",
+    )
 
     def __post_init__(self) -> None:
-        if self.mode not in ("adaptive", "fixed"):
-            raise OptionError(f"unknown trimap mode {self.mode!r}: use adaptive or fixed")
+        super().__post_init__()
         if self.erosion < 0 or self.size < 0:
             raise OptionError("a trimap's erosion and size cannot be negative")
-        if not 0.1 <= self.band <= 10:
-            raise OptionError(f"band scale {self.band} is not between 0.1 and 10")
-        if not 0 <= self.max_band_expansions <= 8:
-            raise OptionError(f"{self.max_band_expansions} rounds of the band are not between 0 and 8")
 
 
 @dataclass(frozen=True)
-class TileOptions:
-    """The squares that the matter works on.
+class TileOptions(OptionGroup):
+    """The square tiles that the matting network runs on, laid over the unknown band.
 
-    ``tile_px`` is their side and ``overlap_px`` how far neighbours overlap, in pixels. ``batch``: how many
-    are solved at once; None leaves it to the device. ``reuse``: on a CPU, tiles of a clip in which nothing
-    changed keep their alpha. Frames whose long side is under ``double_below_px`` are solved at twice their
-    size: in small pictures edges are sharper than the network draws them. Larger ones under ``both_below_px``
-    are solved at both sizes, and alpha is the mean: better at sharp edges, and as good in hair.
+    Attributes:
+        tile_px: side of a tile, a multiple of 32 from 64 up.
+        overlap_px: how far neighbouring tiles overlap.
+        batch: how many tiles are in a batch; None leaves it to the device.
+        reuse: on a CPU, unchanged tiles keep the alpha of the frame before.
+        double_below_px: frames with a shorter long side are upscaled by two first: in small images edges are
+            sharper than the network draws them.
+        both_below_px: frames below this long side (and above the former) run at both scales, and alpha is the
+            mean: better at sharp edges, and as good in hair.
     """
 
     tile_px: int = 192
@@ -90,6 +113,7 @@ class TileOptions:
     both_below_px: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.tile_px % 32 or self.tile_px < 64:
             raise OptionError(f"tile size {self.tile_px} is not a multiple of 32 from 64 up")
         if not 0 <= self.overlap_px <= self.tile_px // 2:
@@ -99,29 +123,35 @@ class TileOptions:
 
 
 @dataclass(frozen=True)
-class TemporalOptions:
-    """Smoothing along optical flow.
+class TemporalOptions(OptionGroup):
+    """Temporal smoothing of probabilities and alpha along the optical flow.
 
-    ``causal`` knows the frames before, ``lookahead`` also ``lookahead`` frames after: its mattes come that
-    much later. ``strength`` is the largest share that the past can have, 0..1, and ``moving_strength`` the
-    largest in the alpha of what moves.
+    ``strength``: the largest weight of the past, and ``moving_strength`` that in the alpha of moving pixels.
     """
 
-    mode: TemporalMode = "lookahead"
-    lookahead: int = 2
-    strength: float = 0.9
-    moving_strength: float = 0.6
+    mode: TemporalMode = option(
+        "lookahead",
+        "Temporal smoothing with the frames before (causal), also with frames after (lookahead), or off.",
+        flag="--temporal",
+        name="temporal mode",
+    )
+    lookahead: int = option(
+        2,
+        "How many frames lookahead waits for.",
+        flag="--lookahead",
+        name="look-ahead",
+        minimum=1,
+        maximum=16,
+        unit="frames",
+        metavar="N",
+    )
+    strength: float = option(
+        0.9, "Largest weight of the past.", name="temporal strength", minimum=0, maximum=1, below=True
+    )
+    moving_strength: float = option(
+        0.6, "The same where pixels move.", name="temporal strength", minimum=0, maximum=1, below=True
+    )
     flow_long_side_px: int = 320
-
-    def __post_init__(self) -> None:
-        if self.mode not in ("off", "causal", "lookahead"):
-            raise OptionError(f"unknown temporal mode {self.mode!r}: use off, causal or lookahead")
-        if not 1 <= self.lookahead <= 16:
-            raise OptionError(f"a look-ahead of {self.lookahead} frames is not between 1 and 16")
-        if not 0 <= self.strength < 1:
-            raise OptionError(f"temporal strength {self.strength} is not in 0..1 (1 excluded)")
-        if not 0 <= self.moving_strength < 1:
-            raise OptionError(f"temporal strength {self.moving_strength} is not in 0..1 (1 excluded)")
 
     @property
     def frames_ahead(self) -> int:
@@ -130,76 +160,93 @@ class TemporalOptions:
 
 
 @dataclass(frozen=True)
-class EdgeOptions:
-    """What editors adjust on a finished matte, in this order; the defaults change nothing.
+class EdgeOptions(OptionGroup):
+    """Adjustments of a finished matte, in the order of the fields; the defaults change nothing."""
 
-    ``choke_px`` moves the edge inward (outward where negative), ``feather_px`` is the standard
-    deviation of a blur, ``black_point`` and ``white_point`` are the alphas that become 0 and 1, and
-    ``gamma`` above 1 makes what is half covered denser.
-    """
-
-    choke_px: float = 0.0
-    feather_px: float = 0.0
-    black_point: float = 0.0
-    white_point: float = 1.0
-    gamma: float = 1.0
+    choke_px: float = option(
+        0.0,
+        "Shrink the matte by so many px; grow it if negative.",
+        flag="--choke",
+        name="choke",
+        minimum=-100,
+        maximum=100,
+        unit="px",
+    )
+    feather_px: float = option(
+        0.0,
+        "Blur the matte with this standard deviation in px.",
+        flag="--feather",
+        name="feather",
+        minimum=0,
+        maximum=100,
+        unit="px",
+    )
+    black_point: float = option(0.0, "Alpha up to this becomes 0.", flag="--black-point")
+    white_point: float = option(1.0, "Alpha from this on becomes 1.", flag="--white-point")
+    gamma: float = option(
+        1.0,
+        "Above 1 makes partial coverage denser.",
+        flag="--gamma-matte",
+        name="matte gamma",
+        minimum=0.1,
+        maximum=10,
+    )
 
     def __post_init__(self) -> None:
-        if not abs(self.choke_px) <= 100:
-            raise OptionError(f"choke {self.choke_px} is not between -100 and 100 px")
-        if not 0 <= self.feather_px <= 100:
-            raise OptionError(f"feather {self.feather_px} is not between 0 and 100 px")
+        super().__post_init__()
         if not 0 <= self.black_point < self.white_point <= 1:
             raise OptionError(
                 f"black point {self.black_point} and white point {self.white_point}: "
                 "give 0 <= black point < white point <= 1"
             )
-        if not 0.1 <= self.gamma <= 10:
-            raise OptionError(f"matte gamma {self.gamma} is not between 0.1 and 10")
 
 
 @dataclass(frozen=True)
-class BlendOptions:
-    """How the subject's colours are made and put over a background.
+class BlendOptions(OptionGroup):
+    """How the foreground's colours are made and put over a background."""
 
-    ``despill`` holds the screen's colour down in all of the subject; ``linear`` blends light instead of
-    gamma-coded samples; ``light_wrap`` is the share of the background's light that its edge takes on.
-    """
-
-    despill: Screen = "off"
-    linear: bool = False
-    light_wrap: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.despill not in ("off", "green", "blue"):
-            raise OptionError(f"unknown despill {self.despill!r}: use green, blue or off")
-        if not 0 <= self.light_wrap <= 1:
-            raise OptionError(f"light wrap {self.light_wrap} is not between 0 and 1")
+    despill: Screen = option(
+        "off",
+        "Remove the spill of a green or blue screen from the foreground: green, blue or off.",
+        flag="--despill",
+    )
+    linear: bool = option(
+        False, "Blend in linear light instead of gamma-coded samples.", flag="--linear", name="linear light"
+    )
+    light_wrap: float = option(
+        0.0,
+        "How much of the background's light spills onto the edge of the foreground, 0 to 1.",
+        flag="--light-wrap",
+        minimum=0,
+        maximum=1,
+    )
 
 
 @dataclass(frozen=True)
-class SubjectOptions:
-    """Which of the bodies in a clip are kept, and what is forced in or out.
+class SubjectOptions(OptionGroup):
+    """Which of the people in a clip are kept, and garbage and holdout mattes.
 
-    ``largest`` keeps the ``count`` largest bodies; ``point`` the one at ``place`` (x, y), ``box`` the
-    one that fits ``place`` (x, y, width, height) best, in frame pixels from the top left, and ``mask`` what
-    the picture ``mask`` covers, each at ``at_s`` seconds. ``keep`` and ``drop`` are pictures, white where
-    all is kept or dropped.
+    ``largest`` keeps the ``count`` largest people; ``point`` the one at ``place`` (x, y), ``box`` the one
+    that best fits ``place`` (x, y, width, height), in frame pixels from the top left, and ``mask`` what the
+    image ``mask`` covers, each at ``at_s`` seconds.
     """
 
-    choice: SubjectChoice = "all"
+    choice: SubjectChoice = option("all", "Who is kept.", name="subject")
     count: int = 1
     place: tuple[float, ...] = ()
     at_s: float = 0.0
     mask: Path | None = None
-    keep: Path | None = None
-    drop: Path | None = None
+    keep: Path | None = option(
+        None, "An image, white where everything is kept (a holdout matte).", flag="--keep", metavar="PATH"
+    )
+    drop: Path | None = option(
+        None, "An image, white where nothing is kept (a garbage matte).", flag="--drop", metavar="PATH"
+    )
 
     def __post_init__(self) -> None:
-        if self.choice not in ("all", "largest", "point", "box", "mask"):
-            raise OptionError(f"unknown subject {self.choice!r}: use all, largest, point, box or mask")
+        super().__post_init__()
         if self.count < 1:
-            raise OptionError("a subject is at least one body")
+            raise OptionError("a subject is at least one person")
         if len(self.place) != {"point": 2, "box": 4}.get(self.choice, 0):
             raise OptionError("a point is X,Y and a box X,Y,W,H")
         if any(not 0 <= value < math.inf for value in (*self.place, self.at_s)):
@@ -210,13 +257,13 @@ class SubjectOptions:
             raise OptionError("a mask is a choice of its own: give it or another subject")
 
     @property
-    def pictures(self) -> tuple[Path, ...]:
-        """The files that are named."""
+    def images(self) -> tuple[Path, ...]:
+        """The image files that are named."""
         return tuple(path for path in (self.mask, self.keep, self.drop) if path is not None)
 
 
 @dataclass(frozen=True)
-class MattingOptions:
+class MattingOptions(OptionGroup):
     """Everything that decides how a matte is made, stage by stage."""
 
     segment: SegmentOptions = field(default_factory=SegmentOptions)
@@ -227,28 +274,146 @@ class MattingOptions:
 
     @property
     def still_segment(self) -> SegmentOptions:
-        """How the segmenter looks at a picture that is no clip's: it can take longer."""
-        return replace(self.segment, long_side_px=max(self.segment.long_side_px, _CLOSER_PX))
+        """How a still image that is no frame of a clip is segmented: there is time for more pixels."""
+        return replace(self.segment, long_side_px=max(self.segment.long_side_px, _BEST_SEGMENT_PX))
 
     @property
     def still_tiles(self) -> TileOptions:
-        """The tiles of such a picture."""
-        px = max(self.tiles.both_below_px, _BOTH_BELOW_PX)
+        """The tiles of such an image."""
+        px = max(self.tiles.both_below_px, _BEST_BOTH_BELOW_PX)
         return replace(self.tiles, both_below_px=px, reuse=False)
 
     @classmethod
     def for_tier(cls, tier: Tier) -> MattingOptions:
         """The defaults of a tier.
 
-        ``best`` looks at a larger picture of each frame, lets the band grow, and solves all but large frames
-        at both sizes; ``fast`` looks at every second frame where little moves.
+        ``best`` segments more pixels of every frame, expands the band, and runs the matting network at both
+        scales on all but large frames; ``fast`` segments every second frame where little moves.
+
+        Raises:
+            OptionError: there is no such tier.
         """
-        if tier not in ("fast", "best"):
-            raise OptionError(f"unknown tier {tier!r}: use fast or best")
+        check_choice("tier", tier, Tier)
         if tier == "best":
             return cls(
-                segment=SegmentOptions(long_side_px=_CLOSER_PX),
+                segment=SegmentOptions(long_side_px=_BEST_SEGMENT_PX),
                 trimap=TrimapOptions(max_band_expansions=2),
-                tiles=TileOptions(both_below_px=_BOTH_BELOW_PX),
+                tiles=TileOptions(both_below_px=_BEST_BOTH_BELOW_PX),
             )
         return cls(segment=SegmentOptions(every=2))
+
+
+@dataclass(frozen=True)
+class PipelineOptions(OptionGroup):
+    """Which networks run where, and how each stage works."""
+
+    tier: Tier = option("fast", "fast or best.", flag="--tier")
+    device: str = option("auto", "auto, cpu, cuda or mps.", flag="--device")
+    segmenter: str | None = option(
+        None,
+        "Segmenter weights of your own: a file, or a name listed by weights list.",
+        flag="--segmenter",
+        metavar="WEIGHTS",
+    )
+    matting_net: str | None = option(
+        None,
+        "Weights of the matting network, likewise.",
+        flag="--matting-net",
+        aliases=("--matter",),
+        metavar="WEIGHTS",
+    )
+    matting: MattingOptions = field(default_factory=lambda: MattingOptions.for_tier("fast"))
+
+    @classmethod
+    def for_tier(cls, tier: Tier) -> PipelineOptions:
+        """The defaults of a tier.
+
+        Raises:
+            OptionError: there is no such tier.
+        """
+        return cls(tier=tier, matting=MattingOptions.for_tier(tier))
+
+
+@dataclass(frozen=True)
+class JobOptions(OptionGroup):
+    """What a job writes, and of which part of its input.
+
+    Every field is also a keyword of `process`. ``{name}`` in an output's name stands for the input's, and
+    outputs with relative names go to ``output_dir``.
+    """
+
+    output_dir: Path | None = option(
+        None,
+        "The folder of all outputs, made if need be; {name} in -o is the input's name.",
+        flag="--output-dir",
+        metavar="FOLDER",
+    )
+    resume: bool = option(
+        False,
+        "Work in segments that outlive a crash; the same call then resumes after the last one.",
+        flag="--resume",
+    )
+    segment_s: float = option(10, "Length of a segment, in seconds.", flag="--segment-s")
+    input_alpha: InputAlpha = option(
+        "keep",
+        "Of a clip with alpha: keep (nothing becomes more opaque than it was) or replace.",
+        flag="--input-alpha",
+    )
+    rate: Fraction | None = option(
+        None, "Frames per second of an image sequence (24 without it).", flag="--rate", metavar="FPS"
+    )
+    background: str | None = option(
+        None,
+        "An image, a clip, a colour (#00ff00, white), blur, or transparent (the default).",
+        flag="--bg",
+        metavar="BACKGROUND",
+    )
+    preset: str | None = option(
+        None,
+        "The output format, one that autohair-video formats lists; else by extension.",
+        flag="--format",
+        metavar="NAME",
+    )
+    purpose: str | None = option(
+        None,
+        "Choose the format for premiere, resolve, fcp, after-effects, web, obs, nuke or unscreen.",
+        flag="--for",
+        metavar="PROGRAM",
+    )
+    premultiplied: bool = option(
+        False,
+        "Write premultiplied colours, not straight ones; premultiplied in linear light with --linear.",
+        flag="--premultiplied",
+    )
+    matte: Path | None = option(
+        None,
+        "Write alpha as gray: .mkv (lossless), .mp4, .png, name.%05d.png.",
+        flag="--matte",
+        metavar="PATH",
+    )
+    foreground: Path | None = option(
+        None, "Write the estimated foreground colours, without alpha.", flag="--foreground", metavar="PATH"
+    )
+    trimap_out: Path | None = option(
+        None, "Write the trimap: files as for --matte.", flag="--trimap-out", metavar="PATH"
+    )
+    trimap: Path | None = option(
+        None,
+        "Trimaps (0, 128, 255) instead of automatic ones: an image for a still; a clip or an image sequence "
+        "for a clip.",
+    )
+    subject: SubjectOptions = field(default_factory=SubjectOptions)
+    blend: BlendOptions = field(default_factory=BlendOptions)
+    start_s: float | None = option(None, "Second of the clip to begin at.", flag="--start", metavar="SECONDS")
+    end_s: float | None = option(None, "Second to end at.", flag="--end", metavar="SECONDS")
+    deinterlace: bool = option(
+        True, "Whether interlaced frames are deinterlaced.", flag="--deinterlace/--no-deinterlace"
+    )
+    overwrite: bool = option(False, "Replace outputs that exist.", flag="--overwrite")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.segment_s < math.inf:
+            raise OptionError(f"segments of {self.segment_s} s cannot be made: give more than 0")
+        if self.background is not None:
+            object.__setattr__(self, "background", os.fspath(self.background).strip())

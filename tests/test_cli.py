@@ -91,7 +91,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
         ("a.mp4 --bg sound.m4a", 1, "sound.m4a holds sound"),
         ("a.mp4 --subject who", 2, "unknown subject 'who': use all, largest, a count, point:X,Y"),
         ("a.mp4 --subject point:1", 2, "unknown subject 'point:1'"),
-        ("a.mp4 --subject 0", 2, "at least one body"),
+        ("a.mp4 --subject 0", 2, "at least one person"),
         ("a.mp4 --subject point:700,20", 2, "place 700,20 lies outside the 64x48 frame"),
         ("a.mp4 --subject point:3,4@inf", 2, "numbers from 0 up"),
         ("a.mp4 --subject point:3,4@9", 2, "time 9 s lies past the clip's end at 0.12 s: name an earlier"),
@@ -134,9 +134,9 @@ def _contents(folder: Path) -> dict[str, bytes]:
         ("a.mp4 --start soon", 2, "--start"),
         ("a.mp4 --start nan", 2, "start nan s is no time in a clip"),
         ("a.mp4 --end inf", 2, "end inf s is no time in a clip"),
-        ("a.mp4 --resume --segment-s 0", 2, "parts of 0.0 s cannot be made: give more than 0"),
+        ("a.mp4 --resume --segment-s 0", 2, "segments of 0.0 s cannot be made: give more than 0"),
         ("a.mp4 --segmenter none.safetensors", 1, "none.safetensors"),
-        ("a.mp4 --matter segmenter-fast", 1, "not of a matting network"),
+        ("a.mp4 --matting-net segmenter-fast", 1, "not of a matting network"),
         ("a.mp4 --nosuch", 2, "--nosuch"),
         ("a.mp4 -o {nam}.mov", 2, "{nam}.mov: {nam} stands for nothing; {name} is"),
         ("a.mp4 b.mp4 -o o.mov", 2, "a.mp4 and b.mp4 would both be written to o.mov: put {name}"),
@@ -352,7 +352,7 @@ def test_damaged_clip_fails_only_its_own_job(folder: Path, capfd: pytest.Capture
 @pytest.mark.parametrize(
     ("options", "idle"),
     [
-        ("--trimap file:t.png --rounds 1 --segment-every 3", ["--rounds", "--segment-every"]),
+        ("--trimap file:t.png --rounds 1 --segment-every 3", ["--band-expansions", "--segment-every"]),
         ("--temporal causal --lookahead 4", ["--lookahead"]),
         ("--lookahead 4", []),
     ],
@@ -415,7 +415,7 @@ def _from_zero(times: list[tuple[Fraction, Fraction]]) -> list[tuple[Fraction, F
 def test_batch_loads_networks_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from autohair_video.matting import pipeline
+    from autohair_video.matting import loading, pipeline
 
     loaded = []
 
@@ -424,7 +424,7 @@ def test_batch_loads_networks_once(
             loaded.append(options)
             super().__init__(**options)
 
-    monkeypatch.setattr(pipeline, "MattingPipeline", Counted)
+    monkeypatch.setattr(loading, "MattingPipeline", Counted)
     shots = folder / "shots"
     shots.mkdir()
     make_clip(shots / "b.mov", pts=range(2))
@@ -501,8 +501,8 @@ def test_batch_is_checked_before_the_first_job(folder: Path, capfd: pytest.Captu
     before = _contents(folder)
     assert run(["a.mp4", "a.mov", "--output-dir", "out"]) == 2
     assert "a.mp4 and a.mov would both be written to a_cutout.mov" in capfd.readouterr().err
-    assert run(["a.mp4", "a.mov", "--matte", "{name}.mkv", "--matter", "none.pth"]) == 2
-    assert run(["a.mp4", "text.mp4", "--output-dir", "out", "--matter", "none.pth"]) == 1
+    assert run(["a.mp4", "a.mov", "--matte", "{name}.mkv", "--matting-net", "none.pth"]) == 2
+    assert run(["a.mp4", "text.mp4", "--output-dir", "out", "--matting-net", "none.pth"]) == 1
     assert capfd.readouterr().err.count("none.pth") == 1
     (folder / "out").rmdir()
     assert _contents(folder) == before

@@ -14,7 +14,7 @@ from autohair_video.live.settings import LiveOptions
 from autohair_video.live.stats import SessionStats, as_figures
 from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.media.atomic_output import check_output, write_text
-from autohair_video.options import Tier
+from autohair_video.options import Tier, TrimapOptions
 
 
 def time_live_session(
@@ -24,6 +24,7 @@ def time_live_session(
     *,
     seconds: float,
     tier: Tier = "fast",
+    trimap: TrimapOptions | None = None,
     json_path: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> SessionStats:
@@ -35,6 +36,7 @@ def time_live_session(
         background: what the subject is put on.
         seconds: how long it runs.
         tier: of the networks.
+        trimap: how trimaps are made; adaptive without it.
         json_path: where the figures go as JSON, over what is there.
         say: told what is wrong with the clip as a camera.
 
@@ -47,7 +49,7 @@ def time_live_session(
         raise OptionError(f"{seconds:g} seconds cannot be timed: give more than 0")
     if json_path is not None:
         check_output(json_path, overwrite=True)
-    options, machine = LiveOptions(backgrounds=(background,), tier=tier), {}
+    options, machine = LiveOptions(backgrounds=(background,), tier=tier, trimap=trimap or TrimapOptions()), {}
 
     def loaded(_: Tier) -> MattingPipeline:
         matter = load()

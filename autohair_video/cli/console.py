@@ -14,8 +14,8 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from autohair_video.jobs.runner import OnProgress
-    from autohair_video.jobs.runner import Progress as JobProgress
+    from autohair_video.jobs.progress import OnProgress
+    from autohair_video.jobs.progress import Progress as JobProgress
 
 _WIDE = 160
 _STOPPING = (signal.SIGINT, signal.SIGTERM)

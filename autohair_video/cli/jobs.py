@@ -1,81 +1,96 @@
-"""Runs the jobs of a bare call, and says what became of each."""
+"""What a bare call says of its jobs: progress, outputs, notices, failures, plans."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from math import ceil
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 import typer
 
-from autohair_video.cli.console import progress_lines, say, stop_on_signal
+from autohair_video.cli.console import progress_lines, say
 from autohair_video.errors import AutohairError
 
 if TYPE_CHECKING:
     from autohair_video.jobs.batch import Outcome
     from autohair_video.jobs.dry_run import Plan
-    from autohair_video.jobs.runner import OnProgress
+    from autohair_video.jobs.progress import OnProgress
     from autohair_video.jobs.spec import JobSpec
-    from autohair_video.matting.pipeline import MattingPipeline
+    from autohair_video.options import PipelineOptions
 
 
-def run_jobs(
-    requests: Sequence[JobSpec],
-    load: Callable[[], MattingPipeline],
-    *,
-    skip_existing: bool,
-    check: bool,
-    notices: Sequence[str],
-    quiet: bool,
-) -> None:
-    """Run the jobs: outputs on stdout as they are done, notes and failures on stderr.
+class JobReporter:
+    """Outputs on stdout as they are done, notes and failures on stderr.
 
-    A job that is alone raises its error; of several, each that fails has its line, and at the end the
-    call fails with exit code 1. It also fails if ``check`` finds an output that is not as promised. Ctrl-C
-    stops after the batch under way; the second one at once.
+    Notes that are known before the work are printed before it. A job that is alone raises its error; of
+    several, each that fails has its line, and `summarize` fails the call. It also fails if ``check`` finds an
+    output that is not as promised.
     """
-    from autohair_video.jobs.batch import run_batch
 
-    outcomes, sound = [], True
-    lines = [*notices, *(line for request in requests for line in request.ineffective_option_warnings)]
-    before_start = iter(dict.fromkeys(lines))
+    def __init__(self, specs: Sequence[JobSpec], notices: Sequence[str], *, check: bool, quiet: bool) -> None:
+        self._several, self._check, self._quiet = len(specs) > 1, check, quiet
+        self._outcomes: list[Outcome] = []
+        self._verified = True
+        warnings = (line for spec in specs for line in spec.ineffective_option_warnings)
+        self._before_start = iter(dict.fromkeys([*notices, *warnings]))
+        self._progress = progress_lines(len(specs), quiet=quiet)
+        self._stack = ExitStack()
 
-    with progress_lines(len(requests), quiet=quiet) as begin, stop_on_signal() as stop:
+    def start(self, number: int, spec: JobSpec) -> OnProgress:
+        """Say what is known before the first job; what shows the progress of job ``number``."""
+        for line in () if self._quiet else self._before_start:
+            say(f"note: {line}")
+        return self._begin(number, str(spec.source))
 
-        def start_job(number: int, request: JobSpec) -> OnProgress:
-            for line in () if quiet else before_start:
-                say(f"note: {line}")
-            return begin(number, str(request.source))
+    def report(self, outcome: Outcome) -> None:
+        """Say what became of a job.
 
-        jobs = run_batch(
-            requests,
-            pipeline=load,
-            skip_existing=skip_existing,
-            on_start=start_job,
-            stop=stop,
-        )
-        for outcome in jobs:
-            if outcome.error is not None and len(requests) == 1:
-                raise outcome.error
-            outcomes.append(outcome)
-            _report_outcome(outcome, several=len(requests) > 1, quiet=quiet)
-            if check and outcome.report is not None:
-                sound = _verify_outputs(outcome.request, quiet=quiet) and sound
-    if len(requests) > 1:
-        _print_summary(outcomes, quiet=quiet)
-    if not sound:
-        raise typer.Exit(1)
+        Raises:
+            Exception: the error of a job that is alone.
+        """
+        if outcome.error is not None and not self._several:
+            raise outcome.error
+        self._outcomes.append(outcome)
+        _report_outcome(outcome, several=self._several, quiet=self._quiet)
+        if self._check and outcome.report is not None:
+            self._verified &= _verify_outputs(outcome.spec, quiet=self._quiet)
+
+    def summarize(self) -> None:
+        """Say how many jobs were done.
+
+        Raises:
+            typer.Exit: one failed, or an output is not as promised.
+        """
+        failed = any(outcome.error is not None for outcome in self._outcomes)
+        if self._several and not self._quiet:
+            _print_summary(self._outcomes)
+        if failed or not self._verified:
+            raise typer.Exit(1)
+
+    def __enter__(self) -> JobReporter:
+        self._begin = self._stack.enter_context(self._progress)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
 
 
-def _verify_outputs(request: JobSpec, *, quiet: bool) -> bool:
+def _verify_outputs(spec: JobSpec, *, quiet: bool) -> bool:
     """Whether all outputs of a job are as promised; says so, and what is wrong with those that are not."""
     from autohair_video.verify.runner import unverifiable_reason, verify_job
 
-    reason = unverifiable_reason(request)
+    reason = unverifiable_reason(spec)
     if reason is not None:
-        say(f"not verified: {request.source}: {reason}")
+        say(f"not verified: {spec.source}: {reason}")
         return True
-    results = verify_job(request)
+    results = verify_job(spec)
     for result in results:
         for check in result.failures:
             say(f"failed: {result.output}: {check.name}: expected {check.expected}, found {check.found}")
@@ -84,18 +99,21 @@ def _verify_outputs(request: JobSpec, *, quiet: bool) -> bool:
     return all(result.passed for result in results)
 
 
-def plan_jobs(requests: Sequence[JobSpec], load: Callable[[], MattingPipeline]) -> None:
+def print_plans(specs: Sequence[JobSpec], pipeline: PipelineOptions, notices: Sequence[str]) -> None:
     """Print what each job would do and about what it would take; exit code 1 if one could not be done."""
     from autohair_video.jobs.batch import check_together
     from autohair_video.jobs.dry_run import plan_job
+    from autohair_video.matting.loading import load_pipeline
 
-    check_together(requests)
-    matter, failed = load(), False
-    for request in requests:
+    check_together(specs)
+    loaded, failed = load_pipeline(pipeline), False
+    for line in notices:
+        say(f"note: {line}")
+    for spec in specs:
         try:
-            plan = plan_job(request, matter)
+            plan = plan_job(spec, loaded)
         except AutohairError as error:
-            if len(requests) == 1:
+            if len(specs) == 1:
                 raise
             say(f"failed: {error}")
             failed = True
@@ -111,7 +129,7 @@ def plan_jobs(requests: Sequence[JobSpec], load: Callable[[], MattingPipeline]) 
 
 
 def _plan_lines(plan: Plan) -> list[str]:
-    lines = [f"{plan.request.source}: {_input(plan)}"]
+    lines = [f"{plan.spec.source}: {_input(plan)}"]
     for output in plan.outputs:
         size = "" if output.bytes is None else f", about {_size(output.bytes)}"
         lines.append(f"  -> {output.path}: {output.format}{size}")
@@ -159,7 +177,7 @@ def _time(seconds: float) -> str:
 
 
 def _report_outcome(outcome: Outcome, *, several: bool, quiet: bool) -> None:
-    source, report, error = outcome.request.source, outcome.report, outcome.error
+    source, report, error = outcome.spec.source, outcome.report, outcome.error
     if error is not None:
         text = str(error) if isinstance(error, AutohairError) else f"{type(error).__name__}: {error}"
         say(f"failed: {text}" if str(source) in text else f"failed: {source}: {text}")
@@ -172,10 +190,7 @@ def _report_outcome(outcome: Outcome, *, several: bool, quiet: bool) -> None:
         say(f"skipped: {source}: its outputs exist")
 
 
-def _print_summary(outcomes: Sequence[Outcome], *, quiet: bool) -> None:
-    failed = [outcome for outcome in outcomes if outcome.error is not None]
+def _print_summary(outcomes: Sequence[Outcome]) -> None:
+    failed = sum(outcome.error is not None for outcome in outcomes)
     skipped = sum(outcome.is_skipped for outcome in outcomes)
-    if not quiet:
-        say(f"{len(outcomes) - len(failed) - skipped} done, {skipped} skipped, {len(failed)} failed")
-    if failed:
-        raise typer.Exit(1)
+    say(f"{len(outcomes) - failed - skipped} done, {skipped} skipped, {failed} failed")

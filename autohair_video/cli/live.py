@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autohair_video.cli.console import print_table, say
 from autohair_video.cli.options import (
-    DeviceOption,
-    MatterOption,
     QuietOption,
-    SegmenterOption,
-    TierOption,
     parse_trimap,
-    pipeline_loader,
 )
+from autohair_video.cli.parameters import Only, with_options
 from autohair_video.errors import OptionError
-from autohair_video.options import Tier
+from autohair_video.options import MattingOptions, PipelineOptions, Tier
 
 if TYPE_CHECKING:
     from autohair_video.matting.pipeline import MattingPipeline
@@ -27,7 +24,9 @@ if TYPE_CHECKING:
 _SIZE = re.compile(r"(\d+)x(\d+)")
 
 
+@with_options
 def live_command(
+    pipeline: Annotated[PipelineOptions, Only(("tier", "device", "segmenter", "matting_net"))],
     camera: Annotated[
         str, typer.Option(help="A camera's number, /dev/video0, a URL, or a file that plays as one.")
     ] = "0",
@@ -60,10 +59,6 @@ def live_command(
         float | None, typer.Option("--measure", metavar="SECONDS", help="Run so long, then print figures.")
     ] = None,
     trimap: Annotated[str, typer.Option(help="adaptive or fixed:EROSION,SIZE.")] = "adaptive",
-    tier: TierOption = "fast",
-    device: DeviceOption = "auto",
-    segmenter: SegmenterOption = None,
-    matter: MatterOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Matte a camera as it runs; h in the window lists its keys."""
@@ -71,9 +66,10 @@ def live_command(
     from autohair_video.live.run import LiveSinks, run_live
     from autohair_video.live.settings import LiveOptions
     from autohair_video.live.stats import as_table
+    from autohair_video.matting.loading import load_pipeline
 
     def load(tier: Tier) -> MattingPipeline:
-        return pipeline_loader(tier=tier, device=device, segmenter=segmenter, matter=matter)()
+        return load_pipeline(replace(pipeline, tier=tier, matting=MattingOptions.for_tier(tier)))
 
     measured = run_live(
         camera,
@@ -86,7 +82,7 @@ def live_command(
             backgrounds=tuple(background or ("blur", "#00b140")),
             folder=folder,
             preset=preset,
-            tier=cast(Tier, tier),
+            tier=pipeline.tier,
             trimap=parse_trimap(trimap),
         ),
         outlets=LiveSinks(

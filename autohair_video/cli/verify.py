@@ -10,39 +10,39 @@ import typer
 from rich.table import Table
 
 from autohair_video.cli.console import print_table
+from autohair_video.cli.parameters import Only, with_options
+from autohair_video.options import JobOptions
 
 if TYPE_CHECKING:
     from autohair_video.verify.checks import Verification
 
+# What decides how an output compares with its input.
+_OF_THE_JOB = (
+    "preset",
+    "premultiplied",
+    "blend.linear",
+    "blend.despill",
+    "start_s",
+    "end_s",
+    "deinterlace",
+)
 _MARKS = {True: "ok", False: "FAILED", None: "-"}
 
 
+@with_options
 def verify_command(
     source: Annotated[str, typer.Argument(metavar="IN", help="The clip that was matted.")],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="What came of it: a file, or name.%05d.png.")],
-    preset: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="What it was written as, if not plain.")
-    ] = None,
-    premultiplied: Annotated[
-        bool, typer.Option("--premultiplied", help="It was written with --premultiplied.")
-    ] = False,
-    linear: Annotated[bool, typer.Option("--linear", help="And with --linear.")] = False,
-    start: Annotated[float | None, typer.Option("--start", help="As it was given for the job.")] = None,
-    end: Annotated[float | None, typer.Option("--end", help="As it was given for the job.")] = None,
+    job: Annotated[JobOptions, Only(_OF_THE_JOB)],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Decode an output and compare it with its input: frames, times, sound, colour tags and alpha."""
+    """Decode an output and compare it with its input: frames, times, audio, colour tags and alpha.
+
+    Give the options that the job was given.
+    """
     from autohair_video.verify.runner import verify
 
-    result = verify(
-        source,
-        output,
-        preset=preset,
-        is_premultiplied=premultiplied,
-        in_light=linear,
-        start_s=start,
-        end_s=end,
-    )
+    result = verify(source, output, job)
     if as_json:
         print(json.dumps(result.as_dict(), indent=2))
     else:

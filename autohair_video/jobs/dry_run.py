@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from autohair_video.errors import JobError, OptionError
-from autohair_video.jobs.runner import Progress, expected_frames, open_reader, run_job
+from autohair_video.jobs.progress import Progress
+from autohair_video.jobs.runner import expected_frames, open_reader, run_job
 from autohair_video.jobs.spec import ClipOutputSpec, JobSpec, OutputSpec
 from autohair_video.jobs.subject_inputs import check_subject_time
 from autohair_video.matting.pipeline import MattingPipeline
@@ -40,7 +41,7 @@ class Plan:
     accelerator's, if there is one), ``disk_bytes`` needed and ``free_bytes`` at the first output.
     """
 
-    request: JobSpec
+    spec: JobSpec
     outputs: tuple[PlannedOutput, ...]
     device: str
     info: ClipInfo | None = None
@@ -57,43 +58,41 @@ class Plan:
         return self.disk_bytes is None or self.free_bytes is None or self.disk_bytes < self.free_bytes
 
 
-def plan_job(request: JobSpec, pipeline: MattingPipeline) -> Plan:
+def plan_job(spec: JobSpec, pipeline: MattingPipeline) -> Plan:
     """Looks at the input, checks the outputs' names and does the first frames in a temporary folder.
 
     Raises:
         OptionError: the call is contradictory, or the input is a pipe.
         InputError, OutputError, DeviceError: the job could not be done.
     """
-    if request.source.is_stdin:
+    if spec.source.is_stdin:
         raise OptionError("a pipe can be read only once: save it to a file to plan its job")
-    if request.is_still:
-        read_image(request.source.location)
-        request.check_outputs(*request.output_paths(), make_folders=False)
-        outputs = tuple(PlannedOutput(path, path.suffix[1:]) for path in request.output_paths())
-        return Plan(request, outputs, str(pipeline.device))
-    return _plan_clip(request, pipeline)
+    if spec.is_still:
+        read_image(spec.source.location)
+        spec.check_outputs(*spec.output_paths(), make_folders=False)
+        outputs = tuple(PlannedOutput(path, path.suffix[1:]) for path in spec.output_paths())
+        return Plan(spec, outputs, str(pipeline.device))
+    return _plan_clip(spec, pipeline)
 
 
-def _plan_clip(request: JobSpec, pipeline: MattingPipeline) -> Plan:
-    targets = request.clip_outputs()
-    with open_reader(request, batch_size=1) as reader:
+def _plan_clip(spec: JobSpec, pipeline: MattingPipeline) -> Plan:
+    specs, o = spec.clip_outputs, spec.options
+    with open_reader(spec) as reader:
         info = reader.info
-        check_subject_time(
-            request.subject, start_s=request.start_s, end_s=request.end_s, length_s=reader.length_s
-        )
-    request.check_outputs(*(target.path for target in targets), make_folders=False)
-    frames = expected_frames(info, request)
+        check_subject_time(o.subject, start_s=o.start_s, end_s=o.end_s, length_s=reader.length_s)
+    spec.check_outputs(*(output.path for output in specs), make_folders=False)
+    frames = expected_frames(info, o)
     with tempfile.TemporaryDirectory(prefix="autohair-plan-") as folder:
-        sample = _sample(request, targets, info, Path(folder))
+        sample = _sample(spec, specs, info, Path(folder))
         done, frame_s, notices = _timed(sample, pipeline)
-        sizes = [_size(Path(folder), target) for target in sample.clip_outputs()]
+        sizes = [_size(Path(folder), output) for output in sample.clip_outputs]
     scale = None if frames is None else frames / done
     outputs = tuple(
-        PlannedOutput(target.path, target.preset.name, None if scale is None else round(size * scale))
-        for target, size in zip(targets, sizes, strict=True)
+        PlannedOutput(output.path, output.preset.name, None if scale is None else round(size * scale))
+        for output, size in zip(specs, sizes, strict=True)
     )
     return Plan(
-        request,
+        spec,
         outputs,
         str(pipeline.device),
         info,
@@ -101,32 +100,33 @@ def _plan_clip(request: JobSpec, pipeline: MattingPipeline) -> Plan:
         seconds=None if frames is None else frame_s * frames,
         peak_bytes=peak_device_memory_bytes(pipeline.device) or peak_memory_bytes(),
         # until they are joined, the parts lie beside the whole
-        disk_bytes=None if scale is None else round(sum(sizes) * scale) * (2 if request.resume else 1),
-        free_bytes=shutil.disk_usage(_existing(targets[0].path.parent)).free,
+        disk_bytes=None if scale is None else round(sum(sizes) * scale) * (2 if o.resume else 1),
+        free_bytes=shutil.disk_usage(_existing(specs[0].path.parent)).free,
         notices=notices,
     )
 
 
-def _sample(request: JobSpec, targets: tuple[ClipOutputSpec, ...], info: ClipInfo, folder: Path) -> JobSpec:
+def _sample(spec: JobSpec, specs: tuple[ClipOutputSpec, ...], info: ClipInfo, folder: Path) -> JobSpec:
     """The same job for the first frames, into ``folder``."""
-    begin_s = request.start_s or 0
-    end_s = begin_s + _SAMPLE_FRAMES / float(info.rate or _USUAL_RATE)
+    o = spec.options
+    end_s = (o.start_s or 0) + _SAMPLE_FRAMES / float(info.rate or _USUAL_RATE)
 
     def moved(path: Path | None) -> Path | None:
         return None if path is None else folder / path.name
 
-    return replace(
-        request,
-        outputs=tuple(folder / target.path.name for target in targets if target.content == "result"),
-        matte=moved(request.matte),
-        foreground=moved(request.foreground),
-        trimap_out=moved(request.trimap_out),
-        # what it names may come later
-        subject=replace(request.subject, at_s=0.0),
-        end_s=end_s if request.end_s is None else min(end_s, request.end_s),
+    options = replace(
+        o,
+        matte=moved(o.matte),
+        foreground=moved(o.foreground),
+        trimap_out=moved(o.trimap_out),
+        # the frame that it names may come later
+        subject=replace(o.subject, at_s=0.0),
+        end_s=end_s if o.end_s is None else min(end_s, o.end_s),
         output_dir=None,
         resume=False,
     )
+    results = tuple(folder / output.path.name for output in specs if output.content == "result")
+    return replace(spec, outputs=results, options=options)
 
 
 def _timed(sample: JobSpec, pipeline: MattingPipeline) -> tuple[int, float, tuple[str, ...]]:
@@ -138,7 +138,7 @@ def _timed(sample: JobSpec, pipeline: MattingPipeline) -> tuple[int, float, tupl
 
     begin_s = time.perf_counter()
     try:
-        report = run_job(sample, pipeline=pipeline, on_progress=mark)
+        report = run_job(sample, pipeline, on_progress=mark)
     except JobError as exc:
         # What such an error says of files that were kept is not true here.
         raise exc.__cause__ if isinstance(exc.__cause__, JobError) else exc from None

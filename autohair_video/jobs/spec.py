@@ -6,11 +6,10 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from fractions import Fraction
-from math import inf
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from autohair_video.errors import OptionError
 from autohair_video.media.atomic_output import check_output, is_sequence, make_folder, present_files
@@ -24,7 +23,8 @@ from autohair_video.media.presets import (
     preset_for_purpose,
     preset_named,
 )
-from autohair_video.options import BlendOptions, SubjectOptions
+from autohair_video.option_group import with_changes
+from autohair_video.options import JobOptions
 
 StrPath = str | os.PathLike[str]
 TRANSPARENT = "transparent"
@@ -57,32 +57,11 @@ class ClipOutputSpec(OutputSpec):
 
 @dataclass(frozen=True)
 class JobSpec:
-    """The arguments of `stream.process`.
-
-    ``background`` None is a cut-out, and so is ``transparent``. ``output_dir`` is where outputs without a
-    folder of their own go, if not beside the input.
-    """
+    """One job: an input, the paths of its results, and its options with the paths of the other outputs."""
 
     source: Source
     outputs: tuple[Path, ...] = ()
-    background: str | None = None
-    matte: Path | None = None
-    foreground: Path | None = None
-    trimap_out: Path | None = None
-    trimap: Path | None = None
-    subject: SubjectOptions = field(default_factory=SubjectOptions)
-    blend: BlendOptions = field(default_factory=BlendOptions)
-    preset: str | None = None
-    purpose: str | None = None
-    premultiplied: bool = False
-    start_s: float | None = None
-    end_s: float | None = None
-    overwrite: bool = False
-    deinterlace: bool = True
-    output_dir: Path | None = None
-    resume: bool = False
-    segment_s: float = 10
-    keep_alpha: bool = True
+    options: JobOptions = field(default_factory=JobOptions)
 
     @property
     def is_still(self) -> bool:
@@ -92,50 +71,59 @@ class JobSpec:
     @property
     def is_cutout(self) -> bool:
         """Whether the result has alpha instead of a background."""
-        return self.background is None or self.background.lower() == TRANSPARENT
+        return self.options.background is None or self.options.background.lower() == TRANSPARENT
 
+    @cached_property
     def still_outputs(self) -> tuple[OutputSpec, ...]:
-        """What becomes of a picture.
+        """The outputs of a still image.
 
         Raises:
-            OptionError: the call asks for what goes with clips, or for files that hold no such picture.
+            OptionError: an option is for clips only, or a file format cannot hold such an image.
         """
-        for_clips = (self.preset, self.purpose, self.start_s, self.end_s, self.premultiplied or None)
+        o = self.options
+        for_clips = (o.preset, o.purpose, o.start_s, o.end_s, o.premultiplied or None)
         if any(value is not None for value in for_clips):
             raise OptionError(f"{self.source} is a picture: a format, a start or an end goes with clips")
         results = self._result_paths(".png")
-        products = [OutputSpec(path, "result") for path in results]
-        products += [OutputSpec(path, content) for content, path in self._extras()]
-        for product in products:
-            if is_sequence(product.path):
-                raise OptionError(f"{product.path} names a sequence, and {self.source} is one picture")
-            image_depth(product.path)
+        outputs = [OutputSpec(path, "result") for path in results]
+        outputs += [OutputSpec(path, content) for content, path in self._extras()]
+        for output in outputs:
+            if is_sequence(output.path):
+                raise OptionError(f"{output.path} names a sequence, and {self.source} is one picture")
+            image_depth(output.path)
         for path in results:
             with self._hinting_at_background():
                 image_depth(path, alpha=self.is_cutout)
-        return tuple(products)
+        return tuple(outputs)
 
+    @cached_property
     def clip_outputs(self) -> tuple[ClipOutputSpec, ...]:
-        """What becomes of a clip.
+        """The outputs of a clip.
 
         Raises:
-            OptionError: the call asks for what goes with pictures, or the formats, their files and the
-                background do not go together.
+            OptionError: an option is for stills only, or the formats, their files and the background do not
+                go together.
         """
-        if self.trimap is not None and Source.of(self.trimap).is_still:
-            raise OptionError(
-                f"{self.source} is a clip: its trimaps are a clip or numbered stills (name.%05d.png), "
-                f"not the one picture {self.trimap}"
-            )
-        if self.trimap is not None and self.subject.choice != "all":
-            raise OptionError("your own trimaps say who is kept: leave out --subject and --mask, or --trimap")
-        if self.trimap is not None and self.resume:
-            raise OptionError("a job with trimaps of its own cannot be resumed: leave out --resume")
-        targets = self._clip_results()
+        self._check_given_trimap()
+        outputs = self._clip_results()
         for content, path in self._extras():
             role: Role = "composite" if content == "foreground" else "matte"
-            targets.append(ClipOutputSpec(path, content, preset_for(path, role=role)))
-        return tuple(targets)
+            outputs.append(ClipOutputSpec(path, content, preset_for(path, role=role)))
+        return tuple(outputs)
+
+    def _check_given_trimap(self) -> None:
+        trimap = self.options.trimap
+        if trimap is None:
+            return
+        if Source.of(trimap).is_still:
+            raise OptionError(
+                f"{self.source} is a clip: its trimaps are a clip or numbered stills (name.%05d.png), "
+                f"not the one picture {trimap}"
+            )
+        if self.options.subject.choice != "all":
+            raise OptionError("your own trimaps say who is kept: leave out --subject and --mask, or --trimap")
+        if self.options.resume:
+            raise OptionError("a job with trimaps of its own cannot be resumed: leave out --resume")
 
     def output_paths(self) -> tuple[Path, ...]:
         """All paths that the job will write.
@@ -143,8 +131,8 @@ class JobSpec:
         Raises:
             OptionError: as `still_outputs` and `clip_outputs`.
         """
-        products = self.still_outputs() if self.is_still else self.clip_outputs()
-        return tuple(product.path for product in products)
+        outputs = self.still_outputs if self.is_still else self.clip_outputs
+        return tuple(output.path for output in outputs)
 
     @property
     def is_done(self) -> bool:
@@ -154,10 +142,10 @@ class JobSpec:
     @property
     def ineffective_option_warnings(self) -> tuple[str, ...]:
         """A line for each choice that changes nothing in what is written."""
-        lines, blend = [], self.blend
+        lines, blend = [], self.options.blend
         if blend.light_wrap and self.is_cutout:
             lines.append("the light wrap has no effect: there is no background that shines on the subject")
-        has_colours = self._has_result or self.foreground is not None
+        has_colours = self._has_result or self.options.foreground is not None
         if not has_colours and (blend.linear or blend.despill != "off"):
             lines.append("despill and linear light have no effect: no colours are written")
         return tuple(lines)
@@ -171,46 +159,48 @@ class JobSpec:
         """
         if len({path.resolve() for path in paths}) < len(paths):
             raise OptionError(f"two outputs have one name: {', '.join(str(path) for path in paths)}")
-        pictures = (self.background, self.trimap, *self.subject.pictures)
-        inputs = [*self.source.files, *(Path(p) for p in pictures if p is not None)]
-        if self.output_dir is not None and make_folders:
-            make_folder(self.output_dir)
+        o = self.options
+        others = (o.background, o.trimap, *o.subject.images)
+        inputs = [*self.source.files, *(Path(other) for other in others if other is not None)]
+        if o.output_dir is not None and make_folders:
+            make_folder(o.output_dir)
         for path in paths:
-            if path.parent == self.output_dir and not self.output_dir.exists():
+            if path.parent == o.output_dir and not o.output_dir.exists():
                 continue
-            check_output(path, overwrite=self.overwrite, inputs=inputs)
+            check_output(path, overwrite=o.overwrite, inputs=inputs)
         return paths
 
     def _clip_results(self) -> list[ClipOutputSpec]:
         role: Role = "alpha" if self.is_cutout else "composite"
-        named = None if self.preset is None else preset_named(self.preset)
+        o = self.options
+        named = None if o.preset is None else preset_named(o.preset)
         if named is not None and named.role != role:
             raise OptionError(f"format {named.name} {_MISMATCHES[named.role]}")
         default = named or self._default_preset(role)
-        targets = []
+        outputs = []
         for path in self._result_paths(default.default_extension):
             preset = default
             # One format named for several outputs is meant for those that can have it.
             if self.outputs and (named is None or (len(self.outputs) > 1 and not named.fits(path))):
                 with self._hinting_at_background():
-                    preset = preset_for(path, role=role, purpose=self.purpose)
+                    preset = preset_for(path, role=role, purpose=o.purpose)
             preset.check_path(path)
-            if self.premultiplied:
-                preset = premultiplied(preset, in_light=self.blend.linear)
-            targets.append(ClipOutputSpec(path, "result", preset))
-        return targets
+            if o.premultiplied:
+                preset = premultiplied(preset, in_light=o.blend.linear)
+            outputs.append(ClipOutputSpec(path, "result", preset))
+        return outputs
 
     def _default_preset(self, role: Role) -> Preset:
-        if self.purpose is not None:
-            return preset_for_purpose(self.purpose, role=role)
+        if self.options.purpose is not None:
+            return preset_for_purpose(self.options.purpose, role=role)
         return preset_named(_DEFAULT_PRESETS[role])
 
     def _extras(self) -> list[tuple[Content, Path]]:
         """The outputs beside the result."""
         asked: list[tuple[Content, Path | None]] = [
-            ("matte", self.matte),
-            ("foreground", self.foreground),
-            ("trimap", self.trimap_out),
+            ("matte", self.options.matte),
+            ("foreground", self.options.foreground),
+            ("trimap", self.options.trimap_out),
         ]
         return [(content, path) for content, path in asked if path is not None]
 
@@ -225,7 +215,8 @@ class JobSpec:
     @property
     def _has_result(self) -> bool:
         """Whether a composite or a cut-out is asked for, as it is if nothing else is."""
-        return bool(self.outputs or self.background or self.preset or self.purpose or not self._extras())
+        o = self.options
+        return bool(self.outputs or o.background or o.preset or o.purpose or not self._extras())
 
     def _result_paths(self, extension: str) -> tuple[Path, ...]:
         """Where the result goes, by default beside the input with ``extension``; or nowhere."""
@@ -233,72 +224,38 @@ class JobSpec:
             return self.outputs
         if not self._has_result:
             return ()
-        folder = self.source.folder if self.output_dir is None else self.output_dir
+        folder = self.source.folder if self.options.output_dir is None else self.options.output_dir
         return (folder / f"{self.source.stem}_{self._content()}{extension}",)
 
     def _content(self) -> str:
         """What an output's name tells of its content: ``cutout``, or the background."""
-        if self.background is None or self.is_cutout:
+        background = self.options.background
+        if background is None or self.is_cutout:
             return "cutout"
-        return "".join(c for c in Path(self.background).stem if c.isalnum() or c in "-_") or "composite"
+        return "".join(c for c in Path(background).stem if c.isalnum() or c in "-_") or "composite"
 
 
 def make_job_spec(
     input: Source | StrPath,
     output: StrPath | Sequence[StrPath] | None = None,
-    *,
-    background: StrPath | None = None,
-    matte: StrPath | None = None,
-    foreground: StrPath | None = None,
-    trimap_out: StrPath | None = None,
-    trimap: StrPath | None = None,
-    subject: SubjectOptions | None = None,
-    blend: BlendOptions | None = None,
-    preset: str | None = None,
-    purpose: str | None = None,
-    premultiplied: bool = False,
-    start_s: float | None = None,
-    end_s: float | None = None,
-    overwrite: bool = False,
-    deinterlace: bool = True,
-    output_dir: StrPath | None = None,
-    rate: Fraction | None = None,
-    resume: bool = False,
-    segment_s: float = 10,
-    keep_alpha: bool = True,
+    options: JobOptions | None = None,
+    **changes: Any,
 ) -> JobSpec:
-    """The request that the arguments of `stream.process` stand for.
+    """The job that the arguments of `process` describe.
 
     Raises:
-        OptionError: parts of ``segment_s`` seconds cannot be made, or an output's name has another word in
-            braces than ``{name}``.
+        OptionError: an option is unknown or out of range, or an output's name has another word in braces than
+            ``{name}``.
     """
-    if not 0 < segment_s < inf:
-        raise OptionError(f"parts of {segment_s} s cannot be made: give more than 0")
-    source = Source.of(input, rate)
-    folder = None if output_dir is None else Path(output_dir)
-    return JobSpec(
-        source=source,
-        outputs=tuple(_placed(path, source, folder) for path in _listed(output)),
-        background=None if background is None else os.fspath(background).strip(),
-        matte=None if matte is None else _placed(matte, source, folder),
-        foreground=None if foreground is None else _placed(foreground, source, folder),
-        trimap_out=None if trimap_out is None else _placed(trimap_out, source, folder),
-        trimap=None if trimap is None else Path(trimap),
-        subject=subject or SubjectOptions(),
-        blend=blend or BlendOptions(),
-        preset=preset,
-        purpose=purpose,
-        premultiplied=premultiplied,
-        start_s=start_s,
-        end_s=end_s,
-        overwrite=overwrite,
-        deinterlace=deinterlace,
-        output_dir=folder,
-        resume=resume,
-        segment_s=segment_s,
-        keep_alpha=keep_alpha,
-    )
+    given = with_changes(options or JobOptions(), changes)
+    source = Source.of(input, given.rate)
+    folder = given.output_dir
+    others = {name: getattr(given, name) for name in ("matte", "foreground", "trimap_out")}
+    placed: dict[str, Any] = {
+        name: _placed(path, source, folder) for name, path in others.items() if path is not None
+    }
+    outputs = tuple(_placed(path, source, folder) for path in _listed(output))
+    return JobSpec(source, outputs, replace(given, **placed))
 
 
 def _listed(output: StrPath | Sequence[StrPath] | None) -> Sequence[StrPath]:

@@ -87,3 +87,12 @@ def _fitted(path: Path | None, fmt: FrameFormat) -> Tensor | None:
     fitted = F.interpolate(gray, size, mode="bilinear", align_corners=False, antialias=height > size[0])
     # rounded, so that what is wholly kept or dropped is exactly so
     return fitted.round().clamp(0, 255) / 255
+
+
+def check_trimap_size(path: Path, width: int, height: int, fmt: FrameFormat) -> None:
+    """Raises InputError if a given trimap is not of the size of the frames."""
+    if (width, height) != (fmt.width, fmt.height):
+        raise InputError(
+            f"trimap {path} is {width}x{height}, "
+            f"the picture {fmt.width}x{fmt.height}: they must be of one size"
+        )

@@ -244,12 +244,16 @@ class ClipReader:
             self._container.close()
             self._reading.release()
 
-    def _next_frames(self) -> list[TimedFrame]:
+    def _next_frames(self, count: int) -> list[TimedFrame]:
         with self._reading:
-            return list(islice(self._frames, self._batch_size))
+            return list(islice(self._frames, count))
 
     def __iter__(self) -> Iterator[FrameBatch]:
-        while group := self._next_frames():
+        return self.batches(self._batch_size)
+
+    def batches(self, size: int) -> Iterator[FrameBatch]:
+        """The frames in batches of another size than the reader was made with."""
+        while group := self._next_frames(size):
             self._last = group[-1]
             yield self._batch(group)
         if self._last is not None:

@@ -8,10 +8,12 @@ from typing import Final
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from autohair_video.compositing.foreground import spill
 from autohair_video.frames import FrameFormat
 from autohair_video.media.alpha_reader import StoredFrame
 from autohair_video.media.presets import Preset
 from autohair_video.media.transfer import from_linear, to_linear
+from autohair_video.options import Screen
 from autohair_video.verify.checks import Check
 
 # Every 8th frame gets the pixel checks.
@@ -33,6 +35,7 @@ class PixelEvidence:
 
     preset: Preset
     format: FrameFormat
+    despill: Screen = "off"
     count: int = 0
     lowest: float = 1.0
     highest: float = 0.0
@@ -86,6 +89,7 @@ class PixelEvidence:
         power = _ROOT if self.preset.is_linear else 1.0
         rgb = rgb.clamp_min(0) ** power
         if given is not None and given.shape == rgb.shape and opaque.any():
+            given = self._despilled(given)
             wanted = to_linear(given, self.format) ** power if self.preset.is_linear else given
             self.opaque_errors.append(float((rgb - wanted).abs()[:, opaque].mean()))
         nearby, is_even = _colour_nearby(rgb, opaque)
@@ -95,6 +99,15 @@ class PixelEvidence:
             self.straight_error += float((colours - near).abs().mean(0).sum())
             self.premultiplied_error += float((colours - self._multiplied(near, weight)).abs().mean(0).sum())
             self.edge_pixels += int(edge.sum())
+
+    def _despilled(self, rgb: Tensor) -> Tensor:
+        """The input as a job that removes a screen's spill shows it."""
+        if self.despill == "off":
+            return rgb
+        channel = 1 if self.despill == "green" else 2
+        clean = rgb.clone()
+        clean[channel] -= spill(rgb[None], self.despill)[0, 0]
+        return clean
 
     def _multiplied(self, colours: Tensor, alpha: Tensor) -> Tensor:
         """The expected premultiplied colours."""

@@ -29,6 +29,7 @@ from autohair_video.media.presets import (
 )
 from autohair_video.media.probe import ClipInfo, probe
 from autohair_video.media.reader import ClipReader
+from autohair_video.options import JobOptions
 from autohair_video.verify.checks import Check, Verification
 from autohair_video.verify.pixels import PixelEvidence
 from autohair_video.verify.timeline import Timeline, compare_times, compare_tracks, read_tracks
@@ -37,56 +38,43 @@ _BATCH_FRAMES = 4
 
 
 def verify(
-    source: Source | SourceLike,
-    output: str | Path,
-    *,
-    preset: str | None = None,
-    is_premultiplied: bool = False,
-    in_light: bool = False,
-    start_s: float | None = None,
-    end_s: float | None = None,
+    source: Source | SourceLike, output: str | Path, options: JobOptions | None = None
 ) -> Verification:
     """Compare a clip's output with the clip.
 
     Args:
         source: the clip that was matted.
         output: a file, or the pattern of a numbered sequence.
-        preset: what the output was written as; recognised by its codec without it.
-        is_premultiplied: colours were asked to be multiplied by alpha.
-        in_light: so was their light.
-        start_s: where in the clip the output begins.
-        end_s: where it ends.
+        options: of the job. What it was written as (``preset``) is recognised by its codec if not given.
 
     Raises:
         InputError: one of the two cannot be opened at all.
         OptionError: there is no such preset, or none matches the output.
     """
-    row = detect_preset(output) if preset is None else preset_named(preset)
-    row = premultiplied(row, in_light=in_light) if is_premultiplied else row
-    return verify_output(row, source, output, start_s=start_s, end_s=end_s)
+    given = options or JobOptions()
+    row = detect_preset(output) if given.preset is None else preset_named(given.preset)
+    row = premultiplied(row, in_light=given.blend.linear) if given.premultiplied else row
+    return verify_output(row, source, output, given)
 
 
-def verify_job(request: JobSpec) -> list[Verification]:
+def verify_job(spec: JobSpec) -> list[Verification]:
     """`verify` for all outputs of a job that is done; nothing where there is an `unverifiable_reason`.
 
     Raises:
         InputError: an output, or the input, cannot be opened any more.
     """
-    if unverifiable_reason(request) is not None:
+    if unverifiable_reason(spec) is not None:
         return []
     return [
-        verify_output(
-            target.preset, request.source, target.path, start_s=request.start_s, end_s=request.end_s
-        )
-        for target in request.clip_outputs()
+        verify_output(output.preset, spec.source, output.path, spec.options) for output in spec.clip_outputs
     ]
 
 
-def unverifiable_reason(request: JobSpec) -> str | None:
+def unverifiable_reason(spec: JobSpec) -> str | None:
     """Why the outputs of a job cannot be compared with its input; None where they can."""
-    if request.is_still:
+    if spec.is_still:
         return "only clips are compared with their outputs, and this is a still image"
-    if request.source.is_stdin:
+    if spec.source.is_stdin:
         return "a pipe cannot be read a second time to compare the outputs with it"
     return None
 
@@ -114,16 +102,18 @@ def verify_output(
     preset: Preset,
     source: Source | SourceLike,
     output: str | Path,
-    *,
-    start_s: float | None = None,
-    end_s: float | None = None,
-    deinterlace: bool = True,
+    options: JobOptions | None = None,
 ) -> Verification:
     """`verify` for a known row of the table."""
+    o = options or JobOptions()
     with ClipReader(
-        source, batch_size=_BATCH_FRAMES, start_s=start_s, end_s=end_s, deinterlace=deinterlace
+        source,
+        batch_size=_BATCH_FRAMES,
+        start_s=o.start_s,
+        end_s=o.end_s,
+        deinterlace=o.deinterlace,
     ) as reader:
-        evidence = PixelEvidence(preset, codec_format(preset, reader.format))
+        evidence = PixelEvidence(preset, codec_format(preset, reader.format), o.blend.despill)
         given = Timeline(reader.time_base, reader.origin)
         failure = None
         frames = _frames(reader, given)
@@ -135,7 +125,7 @@ def verify_output(
             for _ in frames:
                 pass
         wanted, until = reader.format, reader.until
-        whole = not start_s and end_s is None
+        whole = not o.start_s and o.end_s is None
         heard = read_tracks(source, origin=reader.origin, until=until)
     checks = [Check("decodes", failure is None, "to its end", failure or "to its end")]
     checks.append(Check.equal("frames", given.count, evidence.count))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autohair_video import MattingOptions, MattingPipeline, SegmentOptions, TrimapOptions
+from autohair_video import MattingOptions, MattingPipeline, PipelineOptions, SegmentOptions, TrimapOptions
 
 QUICK = MattingOptions(segment=SegmentOptions(long_side_px=64))
 CLOSER = MattingOptions(segment=SegmentOptions(long_side_px=256))
@@ -10,6 +10,10 @@ CLOSER = MattingOptions(segment=SegmentOptions(long_side_px=256))
 HARD = MattingOptions(
     segment=SegmentOptions(long_side_px=64), trimap=TrimapOptions(mode="fixed", erosion=0, size=0)
 )
+
+
+# What to give where a job must be refused before the networks are loaded.
+NEVER = PipelineOptions(segmenter="networks that were loaded")
 
 
 def never() -> MattingPipeline:

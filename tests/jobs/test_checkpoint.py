@@ -34,13 +34,14 @@ from autohair_video.jobs.checkpoint import (
     finalize_was_interrupted,
     remove_stale,
 )
-from autohair_video.jobs.runner import BATCH_FRAMES, OnProgress
+from autohair_video.jobs.progress import OnProgress
+from autohair_video.jobs.runner import BATCH_FRAMES
 from autohair_video.matting.state import CarriedState
 from autohair_video.media import ClipReader
 from autohair_video.media.alpha_reader import stored_frames
 from autohair_video.media.atomic_output import partial_path
 from tests.helpers.clips import make_clip, sound_packets, timeline
-from tests.helpers.options import HARD, QUICK, never
+from tests.helpers.options import HARD, NEVER, QUICK
 
 
 def _files(folder: Path) -> list[str]:
@@ -168,7 +169,9 @@ def test_resume_after_two_stops_equals_one_run(
     asked["matte"] = tmp_path / "m.%02d.png"
     for done, frames in ((0, 12), (8, 12), (8, 24)):
         stop, seen = _stopping((frames - done) // BATCH_FRAMES["cpu"])
-        with pytest.raises(StoppedError, match=f"after {frames} frames; kept so far: .*same call goes on"):
+        with pytest.raises(
+            StoppedError, match=f"after {frames} of 29 frames; kept so far: .*same call goes on"
+        ):
             process(clip, tmp_path / name, stop=stop, on_progress=seen, **asked)
         kept = timeline(partial_path(tmp_path / name))
         assert len(kept) == frames
@@ -286,7 +289,7 @@ def test_resume_after_sigkill_equals_one_run(tmp_path: Path, clip: Path) -> None
             if not is_done():
                 continue
             with pytest.raises(OutputError, match="exists"):
-                process(clip, pipeline=never, **_asked(again))
+                process(clip, pipeline=NEVER, **_asked(again))
         _assert_same_outputs(again, whole)
 
 
@@ -301,7 +304,7 @@ def _assert_same_outputs(ours: Path, given: Path) -> None:
 
 def test_formats_that_cannot_be_concatenated_are_not_resumable(tmp_path: Path, clip: Path) -> None:
     with pytest.raises(OptionError, match=r"o\.gif.*cannot be resumed"):
-        process(clip, tmp_path / "o.gif", pipeline=never, resume=True)
+        process(clip, tmp_path / "o.gif", pipeline=NEVER, resume=True)
     assert _files(tmp_path) == ["a.mp4"]
 
 

@@ -38,7 +38,7 @@ def test_dry_run_estimate_is_close_to_the_job(tmp_path: Path, pipeline: MattingP
     assert plan.seconds is not None
     assert plan.seconds > 0
     assert [output.format for output in plan.outputs] == ["h264", "png-sequence"]
-    report = run_job(request, pipeline=pipeline)
+    report = run_job(request, pipeline)
     assert tuple(output.path for output in plan.outputs) == report.outputs
     sizes = [
         report.outputs[0].stat().st_size,

@@ -28,7 +28,7 @@ from autohair_video import (
     SubjectOptions,
     process,
 )
-from autohair_video.jobs.sinks import Sink, draw
+from autohair_video.jobs.sinks import Sink, render
 from autohair_video.jobs.spec import ClipOutputSpec
 from autohair_video.media import ClipReader, preset_named, read_image, to_rgb
 from tests.helpers.clips import (
@@ -41,7 +41,7 @@ from tests.helpers.clips import (
     sound_packets,
     timeline,
 )
-from tests.helpers.options import CLOSER, HARD, never
+from tests.helpers.options import CLOSER, HARD, NEVER
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.mp4"
 
@@ -457,7 +457,7 @@ def test_bad_input_is_refused_before_loading_networks(tmp_path: Path, fault: str
     source = _bad_clips(tmp_path)[fault]
     before = _files(tmp_path)
     with pytest.raises(InputError, match=source.name):
-        process(source, pipeline=never)
+        process(source, pipeline=NEVER)
     assert _files(tmp_path) == before
 
 
@@ -495,7 +495,7 @@ def test_bad_clip_options_are_refused_before_loading_networks(
     Path("there.mov").write_text("older")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(error):
-        process("a.mp4", pipeline=never, **asked)
+        process("a.mp4", pipeline=NEVER, **asked)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -525,7 +525,7 @@ def test_bad_still_options_are_refused_before_loading_networks(
     _write_png(Path("p.png"), picture(0, 64, 48))
     _write_png(Path("small.png"), np.zeros((6, 8), np.uint8))
     with pytest.raises(error, match=text):
-        process("p.png", pipeline=never, **asked)
+        process("p.png", pipeline=NEVER, **asked)
     assert _files(tmp_path) == ["p.png", "small.png"]
 
 
@@ -727,14 +727,14 @@ def test_input_alpha_limits_the_matte_unless_replaced(
     assert batch.alpha is not None
     matte = Matte(torch.ones(3, 1, 48, 64), batch.pts, batch.durations, batch.time_base)
     target = ClipOutputSpec(tmp_path / "m.mkv", "matte", preset_named("ffv1-matte"))
-    (drawn,) = draw([Sink(target, batch.format, None)], batch, matte)
+    (drawn,) = render([Sink(target, batch.format, None)], batch, matte)
     assert drawn.alpha is not None
     assert drawn.alpha[..., :30].max() < 0.03
     assert drawn.alpha[..., 34:].min() > 0.97
     with ClipReader(tmp_path / name) as reader:
         assert next(iter(reader)).alpha is None
     process(tmp_path / name, matte=tmp_path / "m.mkv", pipeline=pipeline)
-    process(tmp_path / name, matte=tmp_path / "n.mkv", pipeline=pipeline, keep_alpha=False)
+    process(tmp_path / name, matte=tmp_path / "n.mkv", pipeline=pipeline, input_alpha="replace")
     assert (_rgb(tmp_path / "m.mkv") <= _rgb(tmp_path / "n.mkv") + 1).all()
     assert _rgb(tmp_path / "m.mkv")[..., :30].max() < 8
 

@@ -11,6 +11,7 @@ from autohair_video.cli import run
 from autohair_video.errors import OptionError
 from autohair_video.media import PRESETS, Preset
 from autohair_video.media.presets import premultiplied
+from autohair_video.options import BlendOptions, JobOptions
 from autohair_video.verify.runner import detect_preset, verify
 from tests.helpers.clips import make_clip
 from tests.helpers.writers import write
@@ -18,7 +19,7 @@ from tests.helpers.writers import write
 
 def failures(source: Path, target: Path, preset: Preset | None = None) -> list[str]:
     name = None if preset is None else preset.name
-    return [check.name for check in verify(source, target, preset=name).failures]
+    return [check.name for check in verify(source, target, JobOptions(preset=name)).failures]
 
 
 @pytest.fixture
@@ -29,17 +30,17 @@ def clip(tmp_path: Path) -> Path:
 def test_a_premultiplied_file_is_no_straight_one(tmp_path: Path, clip: Path) -> None:
     target = write(clip, tmp_path / "out.mov", premultiplied(PRESETS["prores4444"]))
     assert failures(clip, target) == ["colours"]
-    assert verify(clip, target, is_premultiplied=True).passed
+    assert verify(clip, target, JobOptions(premultiplied=True)).passed
     straight = write(clip, tmp_path / "straight.mov", PRESETS["prores4444"])
-    assert not verify(clip, straight, is_premultiplied=True).passed
+    assert not verify(clip, straight, JobOptions(premultiplied=True)).passed
 
 
 @pytest.mark.parametrize("name", ["prores4444", "animation"])
 def test_premultiplied_light_is_distinguished_from_straight(tmp_path: Path, clip: Path, name: str) -> None:
     target = write(clip, tmp_path / "out.mov", premultiplied(PRESETS[name], in_light=True))
-    assert verify(clip, target, is_premultiplied=True, in_light=True).passed
+    assert verify(clip, target, JobOptions(premultiplied=True, blend=BlendOptions(linear=True))).passed
     straight = write(clip, tmp_path / "straight.mov", PRESETS[name])
-    assert not verify(clip, straight, is_premultiplied=True, in_light=True).passed
+    assert not verify(clip, straight, JobOptions(premultiplied=True, blend=BlendOptions(linear=True))).passed
 
 
 def test_alpha_that_is_not_there_is_missed(tmp_path: Path, clip: Path) -> None:

@@ -1,0 +1,43 @@
+"""Loading the networks of a pipeline, when they are first needed."""
+
+from __future__ import annotations
+
+from autohair_video.matting.pipeline import MattingPipeline
+from autohair_video.options import PipelineOptions
+
+
+def load_pipeline(options: PipelineOptions) -> MattingPipeline:
+    """The pipeline that ``options`` describe. See `MattingPipeline` for errors."""
+    return MattingPipeline(
+        tier=options.tier,
+        device=options.device,
+        options=options.matting,
+        segmenter=options.segmenter,
+        matter=options.matting_net,
+    )
+
+
+class LazyPipeline:
+    """A pipeline that is loaded at the first use, once for all jobs.
+
+    ``error``: what loading failed with.
+    """
+
+    def __init__(self, source: PipelineOptions | MattingPipeline) -> None:
+        self._source = source
+        self.error: Exception | None = None
+
+    @classmethod
+    def of(cls, source: PipelineOptions | MattingPipeline | LazyPipeline) -> LazyPipeline:
+        """``source`` itself if it is one."""
+        return source if isinstance(source, LazyPipeline) else cls(source)
+
+    def load(self) -> MattingPipeline:
+        """The pipeline. See `MattingPipeline` for errors."""
+        if isinstance(self._source, PipelineOptions):
+            try:
+                self._source = load_pipeline(self._source)
+            except Exception as exc:
+                self.error = exc
+                raise
+        return self._source
