@@ -134,9 +134,10 @@ def _process_clip(spec: JobSpec, pipeline: LazyPipeline, on_progress: OnProgress
         sink = _clip_sink(clip, network)
         frames = sink.frames_done
         batches = clip.reader.batches(BATCH_FRAMES[network.device.type])
-        ready = stack.enter_context(closing(prefetch(_pinned_for(network.device, batches))))
-        with sink:
-            for span in sink.spans(ready):
+        ready = _pinned_for(network.device, batches)
+        # the sink may move the reader, so that it comes first
+        with sink, closing(prefetch(ready)) as prefetched:
+            for span in sink.spans(prefetched):
                 with sink.open(span) as files:
                     mattes = network.frames(
                         span.batches, guide=clip.subject, trimaps=clip.trimaps, carry=span.state
