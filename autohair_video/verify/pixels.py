@@ -8,7 +8,7 @@ from typing import Final
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from autohair_video.compositing.foreground import spill
+from autohair_video.compositing.despill import spill
 from autohair_video.frames import FrameFormat
 from autohair_video.media.alpha_reader import StoredFrame
 from autohair_video.media.presets import Preset
