@@ -40,7 +40,6 @@ class Part:
         colours: (V, 3) linear RGB; None where ``texture`` is used.
         texture: (H, W, 3) linear RGB, repeated.
         uv: (V, 2) coordinates in it.
-        roughness: 0 (glossy) to 1 (matt).
     """
 
     category: Category
@@ -49,7 +48,6 @@ class Part:
     colours: NDArray[Any] | None = None
     texture: NDArray[Any] | None = None
     uv: NDArray[Any] | None = None
-    roughness: float = 0.8
 
 
 @dataclass(frozen=True)
@@ -155,8 +153,7 @@ def _dress(
                 vertices,
                 garment.faces,
                 texture=cloth_texture(cloth.weave, cloth.colour, cloth.second, rng),
-                uv=_cloth_uv(garment.vertices, cloth.scale),
-                roughness=0.85,
+                uv=_cloth_uv(garment.vertices, cloth.scale)
             )
         )
     return parts, hidden
@@ -193,7 +190,7 @@ def _skin_parts(
     for category, chosen in categories:
         if len(chosen):
             used, renumbered = compact(posed, chosen)
-            parts.append(Part(category, posed[used], renumbered, colours[used], roughness=0.5))
+            parts.append(Part(category, posed[used], renumbered, colours[used]))
     return parts
 
 
@@ -248,7 +245,7 @@ def _eye(
     colours[angle < 11] = 0.01
     bone = body.skeleton.index(f"eye.{side.upper()}")
     placed = (centre + vertices * radius) @ motion[0][bone].T + motion[1][bone]
-    return Part("skin", placed, faces, colours, roughness=0.15)
+    return Part("skin", placed, faces, colours)
 
 
 def _cap(spec: PersonSpec, posed: NDArray[Any], scalp: NDArray[Any]) -> Part:
@@ -257,7 +254,7 @@ def _cap(spec: PersonSpec, posed: NDArray[Any], scalp: NDArray[Any]) -> Part:
     vertices = posed[used]
     lifted = vertices + vertex_normals(vertices, faces) * _CAP
     colours = np.ones((len(used), 3)) * spec.hair.colour
-    return Part("hair", lifted, faces, colours, roughness=0.7)
+    return Part("hair", lifted, faces, colours)
 
 
 def _prop(
@@ -271,7 +268,7 @@ def _prop(
     rest = vertices + 0.25 * wrist + 0.75 * knuckle + [0.0, -0.03 - 0.5 * prop.size * (prop.kind != "stick"), 0.0]
     moved = rest @ motion[0][bone].T + motion[1][bone]
     colours = np.ones((len(moved), 3)) * prop.colour
-    return Part("prop", moved, faces, colours, roughness=0.5)
+    return Part("prop", moved, faces, colours)
 
 
 def _prop_mesh(prop: PropSpec) -> tuple[NDArray[Any], NDArray[Any]]:

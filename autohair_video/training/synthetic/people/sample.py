@@ -259,15 +259,15 @@ def _with_child(
 ) -> list[PersonSpec]:
     """A grown person who holds a child on the left arm."""
     poses = tuple(holding_arm(pose) for pose in adult.poses)
-    adult = replace(adult, phenotype={**adult.phenotype, "age": max(0.6, adult.phenotype["age"])}, poses=poses, props=())
+    adult = replace(adult, phenotype={**adult.phenotype, "age": max(0.6, adult.phenotype["age"]), "height": max(0.5, adult.phenotype["height"])}, poses=poses, props=())
     child = random_person(rng, wardrobe, camera, clip=False)
     child = replace(
         child,
-        phenotype={**child.phenotype, "age": float(rng.uniform(0.08, 0.25))},
+        phenotype={**child.phenotype, "age": float(rng.uniform(0.05, 0.2))},
         poses=(held_child(rng),),
         clothes=tuple(cloth for cloth in child.clothes if cloth.cut.skirt > 0.5),
         props=(),
-        place=(0.2, 0.62, 0.14),
+        place=(0.2, 0.58, 0.16),
     )
     return [adult, child]
 

@@ -10,7 +10,7 @@ import glob
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autohair_video.errors import InputError, OptionError
-from autohair_video.training.synthetic.people.figure import Figure, Part, Strands
+from autohair_video.training.synthetic.people.figure import Category, Figure, Part, Strands
+from autohair_video.training.synthetic.people.meshes import vertex_normals
 
 _SUBPIXELS: Final = 4  # per side of a pixel, in the coverage pass
 _MAX_DEPTH: Final = 3
@@ -31,6 +32,15 @@ _LLVM_PATTERNS: Final = (
     "/usr/lib64/libLLVM*.so*",
     "/opt/homebrew/opt/llvm/lib/libLLVM.dylib",
 )
+_FILM_SIDES: Final = (128, 256, 384)
+_SPECK: Final = Part(
+    "skin", np.array([[0, -99, 0], [1e-3, -99, 0], [0, -99, 1e-3]]), np.array([[0, 1, 2]]), np.full((3, 3), 0.5)
+)
+_SPECK_OF_CLOTH: Final = replace(
+    _SPECK, category="cloth", colours=None, texture=np.full((256, 256, 3), 0.5, np.float32), uv=np.zeros((3, 2))
+)
+_SPECK_OF_HAIR: Final = Strands(np.linspace([0, -99, 0], [0, -98.99, 0], 4)[None], 1e-5, (0.1, 0.1, 0.1))
+_COLOURED: Final[tuple[Category, ...]] = ("skin", "hand", "hair", "prop")
 _OLDEST_LLVM: Final = 16  # 14 and 15 abort on AVX-512
 
 
@@ -139,53 +149,102 @@ def render(
         samples: light paths in a pixel.
     """
     mi = load_mitsuba()
+    side = _film_side(max(view.width_px, view.height_px))
     shift = round(light_deg / 360 * light.shape[1])
     turned = np.ascontiguousarray(np.roll(light, shift, axis=1))
+    parts, strands = _slots(figures)
     shapes: dict[str, Any] = {}
     categories: list[str] = []
     with tempfile.TemporaryDirectory(prefix="strands") as scratch:
-        for number, figure in enumerate(figures):
-            for part in figure.parts:
-                name = f"shape{len(categories):03d}"
-                shapes[name] = _mesh(mi, name, part)
-                categories.append(part.category)
-            if figure.strands is not None:
-                path = Path(scratch) / f"{number}.txt"
-                shapes[f"shape{len(categories):03d}"] = _curves(mi, path, figure.strands)
-                categories.append("hair")
-        scene = mi.load_dict({"type": "scene", "light": {"type": "envmap", "bitmap": mi.Bitmap(turned)}, **shapes})
-    colour = _render_colour(mi, scene, view, samples)
-    indices = _render_indices(mi, scene, view)
+        for part in parts:
+            name = f"shape{len(categories):03d}"
+            shapes[name] = _mesh(mi, name, part)
+            categories.append(part.category)
+        for hair in strands:
+            name = f"shape{len(categories):03d}"
+            shapes[name] = _curves(mi, Path(scratch) / f"{name}.txt", hair)
+            categories.append("hair")
+        emitter = {"type": "envmap", "bitmap": mi.Bitmap(turned)}
+        scene = mi.load_dict({"type": "scene", "light": emitter, **shapes})
     # Mitsuba orders shapes by itself: the identifiers say which is which.
     order = [categories[int(shape.id()[5:])] for shape in scene.shapes()]
-    return Picture(colour, _coverage(indices, order))
+    window = _window(view, side)
+    colour = _render_colour(mi, scene, view, side, samples)[window]
+    indices = _render_indices(mi, scene, view, side)
+    coverage = {name: share[window] for name, share in _coverage(indices, order).items()}
+    return Picture(_denoise(colour), coverage)
 
 
-def _sensor(mi: ModuleType, view: View, scale: int) -> Any:
+def _film_side(longest_px: int) -> int:
+    """Side of the square film: kernels are compiled anew for every size, so there are few of them."""
+    return next((side for side in _FILM_SIDES if side >= longest_px), longest_px)
+
+
+def _window(view: View, side: int) -> tuple[slice, slice]:
+    """The middle of the film, which is the picture."""
+    top, left = (side - view.height_px) // 2, (side - view.width_px) // 2
+    return slice(top, top + view.height_px), slice(left, left + view.width_px)
+
+
+def _slots(figures: Sequence[Figure]) -> tuple[list[Part], list[Strands]]:
+    """All meshes and strands, merged and padded to fixed numbers.
+
+    Kernels are compiled anew for every number of shapes, which takes longer than a picture; so there are
+    two sets of slots only, for one person and for several. Unused ones hold a speck far below the scene.
+    """
+    every = [part for figure in figures for part in figure.parts]
+    merged = [_merge(category, every) for category in _COLOURED]
+    cloth = [part for part in every if part.category == "cloth"]
+    strands = [figure.strands for figure in figures if figure.strands is not None]
+    single = len(figures) == 1
+    cloth += [_SPECK_OF_CLOTH] * ((4 if single else 12) - len(cloth))
+    strands += [_SPECK_OF_HAIR] * ((1 if single else 3) - len(strands))
+    return merged + cloth, strands
+
+
+def _merge(category: Category, parts: Sequence[Part]) -> Part:
+    """One mesh of all parts of a category that have colours at their vertices."""
+    members = [part for part in parts if part.category == category] or [replace(_SPECK, category=category)]
+    first = np.cumsum([0] + [len(part.vertices) for part in members])
+    return Part(
+        category,
+        np.concatenate([part.vertices for part in members]),
+        np.concatenate([part.faces + start for part, start in zip(members, first, strict=False)]),
+        np.concatenate([part.colours for part in members if part.colours is not None]),
+    )
+
+
+def _sensor(mi: ModuleType, view: View, side: int, film_px: int) -> Any:
+    """A square camera whose middle is the view; ``film_px`` pixels across stand for ``side`` of the view's."""
     film = {
         "type": "hdrfilm",
-        "width": view.width_px * scale,
-        "height": view.height_px * scale,
+        "width": film_px,
+        "height": film_px,
         "pixel_format": "rgba",
         "rfilter": {"type": "box"},
     }
     to_world = mi.ScalarTransform4f().look_at(
         origin=view.origin.tolist(), target=view.target.tolist(), up=view.up.tolist()
     )
-    kind = {"type": "perspective", "fov": view.fov_deg, "fov_axis": "larger", "near_clip": 0.02}
+    half = np.tan(np.radians(view.fov_deg / 2)) * side / max(view.width_px, view.height_px)
+    kind = {"type": "perspective", "fov": float(2 * np.degrees(np.arctan(half))), "near_clip": 0.02}
     return mi.load_dict({**kind, "to_world": to_world, "film": film})
 
 
-def _render_colour(mi: ModuleType, scene: Any, view: View, samples: int) -> NDArray[Any]:
-    """(H, W, 3) float32 straight colour, denoised where the denoiser is installed."""
+def _render_colour(mi: ModuleType, scene: Any, view: View, side: int, samples: int) -> NDArray[Any]:
+    """(S, S, 3) float32 straight colour of the whole film."""
     integrator = mi.load_dict({"type": "path", "max_depth": _MAX_DEPTH, "hide_emitters": True})
-    image = np.array(mi.render(scene, sensor=_sensor(mi, view, 1), integrator=integrator, spp=samples))
-    straight = _extend(np.minimum(image[..., :3], 8.0), image[..., 3])
+    image = np.array(mi.render(scene, sensor=_sensor(mi, view, side, side), integrator=integrator, spp=samples))
+    return _extend(np.minimum(image[..., :3], 8.0), image[..., 3])
+
+
+def _denoise(colour: NDArray[Any]) -> NDArray[Any]:
+    """Colour without the noise of few light paths, where Open Image Denoise (Apache-2.0) is installed."""
     try:
         import mitsuba_oidn
     except ImportError:
-        return straight
-    denoised: NDArray[Any] = mitsuba_oidn.denoise(np.ascontiguousarray(straight), hdr=True)
+        return colour
+    denoised: NDArray[Any] = mitsuba_oidn.denoise(np.ascontiguousarray(colour), hdr=True)
     return np.maximum(denoised, 0)
 
 
@@ -201,10 +260,11 @@ def _extend(premultiplied: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     return straight.astype(np.float32)
 
 
-def _render_indices(mi: ModuleType, scene: Any, view: View) -> NDArray[Any]:
-    """(4H, 4W) int, the number of the shape hit first in each sub-pixel, 0 for none."""
+def _render_indices(mi: ModuleType, scene: Any, view: View, side: int) -> NDArray[Any]:
+    """(4S, 4S) int, the number of the shape hit first in each sub-pixel, 0 for none."""
     integrator = mi.load_dict({"type": "aov", "aovs": "shape:shape_index"})
-    image = np.array(mi.render(scene, sensor=_sensor(mi, view, _SUBPIXELS), integrator=integrator, spp=1))
+    sensor = _sensor(mi, view, side, side * _SUBPIXELS)
+    image = np.array(mi.render(scene, sensor=sensor, integrator=integrator, spp=1))
     return np.rint(image[..., -1]).astype(np.int64)
 
 
@@ -220,8 +280,6 @@ def _coverage(indices: NDArray[Any], order: Sequence[str]) -> dict[str, NDArray[
 
 
 def _mesh(mi: ModuleType, name: str, part: Part) -> Any:
-    from autohair_video.training.synthetic.people.meshes import vertex_normals
-
     properties = mi.Properties()
     properties["bsdf"] = _material(mi, part)
     has_uv = part.uv is not None
@@ -244,7 +302,7 @@ def _material(mi: ModuleType, part: Part) -> Any:
     colour: dict[str, Any] = {"type": "mesh_attribute", "name": "vertex_color"}
     if part.texture is not None:
         colour = {"type": "bitmap", "bitmap": mi.Bitmap(part.texture), "raw": True}
-    surface = {"type": "principled", "base_color": colour, "roughness": part.roughness, "specular": 0.35}
+    surface = {"type": "principled", "base_color": colour, "roughness": 0.85 if part.texture is not None else 0.5, "specular": 0.35}
     return mi.load_dict({"type": "twosided", "surface": surface})
 
 
