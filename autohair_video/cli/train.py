@@ -118,3 +118,22 @@ def train_pack_command(
 
     size = matte_source(Materials(shared, cache), layers=layers).pack(out, layers=layers, photos=photos)
     print(f"{out}: {size / 1e6:.1f} MB")
+
+
+@train.command("render-people")
+def train_render_people_command(
+    shared: _Shared,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the pictures; what is there is kept.")],
+    stills: Annotated[int, typer.Option(min=0, help="Number of stills.")] = 2000,
+    clips: Annotated[int, typer.Option(min=0, help="Number of clips of eight frames.")] = 150,
+    seed: _Seed = 0,
+    split: Annotated[str, typer.Option(help="train, or held-out.")] = "train",
+) -> None:
+    """Render people with exact alpha (needs the extra train); resumes where a run was left."""
+    from autohair_video.errors import OptionError
+    from autohair_video.training.synthetic.people.render import RenderJob, Split, render_people
+
+    if split not in get_args(Split):
+        raise OptionError(f"unknown split {split!r}: use {' or '.join(get_args(Split))}")
+    count = render_people(shared, RenderJob(out, stills, clips, seed, cast(Split, split)))
+    print(f"{out}: {count} rendered")

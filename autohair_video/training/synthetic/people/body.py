@@ -106,7 +106,7 @@ class BodyModel:
         """A person at rest, arms held down and apart.
 
         Args:
-            phenotype: ``gender``, ``age``, ``muscle``, ``weight``, ``height``, ``proportions``, ... in 0 to 1.
+            phenotype: ``gender``, ``age``, ``muscle``, ``weight``, ``height``, ``proportions``, 0 to 1.
             changes: local changes by name (see ``local_changes``), -1 to 1.
         """
         import torch
@@ -116,9 +116,7 @@ class BodyModel:
             output = self._model(
                 pose_parameters=rest, phenotype_kwargs=dict(phenotype), local_changes_kwargs=dict(changes)
             )
-        return Shape(
-            _y_up(output["rest_vertices"][0].numpy()), _y_up(output["rest_bone_heads"][0].numpy())
-        )
+        return Shape(_y_up(output["rest_vertices"][0].numpy()), _y_up(output["rest_bone_heads"][0].numpy()))
 
 
 def forward_kinematics(

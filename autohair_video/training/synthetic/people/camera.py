@@ -24,10 +24,12 @@ _JOINTS: Final[dict[Framing, tuple[str, ...]]] = {
 }
 
 
-def place_camera(camera: CameraSpec, framed: Figure, figures: Sequence[Figure]) -> View:
-    """The view that fits the framed part of ``framed`` into the picture, clear of all ``figures``."""
+def place_camera(camera: CameraSpec, figures: Sequence[Figure]) -> View:
+    """The view that fits all figures, or the framed part of the first, into the picture, clear of all."""
     whole = camera.framing == "whole"
-    points = np.concatenate([f.points() for f in figures]) if whole else _framed_points(camera.framing, framed)
+    points = (
+        np.concatenate([f.points() for f in figures]) if whole else _framed_points(camera.framing, figures[0])
+    )
     azimuth, elevation = np.radians(camera.azimuth_deg), np.radians(camera.elevation_deg)
     backwards = np.array(
         [np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]

@@ -12,7 +12,10 @@ _SIZE: Final = 256
 
 
 def cloth_texture(
-    weave: str, colour: tuple[float, float, float], second: tuple[float, float, float], rng: np.random.Generator
+    weave: str,
+    colour: tuple[float, float, float],
+    second: tuple[float, float, float],
+    rng: np.random.Generator,
 ) -> NDArray[Any]:
     """One repeat of a print, (256, 256, 3) float32 linear RGB in 0.01 to 0.9.
 
@@ -37,4 +40,5 @@ def cloth_texture(
         share = np.zeros((_SIZE, _SIZE))
     cloth = np.array(colour) * (1 - share[..., None]) + np.array(second) * share[..., None]
     cloth = cloth * (1 + 0.05 * rng.normal(0, 1, (_SIZE, _SIZE, 1)))
-    return np.clip(cloth, 0.01, 0.9).astype(np.float32)
+    texture: NDArray[Any] = np.clip(cloth, 0.01, 0.9).astype(np.float32)
+    return texture

@@ -242,7 +242,11 @@ def _hood_faces(body: BodyModel, rest: NDArray[Any]) -> NDArray[Any]:
 
 
 def add_folds(
-    vertices: NDArray[Any], faces: NDArray[Any], rest: NDArray[Any], amplitude: float, rng: np.random.Generator
+    vertices: NDArray[Any],
+    faces: NDArray[Any],
+    rest: NDArray[Any],
+    amplitude: float,
+    rng: np.random.Generator,
 ) -> NDArray[Any]:
     """Displace cloth along its normals by smooth noise of the rest positions, so that folds stay with it."""
     height = np.zeros(len(vertices))

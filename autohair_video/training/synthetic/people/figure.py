@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autohair_video.training.synthetic.people.body import BodyModel, Pose, Shape, forward_kinematics, skin
+from autohair_video.training.synthetic.people.cloth_texture import cloth_texture
 from autohair_video.training.synthetic.people.clothing import (
     Garment,
     Pattern,
@@ -18,7 +19,6 @@ from autohair_video.training.synthetic.people.clothing import (
     cut_garment,
     tuck_in,
 )
-from autohair_video.training.synthetic.people.cloth_texture import cloth_texture
 from autohair_video.training.synthetic.people.hair import find_scalp, grow
 from autohair_video.training.synthetic.people.meshes import compact, vertex_normals
 from autohair_video.training.synthetic.people.pose import blend_poses, build_pose
@@ -80,7 +80,11 @@ class Figure:
 
 
 def build_figure(
-    spec: PersonSpec, body: BodyModel, patterns: Mapping[str, Pattern], poses: Mapping[str, Pose], share: float
+    spec: PersonSpec,
+    body: BodyModel,
+    patterns: Mapping[str, Pattern],
+    poses: Mapping[str, Pose],
+    share: float,
 ) -> Figure:
     """The person of a description.
 
@@ -93,40 +97,55 @@ def build_figure(
     """
     rng = np.random.default_rng(spec.seed)
     shape = body.shape(spec.phenotype, spec.changes)
-    ends = [build_pose(pose, body.skeleton, shape, poses) for pose in spec.poses]
-    pose = ends[0] if len(ends) == 1 else blend_poses(ends[0], ends[1], share)
-    motion = forward_kinematics(body.skeleton, shape.joints, pose)
-    motion = (motion[0], motion[1] + _to_place(spec, shape, motion))
+    motion = _motion(spec, body, shape, poses, share)
     posed = skin(shape.vertices, body.weights, *motion)
-    parts, hidden = _dress(spec, body, shape, patterns, motion, rng)
-    skin_faces = body.mesh.faces["body"]
-    normals = vertex_normals(posed, skin_faces)
-    cloth = [part.vertices for part in parts]
-    naked = tuck_in(posed, normals, np.concatenate(cloth)) if cloth else posed
-    parts += _skin_parts(spec, body, shape, naked, skin_faces[~hidden[skin_faces].any(axis=1)], rng)
+    cloth, hidden = _dress(spec, body, shape, patterns, motion, rng)
+    faces = body.mesh.faces["body"]
+    normals = vertex_normals(posed, faces)
+    naked = tuck_in(posed, normals, np.concatenate([part.vertices for part in cloth])) if cloth else posed
+    parts = list(cloth)
+    parts += _skin_parts(spec, body, shape, naked, faces[~hidden[faces].any(axis=1)], rng)
     parts += [_eye(spec, body, shape, motion, side) for side in ("l", "r")]
     parts += [_prop(prop, body, shape, motion) for prop in spec.props]
     strands = None
     if spec.hair.style != "bald":
         head = find_scalp(body, shape.vertices, motion[0], spec.hair.hairline)
         parts.append(_cap(spec, posed, head.scalp))
-        surface = np.unique(skin_faces)
-        obstacles = [posed[surface]] + cloth
-        obstacle_normals = [normals[surface]] + [vertex_normals(p.vertices, p.faces) for p in parts[: len(cloth)]]
-        points = grow(
-            spec.hair, head, posed, (np.concatenate(obstacles), np.concatenate(obstacle_normals)), rng
-        )
-        strands = Strands(points, spec.hair.radius, spec.hair.colour)
+        surface = np.unique(faces)
+        obstacles = _with_cloth(posed[surface], normals[surface], cloth)
+        strands = Strands(grow(spec.hair, head, posed, obstacles, rng), spec.hair.radius, spec.hair.colour)
     joints = np.einsum("bij,bj->bi", motion[0], shape.joints) + motion[1]
     landmarks = dict(zip(body.skeleton.names, joints, strict=True))
     return Figure(tuple(parts), strands, landmarks)
+
+
+def _motion(
+    spec: PersonSpec, body: BodyModel, shape: Shape, poses: Mapping[str, Pose], share: float
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Rotations and translations of the bones, see :func:`forward_kinematics`."""
+    ends = [build_pose(pose, body.skeleton, shape, poses) for pose in spec.poses]
+    pose = ends[0] if len(ends) == 1 else blend_poses(ends[0], ends[1], share)
+    rotations, translations = forward_kinematics(body.skeleton, shape.joints, pose)
+    return rotations, translations + _to_place(spec, shape, (rotations, translations))
+
+
+def _with_cloth(
+    points: NDArray[Any], normals: NDArray[Any], cloth: list[Part]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Points and normals of skin and clothes together."""
+    cloth_normals = [vertex_normals(part.vertices, part.faces) for part in cloth]
+    return (
+        np.concatenate([points, *(part.vertices for part in cloth)]),
+        np.concatenate([normals, *cloth_normals]),
+    )
 
 
 def _to_place(spec: PersonSpec, shape: Shape, motion: tuple[NDArray[Any], NDArray[Any]]) -> NDArray[Any]:
     """Shift that puts the pelvis above the person's place, at the height of its feet at rest."""
     root = motion[0][0] @ shape.joints[0] + motion[1][0]
     floor = shape.vertices[:, 1].min()
-    return np.array(spec.place) - np.array([root[0], floor, root[2]])
+    shift: NDArray[Any] = np.array(spec.place) - np.array([root[0], floor, root[2]])
+    return shift
 
 
 def _dress(
@@ -153,7 +172,7 @@ def _dress(
                 vertices,
                 garment.faces,
                 texture=cloth_texture(cloth.weave, cloth.colour, cloth.second, rng),
-                uv=_cloth_uv(garment.vertices, cloth.scale)
+                uv=_cloth_uv(garment.vertices, cloth.scale),
             )
         )
     return parts, hidden
@@ -194,9 +213,7 @@ def _skin_parts(
     return parts
 
 
-def _skin_colours(
-    spec: PersonSpec, body: BodyModel, shape: Shape, rng: np.random.Generator
-) -> NDArray[Any]:
+def _skin_colours(spec: PersonSpec, body: BodyModel, shape: Shape, rng: np.random.Generator) -> NDArray[Any]:
     """(V, 3) linear RGB: the tone, smooth blotches, redder lips and knuckles, brows in the hair's colour."""
     rest, names = shape.vertices, body.skeleton.names
     colours = np.ones((len(rest), 3)) * spec.skin
@@ -211,7 +228,11 @@ def _skin_colours(
         eye = shape.joints[body.skeleton.index(f"eye.{side}")]
         x, y, z = (rest - eye).T
         scale = np.linalg.norm(eye - shape.joints[body.skeleton.index("head")]) / 0.12
-        brow = (np.abs(x) < 0.024 * scale) & (np.abs(y - (0.021 - 0.1 * np.abs(x)) * scale) < 0.0045 * scale) & (z > 0)
+        brow = (
+            (np.abs(x) < 0.024 * scale)
+            & (np.abs(y - (0.021 - 0.1 * np.abs(x)) * scale) < 0.0045 * scale)
+            & (z > 0)
+        )
         colours[brow] = 0.4 * colours[brow] + 0.6 * np.array(spec.hair.colour) * 0.8
     clipped: NDArray[Any] = np.clip(colours, 0.01, 0.9)
     return clipped
@@ -221,7 +242,9 @@ def _skin_colours(
 def _unit_sphere() -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Vertices, faces, and the angle of each vertex to +z in degrees; rings lie closest around +z."""
     rings, sectors = 22, 28
-    polar = np.concatenate([np.linspace(0.01, np.pi / 4, 12), np.linspace(np.pi / 4, np.pi - 0.01, rings - 11)[1:]])
+    polar = np.concatenate(
+        [np.linspace(0.01, np.pi / 4, 12), np.linspace(np.pi / 4, np.pi - 0.01, rings - 11)[1:]]
+    )
     around = np.arange(sectors) * 2 * np.pi / sectors
     theta, phi = np.meshgrid(polar, around, indexing="ij")
     vertices = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], axis=-1)
@@ -257,15 +280,18 @@ def _cap(spec: PersonSpec, posed: NDArray[Any], scalp: NDArray[Any]) -> Part:
     return Part("hair", lifted, faces, colours)
 
 
-def _prop(
-    prop: PropSpec, body: BodyModel, shape: Shape, motion: tuple[NDArray[Any], NDArray[Any]]
-) -> Part:
+def _prop(prop: PropSpec, body: BodyModel, shape: Shape, motion: tuple[NDArray[Any], NDArray[Any]]) -> Part:
     """A thing in the palm."""
     names = (f"wrist.{prop.side}", f"finger3-1.{prop.side}")
     wrist, knuckle = (shape.joints[body.skeleton.index(name)] for name in names)
     bone = body.skeleton.index(names[0])
     vertices, faces = _prop_mesh(prop)
-    rest = vertices + 0.25 * wrist + 0.75 * knuckle + [0.0, -0.03 - 0.5 * prop.size * (prop.kind != "stick"), 0.0]
+    rest = (
+        vertices
+        + 0.25 * wrist
+        + 0.75 * knuckle
+        + [0.0, -0.03 - 0.5 * prop.size * (prop.kind != "stick"), 0.0]
+    )
     moved = rest @ motion[0][bone].T + motion[1][bone]
     colours = np.ones((len(moved), 3)) * prop.colour
     return Part("prop", moved, faces, colours)
@@ -283,10 +309,3 @@ def _prop_mesh(prop: PropSpec) -> tuple[NDArray[Any], NDArray[Any]]:
         "stick": sphere * [0.012, 0.012, size * 2],
     }
     return meshes[prop.kind], faces
-
-
-def moved(figure: Figure, offset: NDArray[Any]) -> Figure:
-    """The figure shifted by (3,) metres."""
-    parts = tuple(replace(part, vertices=part.vertices + offset) for part in figure.parts)
-    strands = figure.strands and replace(figure.strands, points=figure.strands.points + offset)
-    return Figure(parts, strands, {name: point + offset for name, point in figure.landmarks.items()})

@@ -136,7 +136,10 @@ def _grow_guides(
     count = len(root)
     tree = cKDTree(obstacles[0])
     step = spec.length * rng.uniform(0.75, 1.1, (count, 1)) / _SEGMENTS
-    direction = _unit(_combed(spec, place) @ rotation.T + outward * (0.15 + (2.0 if spec.style == "afro" else 0.7) * spec.volume))
+    direction = _unit(
+        _combed(spec, place) @ rotation.T
+        + outward * (0.15 + (2.0 if spec.style == "afro" else 0.7) * spec.volume)
+    )
     direction = _unit(direction + rng.normal(0, 0.12, (count, 3)))
     pull = np.array([0.0, -1.0, 0.0]) + np.array(spec.wind)
     stiffness = 1.0 if spec.style == "afro" else min(0.95, 0.025 / spec.length)
@@ -203,7 +206,8 @@ def _follow(
     shorter = rng.uniform(0.7, 1.0, (len(root), 1, 1))
     strands = strands[:, :1] + (strands - strands[:, :1]) * shorter
     strands[:, 0] = root - outward * 0.002
-    return strands
+    grown: NDArray[Any] = strands
+    return grown
 
 
 def _unit(vectors: NDArray[Any]) -> NDArray[Any]:

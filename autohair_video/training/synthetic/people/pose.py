@@ -170,11 +170,11 @@ def _shortest(start: NDArray[Any], end: NDArray[Any]) -> NDArray[Any]:
     return matrix
 
 
-def _curl(
-    pose: dict[str, NDArray[Any]], skeleton: Skeleton, shape: Shape, side: str, degrees: float
-) -> None:
+def _curl(pose: dict[str, NDArray[Any]], skeleton: Skeleton, shape: Shape, side: str, degrees: float) -> None:
     """Bend the fingers towards the palm; the palm faces down at rest."""
-    head = {name: shape.joints[skeleton.index(f"{name}.{side}")] for name in ("wrist", "finger2-1", "finger5-1")}
+    head = {
+        name: shape.joints[skeleton.index(f"{name}.{side}")] for name in ("wrist", "finger2-1", "finger5-1")
+    }
     normal = np.cross(head["finger2-1"] - head["wrist"], head["finger5-1"] - head["wrist"])
     normal = normal / np.linalg.norm(normal)
     palm = normal if normal[1] < 0 else -normal

@@ -11,6 +11,17 @@ import numpy as np
 from autohair_video.training.synthetic.people.pose import Direction, PoseSpec
 
 ArmDirections = tuple[Direction, Direction, Direction]
+Leg = tuple[Direction, Direction]
+
+_STANCES: Final = {
+    "stand": 0.3,
+    "walk": 0.14,
+    "base": 0.2,
+    "sit": 0.14,
+    "squat": 0.05,
+    "lie": 0.08,
+    "bend": 0.09,
+}
 
 # Upper arm, forearm, hand as (outwards, up, to the front); see PoseSpec.
 _ARMS: Final[dict[str, ArmDirections]] = {
@@ -29,8 +40,25 @@ _ARMS: Final[dict[str, ArmDirections]] = {
     "pointing": ((0.6, 0.1, 0.6), (0.5, 0.15, 0.8), (0.5, 0.15, 0.8)),
     "on the lap": ((0.2, -0.9, 0.35), (-0.35, -0.3, 0.9), (-0.3, -0.2, 0.9)),
 }
-_HAND_ARMS: Final = ("forwards", "palm to camera", "palm to camera", "before the body", "to the face", "waving", "pointing")
-_BOTH: Final = ("raised", "crossed", "forwards", "sideways", "behind the head", "before the body", "down", "palm to camera")
+_HAND_ARMS: Final = (
+    "forwards",
+    "palm to camera",
+    "palm to camera",
+    "before the body",
+    "to the face",
+    "waving",
+    "pointing",
+)
+_BOTH: Final = (
+    "raised",
+    "crossed",
+    "forwards",
+    "sideways",
+    "behind the head",
+    "before the body",
+    "down",
+    "palm to camera",
+)
 
 
 def random_pose(rng: np.random.Generator, bases: Sequence[str], *, hands: bool) -> PoseSpec:
@@ -71,7 +99,8 @@ def moved_pose(rng: np.random.Generator, start: PoseSpec) -> PoseSpec:
         neck_deg=_near(rng, start.neck_deg, 12),
         arms={side: (limb[0], limb[1], limb[2]) for side, limb in arms.items()},
         legs={
-            side: (_near(rng, thigh, 0.12), _near(rng, shank, 0.12)) for side, (thigh, shank) in start.legs.items()
+            side: (_near(rng, thigh, 0.12), _near(rng, shank, 0.12))
+            for side, (thigh, shank) in start.legs.items()
         },
         finger_curl_deg=start.finger_curl_deg + float(rng.normal(0, 15)),
     )
@@ -82,13 +111,18 @@ def holding_arm(pose: PoseSpec) -> PoseSpec:
     left: ArmDirections = ((0.35, -1, 0.1), (-0.1, 0.05, 1), (-0.6, 0.1, 0.8))
     right: ArmDirections = pose.arms.get("R", _ARMS["before the body"])
     return replace(
-        pose, base="", root_deg=(0.0, pose.root_deg[1], 0.0), legs={}, arms={"L": left, "R": right}, spine_deg=(0, 0, 4)
+        pose,
+        base="",
+        root_deg=(0.0, pose.root_deg[1], 0.0),
+        legs={},
+        arms={"L": left, "R": right},
+        spine_deg=(0, 0, 4),
     )
 
 
 def held_child(rng: np.random.Generator) -> PoseSpec:
     """A child that sits on an arm, turned to the one who holds it."""
-    leg: tuple[Direction, Direction] = ((0.5, -0.35, 0.8), (0.1, -1, 0.1))
+    leg: Leg = ((0.5, -0.35, 0.8), (0.1, -1, 0.1))
     arm: ArmDirections = ((0.3, -0.5, 0.7), (0, 0.1, 1), (0, 0.1, 1))
     return PoseSpec(
         root_deg=(0.0, float(rng.uniform(-110, -30)), 0.0),
@@ -118,33 +152,49 @@ def _arms(rng: np.random.Generator, hands: bool) -> dict[str, ArmDirections]:
 
 
 def _stance(rng: np.random.Generator, bases: Sequence[str]) -> PoseSpec:
-    kind = str(rng.choice(("stand", "walk", "base", "sit", "squat", "lie", "bend"), p=(0.3, 0.14, 0.2, 0.14, 0.05, 0.08, 0.09)))
+    """Trunk and legs."""
+    kind = str(rng.choice(list(_STANCES), p=list(_STANCES.values())))
     if kind == "base" and bases:
         return PoseSpec(base=bases[int(rng.integers(len(bases)))])
     if kind == "walk":
-        stride = float(rng.uniform(0.2, 0.75))
-        front, back = ((0.05, -1, stride), (0.02, -1, 0.1)), ((0.05, -1, -0.6 * stride), (0.02, -1, -1.1 * stride))
-        return PoseSpec(legs={"L": front, "R": back} if rng.random() < 0.5 else {"L": back, "R": front})
+        return PoseSpec(legs=_stride(rng))
     if kind == "sit":
-        spread, out = rng.uniform(0.05, 0.35), float(rng.uniform(-0.3, 0.5))
-        leg: tuple[Direction, Direction] = ((float(spread), -0.15, 1), (0.05, -1, out))
-        other: tuple[Direction, Direction] = ((float(spread), -0.1, 1), (float(rng.normal(0, 0.25)), -1, out))
-        return PoseSpec(legs={"L": leg, "R": other}, spine_deg=(float(rng.uniform(-5, 25)), 0.0, 0.0))
+        legs = _seated_legs(rng)
+        return PoseSpec(legs=legs, spine_deg=(float(rng.uniform(-5, 25)), 0.0, 0.0))
     if kind == "squat":
-        crouch: tuple[Direction, Direction] = ((0.4, 0.1, 1), (0.1, -1, -0.5))
+        crouch: Leg = ((0.4, 0.1, 1), (0.1, -1, -0.5))
         return PoseSpec(legs={"L": crouch, "R": crouch}, spine_deg=(30.0, 0.0, 0.0))
     if kind == "lie":
         tilt = float(rng.choice([-90, 90]))
-        bent: tuple[Direction, Direction] = ((0.15, -1, float(rng.uniform(0, 0.8))), (0.05, -1, float(rng.uniform(-0.8, 0.1))))
-        return PoseSpec(root_deg=(tilt, float(rng.uniform(0, 360)), 0.0), legs={"L": bent, "R": ((0.1, -1, 0.1), (0.05, -1, 0))})
+        bent: Leg = ((0.15, -1, float(rng.uniform(0, 0.8))), (0.05, -1, float(rng.uniform(-0.8, 0.1))))
+        straight: Leg = ((0.1, -1, 0.1), (0.05, -1, 0))
+        return PoseSpec(root_deg=(tilt, float(rng.uniform(0, 360)), 0.0), legs={"L": bent, "R": straight})
     if kind == "bend":
-        return PoseSpec(spine_deg=(float(rng.uniform(40, 95)), float(rng.normal(0, 10)), 0.0), legs=_standing_legs(rng))
+        bend = (float(rng.uniform(40, 95)), float(rng.normal(0, 10)), 0.0)
+        return PoseSpec(spine_deg=bend, legs=_standing_legs(rng))
     return PoseSpec(legs=_standing_legs(rng))
 
 
-def _standing_legs(rng: np.random.Generator) -> dict[str, tuple[Direction, Direction]]:
+def _stride(rng: np.random.Generator) -> dict[str, Leg]:
+    length = float(rng.uniform(0.2, 0.75))
+    front: Leg = ((0.05, -1, length), (0.02, -1, 0.1))
+    back: Leg = ((0.05, -1, -0.6 * length), (0.02, -1, -1.1 * length))
+    return {"L": front, "R": back} if rng.random() < 0.5 else {"L": back, "R": front}
+
+
+def _seated_legs(rng: np.random.Generator) -> dict[str, Leg]:
+    spread, out = float(rng.uniform(0.05, 0.35)), float(rng.uniform(-0.3, 0.5))
+    left: Leg = ((spread, -0.15, 1), (0.05, -1, out))
+    return {"L": left, "R": ((spread, -0.1, 1), (float(rng.normal(0, 0.25)), -1, out))}
+
+
+def _standing_legs(rng: np.random.Generator) -> dict[str, Leg]:
     spread = float(rng.uniform(0.02, 0.35))
-    return {side: ((spread, -1, float(rng.normal(0, 0.08))), (spread * 0.8, -1, float(rng.normal(-0.06, 0.05)))) for side in "LR"}
+    legs: dict[str, Leg] = {}
+    for side in "LR":
+        thigh = (spread, -1.0, float(rng.normal(0, 0.08)))
+        legs[side] = (thigh, (spread * 0.8, -1.0, float(rng.normal(-0.06, 0.05))))
+    return legs
 
 
 def _near(rng: np.random.Generator, values: Sequence[float], sigma: float) -> Direction:

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autohair_video.errors import InputError, OutputError
-from autohair_video.training.synthetic.people.body import BodyModel, Pose
+from autohair_video.training.synthetic.people.body import BodyModel
 from autohair_video.training.synthetic.people.camera import place_camera
 from autohair_video.training.synthetic.people.clothing import Pattern, read_patterns
-from autohair_video.training.synthetic.people.figure import build_figure
+from autohair_video.training.synthetic.people.figure import Figure, build_figure
 from autohair_video.training.synthetic.people.pose import read_poses
 from autohair_video.training.synthetic.people.sample import Wardrobe, random_scene
 from autohair_video.training.synthetic.people.scene import Picture, load_mitsuba, read_panorama, render
@@ -61,10 +61,16 @@ class Assets:
         """
         makehuman = shared / "data/makehuman"
         if not (makehuman / "LICENSE.txt").is_file():
-            raise InputError(f"{makehuman}/LICENSE.txt is missing: put MakeHuman's CC0 assets and their licence there")
-        panoramas = {path.name: path for path in sorted((shared / "data/backgrounds/panoramas").glob("*.jpg"))}
+            raise InputError(
+                f"{makehuman}/LICENSE.txt is missing: put MakeHuman's CC0 assets and their licence there"
+            )
+        panoramas = {
+            path.name: path for path in sorted((shared / "data/backgrounds/panoramas").glob("*.jpg"))
+        }
         if len(panoramas) < _HELD_OUT_EVERY:
-            raise InputError(f"{shared}/data/backgrounds/panoramas has fewer than {_HELD_OUT_EVERY} .jpg panoramas")
+            raise InputError(
+                f"{shared}/data/backgrounds/panoramas has fewer than {_HELD_OUT_EVERY} .jpg panoramas"
+            )
         patterns, poses = read_patterns(makehuman / "base/clothes"), read_poses(makehuman / "base/poses")
         load_mitsuba()
         return Assets(BodyModel(), patterns, poses, panoramas)
@@ -108,9 +114,10 @@ class RenderJob:
 def render_people(shared: Path, job: RenderJob, report: Callable[[str], None] | None = None) -> int:
     """Render what is missing of a job, stills and clips by turns; returns the number of items rendered.
 
-    A still is ``person_00042.webp``, straight sRGB and alpha, and ``person_00042_labels.png``: in RGB the
-    coverage (0 to 255) of people with their clothes, of hair, and of bare hands and forearms; alpha beyond
-    the first is of things held. A clip is a folder ``clip_00012`` of eight such pairs, ``0000.webp`` and so on.
+    A still is ``person_00042.webp``, straight sRGB and alpha, and ``person_00042_labels.png``, whose R, G and
+    B are the coverage (0 to 255) of people with their clothes, of hair, and of bare hands and forearms. Where
+    R is below alpha, there is a thing held. A clip is a folder ``clip_00012`` of eight such pairs,
+    ``0000.webp`` and so on.
     A file appears under its name only when it is complete, so a run that was killed goes on where it stopped.
 
     Raises:
@@ -125,9 +132,10 @@ def render_people(shared: Path, job: RenderJob, report: Callable[[str], None] | 
     start = time.monotonic()
     for number, item in enumerate(todo):
         _render_item(item, job, assets)
-        spent = time.monotonic() - start
-        left = spent / (number + 1) * (len(todo) - number - 1)
-        report(f"{item.path.name}: {number + 1}/{len(todo)}, {spent / (number + 1):.1f} s each, {left / 60:.0f} min left")
+        done = number + 1
+        each = (time.monotonic() - start) / done
+        left = each * (len(todo) - done) / 60
+        report(f"{item.path.name}: {done}/{len(todo)}, {each:.1f} s each, {left:.0f} min left")
     return len(todo)
 
 
@@ -183,15 +191,17 @@ def _render_item(item: _Item, job: RenderJob, assets: Assets) -> None:
 
 def render_scene(spec: SceneSpec, assets: Assets, share: float) -> Picture:
     """One picture of a scene at a moment, 0 (its start) to 1 (its end)."""
-    figures = [build_figure(person, assets.body, assets.patterns, assets.poses, share) for person in spec.people]
+    figures = _figures(spec, assets, share)
     camera = replace(spec.camera, azimuth_deg=spec.camera.azimuth_deg + share * spec.camera.drift_deg)
     # The camera frames the first moment, so that motion is seen.
-    framed = figures[0]
-    if share > 0:
-        framed = build_figure(spec.people[0], assets.body, assets.patterns, assets.poses, 0.0)
-    view = place_camera(camera, framed, figures)
+    framed = figures if share == 0 else _figures(spec, assets, 0.0)
+    view = place_camera(camera, framed)
     light = read_panorama(assets.panoramas[spec.panorama])
     return render(figures, view, light, spec.panorama_deg, _SAMPLES)
+
+
+def _figures(spec: SceneSpec, assets: Assets, share: float) -> list[Figure]:
+    return [build_figure(person, assets.body, assets.patterns, assets.poses, share) for person in spec.people]
 
 
 def to_srgb(picture: Picture, exposure: float, warmth: float) -> NDArray[Any]:
@@ -203,8 +213,11 @@ def to_srgb(picture: Picture, exposure: float, warmth: float) -> NDArray[Any]:
     # The gain is bounded so that black clothes stay black.
     linear = colour * min(exposure / max(level, 1e-3), 3.0)
     linear = linear / (1 + 0.15 * linear)
-    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-8) ** (1 / 2.4) - 0.055)
-    return np.rint(np.clip(encoded, 0, 1) * 255).astype(np.uint8)
+    encoded = np.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-8) ** (1 / 2.4) - 0.055
+    )
+    srgb: NDArray[Any] = np.rint(np.clip(encoded, 0, 1) * 255).astype(np.uint8)
+    return srgb
 
 
 def _write(picture: Picture, spec: SceneSpec, folder: Path, name: str) -> None:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autohair_video.training.synthetic.people.clothing import Cut
 from autohair_video.training.synthetic.people.hair import HairSpec, HairStyle
-from autohair_video.training.synthetic.people.random_pose import held_child, holding_arm, moved_pose, random_pose
+from autohair_video.training.synthetic.people.random_pose import (
+    held_child,
+    holding_arm,
+    moved_pose,
+    random_pose,
+)
 from autohair_video.training.synthetic.people.spec import (
     CameraSpec,
     ClothSpec,
@@ -20,6 +26,7 @@ from autohair_video.training.synthetic.people.spec import (
     PersonSpec,
     PropSpec,
     SceneSpec,
+    Side,
     Weave,
 )
 
@@ -44,8 +51,27 @@ _HAIR: Final[tuple[Colour, ...]] = (
     (0.35, 0.34, 0.33),
     (0.7, 0.69, 0.67),
 )
-_IRISES: Final[tuple[Colour, ...]] = ((0.10, 0.05, 0.025), (0.2, 0.3, 0.38), (0.18, 0.2, 0.08), (0.05, 0.03, 0.02))
-_FRAMINGS: Final[dict[Framing, float]] = {"whole": 0.46, "knees": 0.12, "waist": 0.2, "bust": 0.14, "hand": 0.08}
+_IRISES: Final[tuple[Colour, ...]] = (
+    (0.10, 0.05, 0.025),
+    (0.2, 0.3, 0.38),
+    (0.18, 0.2, 0.08),
+    (0.05, 0.03, 0.02),
+)
+_FRAMINGS: Final[dict[Framing, float]] = {
+    "whole": 0.46,
+    "knees": 0.12,
+    "waist": 0.2,
+    "bust": 0.14,
+    "hand": 0.08,
+}
+_HAIR_LENGTHS: Final[dict[HairStyle, tuple[float, float]]] = {
+    "short": (0.015, 0.06),
+    "afro": (0.04, 0.13),
+    "ponytail": (0.3, 0.55),
+    "loose": (0.12, 0.55),
+    "bald": (0.01, 0.02),
+}
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -59,8 +85,17 @@ class Wardrobe:
     panoramas: tuple[str, ...]
 
 
-def random_scene(rng: np.random.Generator, wardrobe: Wardrobe, *, clip: bool, hands: bool = False) -> SceneSpec:
-    """A picture, or a clip whose people move from one pose towards another."""
+def random_scene(
+    rng: np.random.Generator, wardrobe: Wardrobe, *, clip: bool, hands: bool = False
+) -> SceneSpec:
+    """A picture, or a clip whose people move from one pose towards another.
+
+    Args:
+        rng: draws it.
+        wardrobe: what may be used.
+        clip: draw two poses and a drift of the camera.
+        hands: draw reaching hands more often.
+    """
     camera = _camera(rng, clip, hands)
     count = int(rng.choice([1, 2, 3], p=[0.78, 0.16, 0.06])) if camera.framing in ("whole", "knees") else 1
     first = random_person(rng, wardrobe, camera, clip=clip)
@@ -85,7 +120,11 @@ def random_person(
     rng: np.random.Generator, wardrobe: Wardrobe, camera: CameraSpec, *, clip: bool
 ) -> PersonSpec:
     """One person at the origin."""
-    age = float(rng.choice([rng.uniform(0.22, 0.5), rng.uniform(0.55, 0.8), rng.uniform(0.8, 1)], p=[0.22, 0.56, 0.22]))
+    age = float(
+        rng.choice(
+            [rng.uniform(0.22, 0.5), rng.uniform(0.55, 0.8), rng.uniform(0.8, 1)], p=[0.22, 0.56, 0.22]
+        )
+    )
     gender = float(rng.choice([rng.uniform(0, 0.15), rng.uniform(0.85, 1)]))
     phenotype = {
         "gender": gender,
@@ -128,7 +167,6 @@ def _hair(rng: np.random.Generator, gender: float, age: float, camera: CameraSpe
         style = "afro"
     elif style == "short" and roll > 0.85:
         style = "bald"
-    lengths = {"short": (0.015, 0.06), "afro": (0.04, 0.13), "ponytail": (0.3, 0.55), "loose": (0.12, 0.55), "bald": (0.01, 0.02)}
     windy = style in ("loose", "ponytail") and rng.random() < 0.3
     gust = rng.normal(0, 1, 3) * [1.6, 0.5, 1.2] if windy else np.zeros(3)
     wind = (float(gust[0]), float(gust[1] + 0.6 * windy), float(gust[2]))
@@ -137,7 +175,7 @@ def _hair(rng: np.random.Generator, gender: float, age: float, camera: CameraSpe
     curly = rng.random() < 0.35
     return HairSpec(
         style=style,
-        length=float(rng.uniform(*lengths[style])),
+        length=float(rng.uniform(*_HAIR_LENGTHS[style])),
         curl=1.0 if style == "afro" else float(rng.uniform(0.3, 0.9) if curly else rng.uniform(0, 0.15)),
         volume=float(rng.uniform(0.8, 1) if style == "afro" else rng.beta(1.5, 3)),
         part=float(rng.uniform(-0.5, 0.5)),
@@ -164,7 +202,9 @@ def _clothes(
         shoe = _cloth(rng, _pick(rng, wardrobe.shoes), Cut())
         clothes.append(replace(shoe, folds=0.0, weave="plain"))
     if rng.random() < 0.12:
-        coat = Cut(sleeve=1.0, hem=0.3, skirt=float(rng.uniform(0.25, 0.4)), offset=0.035, hood=rng.random() < 0.4)
+        coat = Cut(
+            sleeve=1.0, hem=0.3, skirt=float(rng.uniform(0.25, 0.4)), offset=0.035, hood=rng.random() < 0.4
+        )
         clothes.append(_cloth(rng, None, coat))
     elif rng.random() < 0.08 and hair.style != "afro":
         clothes.append(_cloth(rng, None, Cut(offset=0.02, hood=True)))
@@ -209,7 +249,9 @@ def _cloth_colour(rng: np.random.Generator) -> Colour:
         return _colour(rng.uniform(0.06, 0.5) * np.ones(3))
     if kind == 4:
         return _colour(np.array(_pick(rng, _SKINS)) * rng.uniform(0.8, 1.1))
-    saturation, value = (rng.uniform(0.1, 0.35), rng.uniform(0.7, 0.95)) if kind == 3 else rng.uniform(0.3, 0.95, 2)
+    saturation, value = (
+        (rng.uniform(0.1, 0.35), rng.uniform(0.7, 0.95)) if kind == 3 else rng.uniform(0.3, 0.95, 2)
+    )
     return _colour(np.array(colorsys.hsv_to_rgb(rng.random(), saturation, value)) ** 2.2)
 
 
@@ -219,7 +261,7 @@ def _props(rng: np.random.Generator) -> tuple[PropSpec, ...]:
     kind = rng.choice(4)
     sizes = ((0.08, 0.3), (0.06, 0.24), (0.2, 0.5), (0.2, 0.4))
     size = float(rng.uniform(*sizes[kind]))
-    side = "L" if rng.random() < 0.5 else "R"
+    side: Side = "L" if rng.random() < 0.5 else "R"
     return (PropSpec(("box", "ball", "stick", "bag")[kind], side, size, _cloth_colour(rng)),)
 
 
@@ -259,7 +301,8 @@ def _with_child(
 ) -> list[PersonSpec]:
     """A grown person who holds a child on the left arm."""
     poses = tuple(holding_arm(pose) for pose in adult.poses)
-    adult = replace(adult, phenotype={**adult.phenotype, "age": max(0.6, adult.phenotype["age"]), "height": max(0.5, adult.phenotype["height"])}, poses=poses, props=())
+    grown = {name: max(least, adult.phenotype[name]) for name, least in (("age", 0.6), ("height", 0.5))}
+    adult = replace(adult, phenotype={**adult.phenotype, **grown}, poses=poses, props=())
     child = random_person(rng, wardrobe, camera, clip=False)
     child = replace(
         child,
@@ -272,9 +315,9 @@ def _with_child(
     return [adult, child]
 
 
-def _colour(values: np.ndarray) -> Colour:  # type: ignore[type-arg]
+def _colour(values: NDArray[Any]) -> Colour:
     return (float(values[0]), float(values[1]), float(values[2]))
 
 
-def _pick(rng, items):  # type: ignore[no-untyped-def]
+def _pick(rng: np.random.Generator, items: Sequence[_T]) -> _T:
     return items[int(rng.integers(len(items)))]

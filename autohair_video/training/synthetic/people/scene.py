@@ -1,12 +1,11 @@
 """Rendering by Mitsuba 3 (BSD-3; Jakob et al., 2022): colour by path tracing, coverage by primary rays.
 
-Colour and coverage are separate passes. Colour needs many light paths and may be denoised; alpha must be exact,
-so every pixel is split into a grid of sub-pixels, and what is hit first in each is counted.
+Colour and coverage are separate passes. Colour needs many light paths and may be denoised; alpha must be
+exact, so every pixel is split into a grid of sub-pixels, and what is hit first in each is counted.
 """
 
 from __future__ import annotations
 
-import glob
 import os
 import tempfile
 from collections.abc import Sequence
@@ -27,17 +26,24 @@ _SUBPIXELS: Final = 4  # per side of a pixel, in the coverage pass
 _MAX_DEPTH: Final = 3
 _PANORAMA_SIZE: Final = (512, 256)
 _LLVM_PATTERNS: Final = (
-    "/usr/lib/*/libLLVM*.so*",
-    "/usr/lib/llvm-*/lib/libLLVM*.so*",
-    "/usr/lib64/libLLVM*.so*",
-    "/opt/homebrew/opt/llvm/lib/libLLVM.dylib",
+    "usr/lib/*/libLLVM*.so*",
+    "usr/lib/llvm-*/lib/libLLVM*.so*",
+    "usr/lib64/libLLVM*.so*",
+    "opt/homebrew/opt/llvm/lib/libLLVM.dylib",
 )
 _FILM_SIDES: Final = (128, 256, 384)
 _SPECK: Final = Part(
-    "skin", np.array([[0, -99, 0], [1e-3, -99, 0], [0, -99, 1e-3]]), np.array([[0, 1, 2]]), np.full((3, 3), 0.5)
+    "skin",
+    np.array([[0, -99, 0], [1e-3, -99, 0], [0, -99, 1e-3]]),
+    np.array([[0, 1, 2]]),
+    np.full((3, 3), 0.5),
 )
 _SPECK_OF_CLOTH: Final = replace(
-    _SPECK, category="cloth", colours=None, texture=np.full((256, 256, 3), 0.5, np.float32), uv=np.zeros((3, 2))
+    _SPECK,
+    category="cloth",
+    colours=None,
+    texture=np.full((256, 256, 3), 0.5, np.float32),
+    uv=np.zeros((3, 2)),
 )
 _SPECK_OF_HAIR: Final = Strands(np.linspace([0, -99, 0], [0, -98.99, 0], 4)[None], 1e-5, (0.1, 0.1, 0.1))
 _COLOURED: Final[tuple[Category, ...]] = ("skin", "hand", "hair", "prop")
@@ -81,7 +87,8 @@ class Picture:
     def alpha(self) -> NDArray[Any]:
         """(H, W) float32 in 0 to 1."""
         total: NDArray[Any] = np.sum(list(self.coverage.values()), axis=0)
-        return np.clip(total, 0, 1).astype(np.float32)
+        alpha: NDArray[Any] = np.clip(total, 0, 1).astype(np.float32)
+        return alpha
 
 
 def load_mitsuba() -> ModuleType:
@@ -107,13 +114,14 @@ def load_mitsuba() -> ModuleType:
 
 def _find_llvm() -> str | None:
     """The newest LLVM library in the usual folders, if it is new enough."""
-    found = {_llvm_version(path): path for pattern in _LLVM_PATTERNS for path in glob.glob(pattern)}
+    files = [path for pattern in _LLVM_PATTERNS for path in Path("/").glob(pattern)]
+    found = {_llvm_version(path): str(path) for path in files}
     newest = max(found, default=0)
     return found[newest] if newest >= _OLDEST_LLVM else None
 
 
-def _llvm_version(path: str) -> int:
-    digits = "".join(c if c.isdigit() else " " for c in Path(path).name).split()
+def _llvm_version(path: Path) -> int:
+    digits = "".join(c if c.isdigit() else " " for c in path.name).split()
     return int(digits[0]) if digits else 0
 
 
@@ -215,7 +223,7 @@ def _merge(category: Category, parts: Sequence[Part]) -> Part:
 
 
 def _sensor(mi: ModuleType, view: View, side: int, film_px: int) -> Any:
-    """A square camera whose middle is the view; ``film_px`` pixels across stand for ``side`` of the view's."""
+    """A square camera whose middle is the view; its ``film_px`` pixels cover ``side`` of the view's."""
     film = {
         "type": "hdrfilm",
         "width": film_px,
@@ -234,7 +242,9 @@ def _sensor(mi: ModuleType, view: View, side: int, film_px: int) -> Any:
 def _render_colour(mi: ModuleType, scene: Any, view: View, side: int, samples: int) -> NDArray[Any]:
     """(S, S, 3) float32 straight colour of the whole film."""
     integrator = mi.load_dict({"type": "path", "max_depth": _MAX_DEPTH, "hide_emitters": True})
-    image = np.array(mi.render(scene, sensor=_sensor(mi, view, side, side), integrator=integrator, spp=samples))
+    image = np.array(
+        mi.render(scene, sensor=_sensor(mi, view, side, side), integrator=integrator, spp=samples)
+    )
     return _extend(np.minimum(image[..., :3], 8.0), image[..., 3])
 
 
@@ -245,7 +255,8 @@ def _denoise(colour: NDArray[Any]) -> NDArray[Any]:
     except ImportError:
         return colour
     denoised: NDArray[Any] = mitsuba_oidn.denoise(np.ascontiguousarray(colour), hdr=True)
-    return np.maximum(denoised, 0)
+    positive: NDArray[Any] = np.maximum(denoised, 0)
+    return positive
 
 
 def _extend(premultiplied: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
@@ -256,8 +267,9 @@ def _extend(premultiplied: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
         total += share * cv2.GaussianBlur(colour, (0, 0), sigma)
         total_weight += share * cv2.GaussianBlur(weight, (0, 0), sigma)
     mean = colour.sum(axis=(0, 1)) / max(float(weight.sum()), 1e-6)
-    straight: NDArray[Any] = (total + 1e-9 * mean) / (total_weight + 1e-9)[..., None]
-    return straight.astype(np.float32)
+    straight = (total + 1e-9 * mean) / (total_weight + 1e-9)[..., None]
+    extended: NDArray[Any] = straight.astype(np.float32)
+    return extended
 
 
 def _render_indices(mi: ModuleType, scene: Any, view: View, side: int) -> NDArray[Any]:
@@ -265,7 +277,8 @@ def _render_indices(mi: ModuleType, scene: Any, view: View, side: int) -> NDArra
     integrator = mi.load_dict({"type": "aov", "aovs": "shape:shape_index"})
     sensor = _sensor(mi, view, side, side * _SUBPIXELS)
     image = np.array(mi.render(scene, sensor=sensor, integrator=integrator, spp=1))
-    return np.rint(image[..., -1]).astype(np.int64)
+    indices: NDArray[Any] = np.rint(image[..., -1]).astype(np.int64)
+    return indices
 
 
 def _coverage(indices: NDArray[Any], order: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -284,7 +297,12 @@ def _mesh(mi: ModuleType, name: str, part: Part) -> Any:
     properties["bsdf"] = _material(mi, part)
     has_uv = part.uv is not None
     mesh = mi.Mesh(
-        name, len(part.vertices), len(part.faces), has_vertex_normals=True, has_vertex_texcoords=has_uv, props=properties
+        name,
+        len(part.vertices),
+        len(part.faces),
+        has_vertex_normals=True,
+        has_vertex_texcoords=has_uv,
+        props=properties,
     )
     fields = mi.traverse(mesh)
     fields["vertex_positions"] = part.vertices.astype(np.float32).ravel()
@@ -302,12 +320,17 @@ def _material(mi: ModuleType, part: Part) -> Any:
     colour: dict[str, Any] = {"type": "mesh_attribute", "name": "vertex_color"}
     if part.texture is not None:
         colour = {"type": "bitmap", "bitmap": mi.Bitmap(part.texture), "raw": True}
-    surface = {"type": "principled", "base_color": colour, "roughness": 0.85 if part.texture is not None else 0.5, "specular": 0.35}
+    surface = {
+        "type": "principled",
+        "base_color": colour,
+        "roughness": 0.85 if part.texture is not None else 0.5,
+        "specular": 0.35,
+    }
     return mi.load_dict({"type": "twosided", "surface": surface})
 
 
 def _curves(mi: ModuleType, path: Path, strands: Strands) -> Any:
-    """Mitsuba reads curves from a text file: a line with x, y, z and radius, an empty line between strands."""
+    """Mitsuba reads curves from a text file: lines of x, y, z and radius, an empty line between strands."""
     taper = np.linspace(1.0, 0.35, strands.points.shape[1]) * strands.radius
     radii = np.broadcast_to(taper[None, :, None], (*strands.points.shape[:2], 1))
     rows = np.concatenate([strands.points, radii], axis=2)
@@ -320,4 +343,6 @@ def _curves(mi: ModuleType, path: Path, strands: Strands) -> Any:
         "roughness": 0.35,
         "specular": 0.6,
     }
-    return mi.load_dict({"type": "bsplinecurve", "filename": str(path), "surface": {"type": "twosided", "bsdf": surface}})
+    return mi.load_dict(
+        {"type": "bsplinecurve", "filename": str(path), "surface": {"type": "twosided", "bsdf": surface}}
+    )

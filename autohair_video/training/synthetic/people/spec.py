@@ -14,6 +14,7 @@ Colour = tuple[float, float, float]
 """Linear RGB, 0 to 1."""
 
 Weave = Literal["plain", "stripes", "checks", "dots", "blotches"]
+Side = Literal["L", "R"]
 PropKind = Literal["box", "ball", "stick", "bag"]
 Framing = Literal["whole", "knees", "waist", "bust", "hand"]
 
@@ -46,7 +47,7 @@ class PropSpec:
     """Something held in a hand: side ``L`` or ``R``, size in metres."""
 
     kind: PropKind
-    side: Literal["L", "R"]
+    side: Side
     size: float
     colour: Colour
 
