@@ -1,4 +1,4 @@
-"""What is shown of a matted picture, and the words on top of it."""
+"""The views of a matted frame, and the text drawn over them."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _FONT_SCALE: Final = 0.5
 _MIN_FONT_SCALE: Final = 0.3
 _LINE_PX: Final = 18
 _MARGIN_PX: Final = 6
-# What remains of the picture behind words.
+# Brightness of the image behind text, relative to the image itself.
 _BACKDROP_BRIGHTNESS: Final = 0.35
 
 
 def draw_view(view: View, matted: MattedFrame, composite: BgrImage | None) -> BgrImage:
     """(H, W, 3) uint8 BGR of one view; ``side`` is twice as wide.
 
-    ``composite`` is needed by the views ``composite`` and ``side``.
+    ``composite`` is required by the views ``composite`` and ``side``.
     """
     if view == "original":
-        return matted.picture
+        return matted.image
     if view == "matte":
         return _gray_to_bgr(matted.matte.alpha * 255)
     if view == "trimap" and matted.matte.trimap is not None:
@@ -40,13 +40,26 @@ def draw_view(view: View, matted: MattedFrame, composite: BgrImage | None) -> Bg
         raise ValueError(f"view {view} needs a composite")
     if view == "composite":
         return composite
-    both: BgrImage = np.concatenate([matted.picture, composite], axis=1)
+    both: BgrImage = np.concatenate([matted.image, composite], axis=1)
     return both
 
 
-def draw_overlay_text(picture: BgrImage, lines: Sequence[str]) -> BgrImage:
-    """A copy with lines of white text on a darkened strip at its top."""
-    shown: BgrImage = picture.copy()
+def status_line(status: SessionStatus, settings: Settings) -> str:
+    """Rate, latency, dropped frames and the viewer's settings in one line."""
+    latency = "-" if status.latency_s is None else f"{1000 * status.latency_s:.0f} ms"
+    parts = [f"{status.fps:.1f} fps", latency, f"dropped {status.dropped}", settings.view]
+    parts += [f"quality {status.quality}/{status.qualities}", f"band {settings.band:.2g}"]
+    parts += [] if settings.tier == "fast" else [settings.tier]
+    parts += [] if settings.smoothing else ["no smoothing"]
+    parts += ["frozen"] if settings.frozen else []
+    if status.recorded_s is not None:
+        parts.append(f"REC {status.recorded_s // 60}:{status.recorded_s % 60:02d}")
+    return "  ".join(parts)
+
+
+def draw_overlay_text(image: BgrImage, lines: Sequence[str]) -> BgrImage:
+    """A copy with lines of white text on a darkened strip at the top."""
+    shown: BgrImage = image.copy()
     strip = shown[: len(lines) * _LINE_PX + _MARGIN_PX]
     strip[:] = (strip * _BACKDROP_BRIGHTNESS).astype(np.uint8)
     for i, line in enumerate(lines, start=1):
@@ -54,26 +67,13 @@ def draw_overlay_text(picture: BgrImage, lines: Sequence[str]) -> BgrImage:
     return shown
 
 
-def status_line(figures: SessionStatus, settings: Settings) -> str:
-    """The session in one line: rate, latency, pictures dropped, and what is chosen."""
-    latency = "-" if figures.latency_s is None else f"{1000 * figures.latency_s:.0f} ms"
-    parts = [f"{figures.fps:.1f} fps", latency, f"dropped {figures.dropped}", settings.view]
-    parts += [f"quality {figures.quality}/{figures.qualities}", f"band {settings.band:.2g}"]
-    parts += [] if settings.tier == "fast" else [settings.tier]
-    parts += [] if settings.smoothing else ["no smoothing"]
-    parts += ["frozen"] if settings.frozen else []
-    if figures.recorded_s is not None:
-        parts.append(f"REC {figures.recorded_s // 60}:{figures.recorded_s % 60:02d}")
-    return "  ".join(parts)
-
-
-def _put_line(picture: NDArray[np.uint8], line: str, base: int) -> None:
-    """One line, in smaller letters where it would not fit."""
-    room = picture.shape[1] - 2 * _MARGIN_PX
+def _put_line(image: NDArray[np.uint8], line: str, baseline_px: int) -> None:
+    """One line of text, in a smaller font where it would not fit."""
+    width_px = image.shape[1] - 2 * _MARGIN_PX
     scale = _FONT_SCALE
-    while scale > _MIN_FONT_SCALE and cv2.getTextSize(line, _FONT, scale, 1)[0][0] > room:
+    while scale > _MIN_FONT_SCALE and cv2.getTextSize(line, _FONT, scale, 1)[0][0] > width_px:
         scale -= 0.02
-    cv2.putText(picture, line, (_MARGIN_PX, base), _FONT, scale, _WHITE, 1, cv2.LINE_AA)
+    cv2.putText(image, line, (_MARGIN_PX, baseline_px), _FONT, scale, _WHITE, 1, cv2.LINE_AA)
 
 
 def _gray_to_bgr(plane: Tensor) -> BgrImage:

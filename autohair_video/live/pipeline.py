@@ -1,8 +1,8 @@
-"""One live picture at a time: what it shows and what the last one left -> its matte.
+"""The stages of one live frame: the camera's image and the state of the previous frame -> its matte.
 
-The stages are those of `MattingPipeline.frames`, in two steps, so that one image can be segmented while
-the one before is solved. Resolution and the interval of the segmenter may change between images, and what
-the last picture left is brought to the new size, so that a change of quality is no cut.
+The stages are those of `MattingPipeline.frames`, in two halves, so that one frame can be segmented while
+the one before is inferred. Resolution and the segmenter's interval may change between frames; the state is
+then resampled to the new size, so that a change of level is no scene cut.
 """
 
 from __future__ import annotations
@@ -20,58 +20,73 @@ from torch.nn import functional as F
 from autohair_video.frames import MATRIX_SMPTE170M, FrameBatch, FrameFormat, Matte
 from autohair_video.live.quality import Level
 from autohair_video.live.settings import LiveOptions, Settings
+from autohair_video.matting.matte_adjust import adjust_matte
 from autohair_video.matting.optical_flow import Motion, estimate_motions
 from autohair_video.matting.pipeline import MattingPipeline
+from autohair_video.matting.segmentation import scale_to, working_size
 from autohair_video.matting.temporal import InferredAlpha, RunningMean, smooth_alphas, smooth_probability
 from autohair_video.matting.tiled_inference import CachedTile
 from autohair_video.matting.trimap import draw_trimap, encode_alpha_prior
+from autohair_video.matting.trimap_expansion import expand_band, keep_expansion
 from autohair_video.media.camera import BgrImage, CameraFrame
 from autohair_video.options import SegmentOptions, TemporalOptions, TileOptions, TrimapOptions
+from autohair_video.tracking.selection import (
+    SubjectPrompt,
+    SubjectState,
+    limit_alpha,
+    select_subject,
+    upper_limit,
+)
 
 MILLISECOND: Final = Fraction(1, 1000)
-# The matter's time goes with the tiles' area: a low picture is one row of them, and on others small
-# tiles lie closer to the band. Smaller ones than these take longer by the pixel.
+# The time of inference is proportional to the tiles' total area: a low frame is covered by one row of tiles of
+# its height, a larger one by small tiles close to the band. Tiles below 160 px take longer per pixel
+# (measured on two cores with `bench --live`).
 _ROW_TILES_PX: Final = (160, 192)
 _TILE_PX: Final = 160
 _OVERLAP_PX: Final = 32
-# BT.601 as SMPTE 170M has it, with the transfer of BT.709: what cameras and their drivers mean.
+# People are tracked on probabilities of this long side at every level, so that tracks outlive a change of level.
+_TRACKING_PX: Final = 320
+# ISO/IEC 23091-2 code points: BT.601 (SMPTE 170M) primaries with BT.709 transfer, as UVC cameras deliver.
 _PRIMARIES: Final = 6
 _TRANSFER: Final = 1
 
 
 @dataclass(frozen=True)
 class MattedFrame:
-    """A camera's picture with its matte, both at the shown size.
+    """A camera frame with its matte, both at the shown size.
 
-    ``frames``: the picture as one frame of 4:2:0 planes, its pts in milliseconds.
+    ``frames``: the image as one frame of 4:2:0 planes, pts in milliseconds.
     """
 
-    shot: CameraFrame
+    camera_frame: CameraFrame
     frames: FrameBatch
     matte: Matte
 
     @property
-    def picture(self) -> BgrImage:
+    def image(self) -> BgrImage:
         """(H, W, 3) uint8 BGR."""
-        return self.shot.picture
+        return self.camera_frame.picture
 
 
 @dataclass(frozen=True)
 class SegmentedFrame:
-    """What is known of a picture before its alpha is solved.
+    """A frame after segmentation, before its alpha is inferred.
 
-    ``samples`` (1, 3, h, w) uint8 RGB at the level's share of ``size``, the picture's height and width;
-    ``trimap`` and ``guess`` (1, 1, h, w) uint8; ``seen`` is the segmenter's mean, and ``since_seen`` how many
-    pictures ago it looked. ``motion`` is against the picture before, ``temporal`` how to smooth along it.
-    ``is_first``: nothing that came before counts. ``is_resized``: the picture before had another share.
+    ``samples`` (1, 3, h, w) uint8 RGB at the level's scale of ``size``, the image's height and width;
+    ``trimap`` and ``prior`` (1, 1, h, w) uint8; ``probability`` is the running mean of the segmenter's output,
+    ``since_segmented`` how many frames ago the segmenter ran. ``others`` (1, 1, h', w') float in 0..1: pixels
+    that certainly belong to another person than the subject. ``motion`` is relative to the previous frame,
+    ``temporal`` the smoothing. ``is_first``: there is no previous frame. ``is_resized``: it had another scale.
     """
 
     samples: Tensor
     size: tuple[int, int]
     trimap: Tensor
-    guess: Tensor
-    seen: RunningMean
-    since_seen: int
+    prior: Tensor
+    probability: RunningMean
+    since_segmented: int
+    others: Tensor | None
     motion: Motion | None
     temporal: TemporalOptions
     is_first: bool
@@ -79,145 +94,185 @@ class SegmentedFrame:
 
 
 class LivePipeline:
-    """Mattes pictures as they come; holds what the last one left.
+    """Mattes images one by one and holds the state between them.
 
-    `look` and `solve` may run in two threads, each picture going through both in the same order.
-    ``options``: how trimap and smoothing work, before the viewer's settings.
+    `segment` and `infer` may run in two threads, each image passing through both in the same order.
+    ``_segmented`` and ``_subject`` belong to the thread that calls `segment` and `reset`, ``_inferred`` to the one
+    that calls `infer`.
     """
 
-    def __init__(self, matter: MattingPipeline, options: LiveOptions) -> None:
-        self._matter, self._options = matter, options
-        self._looked: SegmentedFrame | None = None
-        self._solved: tuple[InferredAlpha, tuple[CachedTile, ...]] | None = None
+    def __init__(self, pipeline: MattingPipeline, options: LiveOptions) -> None:
+        self._pipeline, self._options = pipeline, options.matting
+        self._prompt = SubjectPrompt(options.subject)
+        self._segmented: SegmentedFrame | None = None
+        self._subject: SubjectState | None = None
+        self._inferred: tuple[InferredAlpha, tuple[CachedTile, ...]] | None = None
 
-    def forget(self) -> None:
-        """Take the next picture that is looked at as the first of a scene."""
-        self._looked = None
+    def reset(self) -> None:
+        """Treat the next image as the first of a scene; the chosen subject stays."""
+        self._segmented = None
 
-    def __call__(self, picture: BgrImage, settings: Settings, level: Level) -> Matte:
-        """Matte of one picture: `look` and `solve` in one."""
-        return self.solve(self.segment(picture, settings, level))
+    def __call__(self, image: BgrImage, settings: Settings, level: Level) -> Matte:
+        """Matte of one image: `segment` and `infer`."""
+        return self.infer(self.segment(image, settings, level))
 
     @torch.inference_mode()
-    def segment(self, picture: BgrImage, settings: Settings, level: Level) -> SegmentedFrame:
-        """Where the subject is, and how it moved.
+    def segment(
+        self, image: BgrImage, settings: Settings, level: Level, time_s: Fraction = Fraction(0)
+    ) -> SegmentedFrame:
+        """Optical flow, person probability and trimap of an image.
 
         Args:
-            picture: (H, W, 3) uint8 BGR.
-            settings: band width and smoothing are taken from it.
-            level: how finely to look.
+            image: (H, W, 3) uint8 BGR.
+            settings: the viewer's band width and smoothing.
+            level: scale and interval of the stages.
+            time_s: the image's time, for tracking.
         """
-        o, watch, (height, width) = self._options, self._matter.watch, picture.shape[:2]
-        size = round(height * level.share), round(width * level.share)
-        samples = _bgr_to_rgb_tensor(picture if level.share == 1 else _downscale(picture, size)).to(
-            self._matter.device
-        )
-        past = None if self._looked is None else _resize_state(self._looked, size)
-        steady = replace(o.temporal, strength=o.temporal.strength if settings.smoothing else 0.0)
+        o, watch, (height, width) = self._options, self._pipeline.watch, image.shape[:2]
+        size = round(height * level.scale), round(width * level.scale)
+        working = image if level.scale == 1 else _downscale(image, size)
+        samples = _bgr_to_rgb_tensor(working).to(self._pipeline.device)
+        past = None if self._segmented is None else _resize_state(self._segmented, size)
+        smooths = settings.smoothing and o.temporal.mode != "off"
+        temporal = replace(o.temporal, strength=o.temporal.strength if smooths else 0.0)
         with watch("temporal"):
             flow_px = min(o.temporal.flow_long_side_px, level.flow_px)
-            small = replace(o.temporal, flow_long_side_px=flow_px)
-            (motion,) = estimate_motions(past.samples if past else None, samples, small)
-        seen, since_seen = self._seen(samples, past, motion, steady, level)
+            flow_options = replace(o.temporal, flow_long_side_px=flow_px)
+            (motion,) = estimate_motions(past.samples if past else None, samples, flow_options)
+        probability, since_segmented = self._probability(samples, past, motion, temporal, level)
+        person, others = self._select(probability.value, image, time_s)
         with watch("trimap"):
-            form = scale_trimap_band(o.trimap, settings.band)
-            before = past.trimap if steady.strength > 0 and past and motion else None
-            trimap = draw_trimap(seen.value, size=size, options=form, before=before)
-            guess = encode_alpha_prior(seen.value[:, :1], size)
-        self._looked = SegmentedFrame(
+            trimap_options = scale_trimap_band(o.trimap, settings.band)
+            before = past.trimap if temporal.strength > 0 and past and motion else None
+            trimap = draw_trimap(person, size=size, options=trimap_options, before=before)
+            prior = encode_alpha_prior(person[:, :1], size)
+        self._segmented = SegmentedFrame(
             samples,
             (height, width),
             trimap,
-            guess,
-            seen,
-            since_seen,
+            prior,
+            probability,
+            since_segmented,
+            others,
             motion,
-            steady,
+            temporal,
             is_first=past is None,
-            is_resized=past is not self._looked,
+            is_resized=past is not self._segmented,
         )
-        return self._looked
+        return self._segmented
 
     @torch.inference_mode()
-    def solve(self, looked: SegmentedFrame) -> Matte:
-        """Matte of a picture that was looked at, at the picture's size; its time is not set."""
-        watch, samples, trimap = self._matter.watch, looked.samples, looked.trimap
+    def infer(self, frame: SegmentedFrame) -> Matte:
+        """Matte of a segmented image at the image's size, without a time."""
+        samples, watch = frame.samples, self._pipeline.watch
         size = (samples.shape[2], samples.shape[3])
-        last, tiles = (None, ()) if looked.is_first else self._left(size)
-        with watch("matte"):
-            solver = self._matter.solve.at(tile_options_for(size[0]))
-            kept = tiles if looked.temporal.strength > 0 else ()
-            alpha, tiles = solver.follow(samples, trimap, kept, looked.guess)
+        last, tiles = (None, ()) if frame.is_first else self._previous(size)
+        alpha, trimap, tiles = self._infer_band(frame, last, tiles if frame.temporal.strength > 0 else ())
         with watch("temporal"):
-            (solved,) = smooth_alphas(
-                last, (looked.motion,), samples, alpha, trimap, looked.temporal, align=not looked.is_resized
+            (smoothed,) = smooth_alphas(
+                last, (frame.motion,), samples, alpha, trimap, frame.temporal, align=not frame.is_resized
             )
-        self._solved = solved, tuple(tile.for_next() for tile in tiles)
-        alpha = solved.mean.value
-        if size != looked.size:
-            alpha = F.interpolate(alpha, looked.size, mode="bilinear", align_corners=False)
-            trimap = F.interpolate(trimap, looked.size, mode="nearest")
-        return Matte.of_still(alpha, trimap=trimap)
+        self._inferred = smoothed, tuple(tile.for_next() for tile in tiles)
+        alpha = smoothed.mean.value
+        if size != frame.size:
+            alpha = F.interpolate(alpha, frame.size, mode="bilinear", align_corners=False)
+            trimap = F.interpolate(trimap, frame.size, mode="nearest")
+        with watch("edges"):
+            raw_alpha = limit_alpha(alpha, None, upper_limit(None, frame.others, frame.size))
+            alpha = adjust_matte(raw_alpha, self._options.edges)
+        return Matte.of_still(alpha, trimap=trimap, raw_alpha=None if alpha is raw_alpha else raw_alpha)
 
-    def _seen(
+    def _infer_band(
+        self, frame: SegmentedFrame, last: InferredAlpha | None, tiles: tuple[CachedTile, ...]
+    ) -> tuple[Tensor, Tensor, tuple[CachedTile, ...]]:
+        """Alpha, the trimap with its band expanded as often as the options allow, and the tiles."""
+        initial, expansions = frame.trimap, self._options.trimap.max_band_expansions
+        trimap = initial
+        if expansions and last is not None and frame.motion is not None:
+            trimap = keep_expansion(initial, last.trimap, last.mean.value)
+        solver = self._pipeline.solve.at(tile_options_for(frame.samples.shape[2]))
+        with self._pipeline.watch("matte"):
+            alpha, tiles = solver.follow(frame.samples, trimap, tiles, frame.prior)
+            for _ in range(expansions):
+                expanded = expand_band(alpha, trimap, initial)
+                if torch.equal(expanded, trimap):
+                    break
+                trimap = expanded
+                alpha, tiles = solver.follow(frame.samples, trimap, tiles, frame.prior)
+        return alpha, trimap, tiles
+
+    def _probability(
         self,
         samples: Tensor,
         past: SegmentedFrame | None,
         motion: Motion | None,
-        steady: TemporalOptions,
+        temporal: TemporalOptions,
         level: Level,
     ) -> tuple[RunningMean, int]:
-        """Person and hair probabilities, and how many pictures ago the segmenter looked."""
-        watch, since_seen = self._matter.watch, 1 + (past.since_seen if past else 0)
-        before, now = past.seen if past else None, None
-        if before is None or motion is None or since_seen >= level.every:
-            since_seen = 0
+        """Person and hair probabilities, and how many frames ago the segmenter ran."""
+        watch, since = self._pipeline.watch, 1 + (past.since_segmented if past else 0)
+        before, now = past.probability if past else None, None
+        if before is None or motion is None or since >= max(level.every, self._options.segment.every):
+            since = 0
             with watch("segment"):
-                segment = self._matter.segment.at(SegmentOptions(level.segment_px))
+                segment = self._pipeline.segment.at(SegmentOptions(level.segment_px))
                 now = segment(samples.float() / 255)
         with watch("temporal"):
-            return smooth_probability(before, motion, now, steady), since_seen
+            return smooth_probability(before, motion, now, temporal), since
 
-    def _left(self, size: tuple[int, int]) -> tuple[InferredAlpha | None, tuple[CachedTile, ...]]:
-        """What the last solved picture left, for pictures of a height and width."""
-        if self._solved is None:
+    def _select(
+        self, probability: Tensor, image: BgrImage, time_s: Fraction
+    ) -> tuple[Tensor, Tensor | None]:
+        """The subject's probabilities, and what certainly is another person."""
+        if self._prompt.subject.choice == "all":
+            return probability, None
+        with self._pipeline.watch("subject"):
+            small = scale_to(probability, *working_size(*image.shape[:2], _TRACKING_PX))
+            full = _bgr_to_rgb_tensor(image).to(small.device)
+            selected = select_subject(small, full, (time_s,), self._prompt, self._subject)
+        self._subject = selected.state
+        return selected.seen, selected.others
+
+    def _previous(self, size: tuple[int, int]) -> tuple[InferredAlpha | None, tuple[CachedTile, ...]]:
+        """Result and tiles of the previous frame, for frames of a height and width."""
+        if self._inferred is None:
             return None, ()
-        s, tiles = self._solved
-        if s.picture.shape[2:] == size:
-            return s, tiles
-        alpha, value, weight = (_resize(x, size) for x in (s.alpha, s.mean.value, s.mean.weight))
-        picture, trimap = _resize(s.picture, size), F.interpolate(s.trimap, size, mode="nearest")
+        last, tiles = self._inferred
+        if last.picture.shape[2:] == size:
+            return last, tiles
+        alpha, value, weight = (_resize(x, size) for x in (last.alpha, last.mean.value, last.mean.weight))
+        picture, trimap = _resize(last.picture, size), F.interpolate(last.trimap, size, mode="nearest")
         return InferredAlpha.of(picture, alpha, trimap, RunningMean(value, weight)), ()
 
 
-def scale_trimap_band(form: TrimapOptions, band: float) -> TrimapOptions:
-    """A trimap's form with a band so many times as wide.
+def scale_trimap_band(options: TrimapOptions, band: float) -> TrimapOptions:
+    """Trimap options with the unknown band scaled in width.
 
-    >>> scaled(TrimapOptions(mode="fixed", erosion=5, size=25), 2).size
+    >>> scale_trimap_band(TrimapOptions(mode="fixed", erosion=5, size=25), 2).size
     50
     """
-    if form.mode == "fixed":
-        return replace(form, erosion=round(form.erosion * band), size=round(form.size * band))
-    return replace(form, band=form.band * band)
+    if options.mode == "fixed":
+        return replace(options, erosion=round(options.erosion * band), size=round(options.size * band))
+    return replace(options, band=min(10.0, max(0.1, options.band * band)))
 
 
 def tile_options_for(height_px: int) -> TileOptions:
-    """The tiles that cost least on pictures of a height.
+    """The tiles of lowest cost for frames of a height.
 
-    >>> [tiles_for(height).tile_px for height in (144, 180, 360)]
+    >>> [tile_options_for(height).tile_px for height in (144, 180, 360)]
     [160, 192, 160]
     """
     tile_px = next((px for px in _ROW_TILES_PX if px >= height_px), _TILE_PX)
     return TileOptions(tile_px=tile_px, overlap_px=_OVERLAP_PX, double_below_px=0)
 
 
-def to_frame_batch(picture: BgrImage, time_ms: int, *, duration_ms: int) -> FrameBatch:
-    """A picture, (H, W, 3) uint8 BGR with even sides, as one 4:2:0 frame of BT.601 in limited range.
+def to_frame_batch(image: BgrImage, time_ms: int, *, duration_ms: int) -> FrameBatch:
+    """An image, (H, W, 3) uint8 BGR with even sides, as one 4:2:0 frame of BT.601 in limited range.
 
-    Compositing costs half on such planes, and encoders take them as they are.
+    Compositing takes half the time on such planes, and encoders accept them unconverted.
     """
-    height, width = picture.shape[:2]
-    samples = torch.from_numpy(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)).flatten()
+    height, width = image.shape[:2]
+    samples = torch.from_numpy(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420)).flatten()
     luma, u, v = samples.tensor_split([height * width, height * width * 5 // 4])
     planes = (
         luma.view(1, 1, height, width),
@@ -239,37 +294,38 @@ def to_bgr(frames: FrameBatch) -> BgrImage:
     return np.asarray(cv2.cvtColor(rows, cv2.COLOR_YUV2BGR_I420), np.uint8)
 
 
-def scale_and_crop(picture: BgrImage, width: int, height: int) -> BgrImage:
-    """A picture scaled to cover ``width`` x ``height`` px, its aspect kept, and cut evenly."""
-    old_height, old_width = picture.shape[:2]
+def scale_and_crop(image: BgrImage, width: int, height: int) -> BgrImage:
+    """An image scaled to cover ``width`` x ``height`` px at its aspect ratio, and cropped centrally."""
+    old_height, old_width = image.shape[:2]
     if (old_width, old_height) == (width, height):
-        return picture
+        return image
     scale = max(width / old_width, height / old_height)
     size = max(width, round(old_width * scale)), max(height, round(old_height * scale))
-    resized = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     left, top = (size[0] - width) // 2, (size[1] - height) // 2
     return np.ascontiguousarray(resized[top : top + height, left : left + width], np.uint8)
 
 
-def _downscale(picture: BgrImage, size: tuple[int, int]) -> BgrImage:
-    """A picture at a smaller height and width."""
-    return np.asarray(cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+def _downscale(image: BgrImage, size: tuple[int, int]) -> BgrImage:
+    """An image at a smaller height and width."""
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _bgr_to_rgb_tensor(picture: BgrImage) -> Tensor:
-    rgb = torch.from_numpy(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+def _bgr_to_rgb_tensor(image: BgrImage) -> Tensor:
+    """(1, 3, H, W) uint8 RGB of (H, W, 3) uint8 BGR."""
+    rgb = torch.from_numpy(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
     return rgb.permute(2, 0, 1)[None].contiguous()
 
 
-def _resize_state(looked: SegmentedFrame, size: tuple[int, int]) -> SegmentedFrame:
-    """The same for pictures of another height and width; probabilities fit any."""
-    if looked.samples.shape[2:] == size:
-        return looked
-    trimap = F.interpolate(looked.trimap, size, mode="nearest")
-    return replace(looked, samples=_resize(looked.samples, size), trimap=trimap)
+def _resize_state(frame: SegmentedFrame, size: tuple[int, int]) -> SegmentedFrame:
+    """The state for frames of another height and width; probabilities may have any size."""
+    if frame.samples.shape[2:] == size:
+        return frame
+    trimap = F.interpolate(frame.trimap, size, mode="nearest")
+    return replace(frame, samples=_resize(frame.samples, size), trimap=trimap)
 
 
 def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """(1, C, H, W) at another size, of the same dtype."""
-    large = F.interpolate(x.float(), size, mode="bilinear", align_corners=False, antialias=True)
-    return large if x.is_floating_point() else large.round().to(x.dtype)
+    resized = F.interpolate(x.float(), size, mode="bilinear", align_corners=False, antialias=True)
+    return resized if x.is_floating_point() else resized.round().to(x.dtype)

@@ -1,8 +1,8 @@
-"""How finely to look at a picture, so that the device holds the wanted rate.
+"""Adaptive quality: the finest level at which the device holds the wanted frame rate.
 
-Quality is a ladder. A step down is taken when pictures have taken too long for a while; a step up when
-the finer level is expected to fit with room to spare for a longer while. A step up that had to be
-taken back makes the next one wait longer, so that a device between two levels does not swing.
+A step down is taken when frames have taken too long for a while; a step up when the finer level is
+expected to fit with headroom for a longer while (hysteresis). A step up that had to be reverted doubles the
+wait before the next one, so that a device between two levels does not oscillate.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ from autohair_video.options import Tier
 
 @dataclass(frozen=True)
 class Level:
-    """``share``: of the shown size, at which mattes are made; ``segment_px``: the segmenter's long side.
+    """One quality level.
 
-    The segmenter looks at every ``every``-th picture; between, its last probabilities follow the motion,
-    which is found on thumbnails of ``flow_px``.
+    ``scale``: of the shown size, at which alpha is inferred. ``segment_px``: the segmenter's long side.
+    ``every``: the segmenter runs on every N-th frame; between, its last probabilities are warped along the
+    optical flow, which is estimated on thumbnails of at most ``flow_px``.
     """
 
-    share: float
+    scale: float
     segment_px: int
     every: int
     flow_px: int = 320
 
 
+# Finest first; the costs of neighbours differ by a factor of 1.3 to 1.8 (`bench --live`, 640x360, two cores).
 LEVELS: Final = (
     Level(1.0, 320, 1),
     Level(0.75, 320, 1),
@@ -35,27 +37,30 @@ LEVELS: Final = (
     Level(0.4, 256, 4, flow_px=160),
 )
 
-# What the best tier begins with.
 _BEST_LEVELS: Final = (Level(1.0, 640, 1), *LEVELS)
 
 _DOWN_AFTER_S: Final = 1.0
 _UP_AFTER_S: Final = 3.0
 _MAX_WAIT_S: Final = 60.0
-# The share of a picture's time that the finer level may be expected to need.
+# Fraction of the frame budget that the finer level may be expected to need.
 _HEADROOM: Final = 0.8
-# The weight of the newest picture in the mean time a picture takes.
+# Weight of the newest frame in the moving average of the frame time.
 _EMA_ALPHA: Final = 0.2
-# How much longer the next finer level may take.
+# Upper bound of the next finer level's frame time relative to the present one.
 _FINER_LEVEL_COST: Final = 1.7
 
 
 def levels_for(tier: Tier) -> tuple[Level, ...]:
-    """The ladder of a tier, the finest level first."""
+    """The levels of a tier, finest first."""
     return _BEST_LEVELS if tier == "best" else LEVELS
 
 
 class AdaptiveQuality:
-    """The level to work at, from the time that each picture took."""
+    """Chooses the level from the time of each frame.
+
+    `observe` is called by one thread; `level` and `quality` may be read by others, as ``number`` is a
+    single int that `observe` alone replaces.
+    """
 
     def __init__(self, rate: float, levels: tuple[Level, ...] = LEVELS) -> None:
         self.levels = levels
@@ -68,18 +73,18 @@ class AdaptiveQuality:
 
     @property
     def level(self) -> Level:
-        """The level to work at."""
+        """The present level."""
         return self.levels[self.number]
 
     @property
     def quality(self) -> int:
-        """The steps that could still be taken down, and one: 1 is the coarsest level."""
+        """The present level counted from the coarsest, which is 1."""
         return len(self.levels) - self.number
 
-    def observe(self, seconds: float, now_s: float) -> None:
-        """Say how long one picture took at the present level, and when; may change the level."""
-        before = seconds if self._mean_s is None else self._mean_s
-        self._mean_s = before + (seconds - before) * _EMA_ALPHA
+    def observe(self, frame_time_s: float, now_s: float) -> None:
+        """Record that a frame took ``frame_time_s`` at the present level; may change the level."""
+        before = frame_time_s if self._mean_s is None else self._mean_s
+        self._mean_s = before + (frame_time_s - before) * _EMA_ALPHA
         step = self._wanted_step(self._mean_s)
         if step == 0:
             self._since_s = None

@@ -97,7 +97,7 @@ class Window:
     def _lines(self) -> tuple[str, ...]:
         figures = self._live.figures()
         lines = [status_line(figures, self._live.settings)]
-        lines += [line for line in (figures.trouble, figures.notice) if line]
+        lines += [line for line in (figures.camera_fault, figures.notice) if line]
         if self._help:
             lines += [f"{key.name}   {key.help}" for key in KEYS.values()] + ["h   this help"]
         return tuple(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Final, Generic, TypeVar
 
@@ -86,11 +87,16 @@ def prefetch(items: Iterable[T], depth: int = 2) -> Prefetch[T]:
 class BackgroundWorker(Generic[T]):
     """Runs ``work`` on each item, on a thread of its own, with at most ``depth`` items queued.
 
-    An exception of ``work`` is raised by the next `put`, or at the end of the ``with`` block.
+    ``executor``: what runs the thread, one of its threads being taken until the end of the ``with`` block; a
+    daemon thread without it. An exception of ``work`` is raised by the next `put` or `flush`, or at the end of
+    the ``with`` block.
     """
 
-    def __init__(self, work: Callable[[T], None], depth: int = 2) -> None:
+    def __init__(
+        self, work: Callable[[T], None], depth: int = 2, *, executor: ThreadPoolExecutor | None = None
+    ) -> None:
         self._work = work
+        self._executor = executor
         self._queue: queue.Queue[T | None] = queue.Queue(depth)
         self._error: BaseException | None = None
         self._cancelled = False
@@ -110,8 +116,16 @@ class BackgroundWorker(Generic[T]):
             return False
         return True
 
+    def flush(self) -> None:
+        """Wait until every queued item has been worked on."""
+        self._queue.join()
+        self._raise()
+
     def __enter__(self) -> BackgroundWorker[T]:
-        self._thread.start()
+        if self._executor is None:
+            self._thread.start()
+        else:
+            self._executor.submit(self._run)
         return self
 
     def __exit__(
@@ -122,7 +136,10 @@ class BackgroundWorker(Generic[T]):
     ) -> None:
         self._cancelled = kind is not None
         self._queue.put(None)
-        self._thread.join()
+        if self._executor is None:
+            self._thread.join()
+        else:
+            self._executor.shutdown()
         if kind is None:
             self._raise()
 
@@ -137,6 +154,7 @@ class BackgroundWorker(Generic[T]):
                     self._work(item)
                 except BaseException as exc:  # raised again in the producer
                     self._error = exc
+            self._queue.task_done()
 
 
 class LatestSlot(Generic[T]):

@@ -173,7 +173,7 @@ class Handlers:
             "tiers": TIERS,
             "line": status_line(figures, settings),
             "recorded_s": figures.recorded_s,
-            "trouble": figures.trouble,
+            "camera_fault": figures.camera_fault,
             "notice": figures.notice,
             "files": list(self._files),
             "largest_upload": MAX_UPLOAD_BYTES,

@@ -98,7 +98,7 @@ function drawNews(state) {
   at("record").setAttribute("aria-pressed", recording);
   at("record").textContent = recording ? `Stop (${state.recorded_s} s)` : "Record";
   at("figures").textContent = state.line;
-  show("news", state.trouble || state.notice || "");
+  show("news", state.camera_fault || state.notice || "");
 }
 
 async function upload(file) {
