@@ -1,9 +1,10 @@
-"""A live session by the clock, with a clip as its camera and nobody who shows it."""
+"""Times a live session, with a clip as its camera and no sink."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,37 +12,33 @@ from autohair_video.bench.report import describe_machine
 from autohair_video.errors import OptionError
 from autohair_video.live.run import LiveSinks, run_live
 from autohair_video.live.settings import LiveOptions
-from autohair_video.live.stats import SessionStats, as_figures
+from autohair_video.live.stats import SessionStats, as_json_dict
 from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.media.atomic_output import check_output, write_text
-from autohair_video.options import Tier, TrimapOptions
+from autohair_video.options import Tier
 
 
 def time_live_session(
     clip: Path,
     load: Callable[[], MattingPipeline],
-    background: str,
+    options: LiveOptions,
     *,
     seconds: float,
-    tier: Tier = "fast",
-    trimap: TrimapOptions | None = None,
     json_path: Path | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> SessionStats:
-    """Runs a session of 640x360 for a while; pictures count as displayed when they are drawn.
+    """Runs a session for a while; frames count as displayed when they are rendered.
 
     Args:
-        clip: plays at its own rate, again and again.
-        load: makes the networks of ``tier``.
-        background: what the subject is put on.
-        seconds: how long it runs.
-        tier: of the networks.
-        trimap: how trimaps are made; adaptive without it.
-        json_path: where the figures go as JSON, over what is there.
-        say: told what is wrong with the clip as a camera.
+        clip: plays at its own rate, repeatedly.
+        load: loads the networks of ``options.tier``.
+        options: as for `run_live`.
+        seconds: duration.
+        json_path: where the figures are written as JSON; overwritten.
+        report: called with a line if the clip cannot be played as a camera.
 
     Raises:
-        OptionError: the time is none.
+        OptionError: the duration is not positive.
         InputError: the clip or the background cannot be read.
         OutputError: the JSON file cannot be written.
     """
@@ -49,22 +46,29 @@ def time_live_session(
         raise OptionError(f"{seconds:g} seconds cannot be timed: give more than 0")
     if json_path is not None:
         check_output(json_path, overwrite=True)
-    options, machine = LiveOptions(backgrounds=(background,), tier=tier, trimap=trimap or TrimapOptions()), {}
+    machine: dict[str, str | int] = {}
 
-    def loaded(_: Tier) -> MattingPipeline:
-        matter = load()
-        machine.update(describe_machine(matter.device))
-        return matter
+    def load_described(_: Tier) -> MattingPipeline:
+        pipeline = load()
+        machine.update(describe_machine(pipeline.device))
+        return pipeline
 
-    nobody = LiveSinks(window=False)
-    measured = run_live(str(clip), load=loaded, options=options, outlets=nobody, say=say, seconds=seconds)
+    stats = run_live(
+        str(clip),
+        load=load_described,
+        options=options,
+        sinks=LiveSinks(window=False),
+        report=report,
+        seconds=seconds,
+    )
     if json_path is not None:
         content: dict[str, Any] = {
             "clip": clip.name,
             "width": options.width,
             "height": options.height,
             "machine": machine,
-            "live": as_figures(measured),
+            "options": asdict(options.matting),
+            "live": as_json_dict(stats),
         }
         write_text(json_path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-    return measured
+    return stats

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from autohair_video.cli.console import print_table, say, status_line
+from autohair_video.cli.live import live_matting
 from autohair_video.cli.options import (
     AutomaticTrimapOption,
     JsonOption,
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from autohair_video.bench.runner import Size
 
 _DEFAULT_FRAMES = 100
-# A live session decides these itself, picture by picture, or has no frames after the current one.
-_NOT_LIVE = ("--temporal", "--lookahead", "--band-expansions", "--segment-every")
 
 
 @with_options
@@ -62,9 +62,11 @@ def bench_command(
     if live:
         if size is not None or against is not None:
             raise OptionError("--live times the clip as it is: leave out --size and --against")
-        unused = [flag for flag in _NOT_LIVE if flag in given] + ["--frames"] * (frames is not None)
+        # there is no frame after the newest one
+        unused = ["--lookahead"] * ("--lookahead" in given) + ["--frames"] * (frames is not None)
         for flag in () if quiet else unused:
             say(f"note: {flag} has no effect with --live")
+        pipeline = replace(pipeline, matting=live_matting(pipeline.matting, given))
         _bench_live(clip, pipeline, background, seconds=seconds, json_path=json_path, quiet=quiet)
         return
     from autohair_video.bench.report import as_table
@@ -94,18 +96,17 @@ def _bench_live(
     if clip is None:
         raise OptionError("--live needs a clip that plays as the camera")
     from autohair_video.bench.live import time_live_session
+    from autohair_video.live.settings import LiveOptions
     from autohair_video.live.stats import as_table
     from autohair_video.matting.loading import load_pipeline
 
-    measured = time_live_session(
+    stats = time_live_session(
         clip,
         partial(load_pipeline, pipeline),
-        background,
+        LiveOptions(backgrounds=(background,), tier=pipeline.tier, matting=pipeline.matting),
         seconds=seconds,
-        tier=pipeline.tier,
-        trimap=pipeline.matting.trimap,
         json_path=json_path,
-        say=say,
+        report=say,
     )
     if not quiet:
-        print_table(as_table(measured))
+        print_table(as_table(stats))

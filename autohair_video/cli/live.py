@@ -10,11 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autohair_video.cli.console import print_table, say
-from autohair_video.cli.options import (
-    QuietOption,
-    parse_trimap,
-)
-from autohair_video.cli.parameters import Only, with_options
+from autohair_video.cli.options import QuietOption, parse_subject, parse_trimap, with_trimap
+from autohair_video.cli.parameters import Given, Without, with_options
 from autohair_video.errors import OptionError
 from autohair_video.options import MattingOptions, PipelineOptions, Tier
 
@@ -26,7 +23,8 @@ _SIZE = re.compile(r"(\d+)x(\d+)")
 
 @with_options
 def live_command(
-    pipeline: Annotated[PipelineOptions, Only(("tier", "device", "segmenter", "matting_net"))],
+    pipeline: Annotated[PipelineOptions, Without(("matting.temporal.lookahead",))],
+    given: Given,
     camera: Annotated[
         str, typer.Option(help="A camera's number, /dev/video0, a URL, or a file that plays as one.")
     ] = "0",
@@ -59,10 +57,14 @@ def live_command(
         float | None, typer.Option("--measure", metavar="SECONDS", help="Run so long, then print figures.")
     ] = None,
     trimap: Annotated[str, typer.Option(help="adaptive or fixed:EROSION,SIZE.")] = "adaptive",
+    subject: Annotated[
+        str, typer.Option(help="all, largest, a count, point:X,Y or box:X,Y,W,H in pixels of --size.")
+    ] = "all",
     quiet: QuietOption = False,
 ) -> None:
     """Matte a camera as it runs; h in the window lists its keys."""
     width, height = _parse_size(size)
+    pipeline = with_trimap(pipeline, parse_trimap(trimap))
     from autohair_video.live.run import LiveSinks, run_live
     from autohair_video.live.settings import LiveOptions
     from autohair_video.live.stats import as_table
@@ -83,18 +85,37 @@ def live_command(
             folder=folder,
             preset=preset,
             tier=pipeline.tier,
-            trimap=parse_trimap(trimap),
+            matting=live_matting(pipeline.matting, given),
+            subject=parse_subject(subject),
         ),
-        outlets=LiveSinks(
+        sinks=LiveSinks(
             window=serve is None if window is None else window,
             virtual_camera=virtual_camera,
             serve=serve,
         ),
-        say=(lambda _: None) if quiet else say,
+        report=(lambda _: None) if quiet else say,
         seconds=seconds,
     )
     if seconds is not None:
         print_table(as_table(measured))
+
+
+def live_matting(matting: MattingOptions, given: Given) -> MattingOptions:
+    """The stages of a live session: its own defaults where the call gives no option.
+
+    Live is causal: there is no frame after the newest one.
+    """
+    from autohair_video.live.settings import live_matting_options
+
+    live = live_matting_options()
+    every = matting.segment.every if "--segment-every" in given else live.segment.every
+    expansions = matting.trimap.max_band_expansions if "--band-expansions" in given else 0
+    return replace(
+        matting,
+        segment=replace(matting.segment, every=every),
+        trimap=replace(matting.trimap, max_band_expansions=expansions),
+        temporal=replace(live.temporal, mode="off" if matting.temporal.mode == "off" else "causal"),
+    )
 
 
 def _parse_size(text: str) -> tuple[int, int]:

@@ -1,20 +1,19 @@
-"""A camera's pictures matted as they come, in a window, a browser or another program's camera.
+"""Live matting of a camera, shown in a window, in the browser or as a virtual camera.
 
-In the order in which a picture meets them:
+In the order in which a frame meets them:
 
-    settings    what the viewer can change while it runs, and the keys that do
-    quality     how finely to look, so that the wanted rate is held
-    matting     one picture and what the last one left -> its matte
-    view        matte and picture -> what is shown, with the status line and the help
-    record      snapshots with alpha, and clips
-    measured    a session in figures
-    loop        the threads: camera -> mattes -> whoever shows them
-    words       how it does, in one line
-    window      OpenCV's window and its keys
-    virtual     a camera that other programs see
-    handlers    what each address of the page in the browser does
-    server      the page, and whom it lets in
-    run         all of it, for the command line
+    settings        fixed options, the viewer's settings and their store
+    quality         adaptive quality: the level at which the frame rate holds
+    pipeline        the stages of one frame: segment, then infer
+    compositor      the frame over the chosen background
+    overlay         the views, and the text drawn over them
+    recording       snapshots with alpha, and recordings
+    stats           frame rate, latency, dropped frames, memory
+    session         the threads: camera, segment, infer, render, viewers
+    window          OpenCV's window and its keys
+    virtual_camera  a camera for other programs
+    web             the page in the browser
+    run             a whole session for the command line
 
-Latency goes before completeness everywhere: whoever is slow gets the newest picture, never the next.
+Low latency has priority over completeness everywhere: a slow consumer gets the newest frame, not the next.
 """

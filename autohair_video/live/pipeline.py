@@ -39,13 +39,13 @@ from autohair_video.tracking.selection import (
 )
 
 MILLISECOND: Final = Fraction(1, 1000)
-# The time of inference is proportional to the tiles' total area: a low frame is covered by one row of tiles of
-# its height, a larger one by small tiles close to the band. Tiles below 160 px take longer per pixel
+# The time of inference is proportional to the tiles' total area: a low frame is covered by one row of tiles
+# of its height, a larger one by small tiles close to the band. Tiles below 160 px take longer per pixel
 # (measured on two cores with `bench --live`).
 _ROW_TILES_PX: Final = (160, 192)
 _TILE_PX: Final = 160
 _OVERLAP_PX: Final = 32
-# People are tracked on probabilities of this long side at every level, so that tracks outlive a change of level.
+# People are tracked on probabilities of this long side at every level, so that tracks outlive a change of it.
 _TRACKING_PX: Final = 320
 # ISO/IEC 23091-2 code points: BT.601 (SMPTE 170M) primaries with BT.709 transfer, as UVC cameras deliver.
 _PRIMARIES: Final = 6
@@ -74,10 +74,11 @@ class SegmentedFrame:
     """A frame after segmentation, before its alpha is inferred.
 
     ``samples`` (1, 3, h, w) uint8 RGB at the level's scale of ``size``, the image's height and width;
-    ``trimap`` and ``prior`` (1, 1, h, w) uint8; ``probability`` is the running mean of the segmenter's output,
-    ``since_segmented`` how many frames ago the segmenter ran. ``others`` (1, 1, h', w') float in 0..1: pixels
-    that certainly belong to another person than the subject. ``motion`` is relative to the previous frame,
-    ``temporal`` the smoothing. ``is_first``: there is no previous frame. ``is_resized``: it had another scale.
+    ``trimap`` and ``prior`` (1, 1, h, w) uint8; ``probability`` is the running mean of the segmenter's
+    output, ``since_segmented`` how many frames ago the segmenter ran. ``others`` (1, 1, h', w') float in
+    0..1: pixels that certainly belong to another person than the subject. ``motion`` is relative to the
+    previous frame, ``temporal`` the smoothing. ``is_first``: there is no previous frame. ``is_resized``: it
+    had another scale.
     """
 
     samples: Tensor
@@ -97,8 +98,8 @@ class LivePipeline:
     """Mattes images one by one and holds the state between them.
 
     `segment` and `infer` may run in two threads, each image passing through both in the same order.
-    ``_segmented`` and ``_subject`` belong to the thread that calls `segment` and `reset`, ``_inferred`` to the one
-    that calls `infer`.
+    ``_segmented`` and ``_subject`` belong to the thread that calls `segment` and `reset`, ``_inferred`` to
+    the one that calls `infer`.
     """
 
     def __init__(self, pipeline: MattingPipeline, options: LiveOptions) -> None:
@@ -220,14 +221,13 @@ class LivePipeline:
         with watch("temporal"):
             return smooth_probability(before, motion, now, temporal), since
 
-    def _select(
-        self, probability: Tensor, image: BgrImage, time_s: Fraction
-    ) -> tuple[Tensor, Tensor | None]:
+    def _select(self, probability: Tensor, image: BgrImage, time_s: Fraction) -> tuple[Tensor, Tensor | None]:
         """The subject's probabilities, and what certainly is another person."""
         if self._prompt.subject.choice == "all":
             return probability, None
+        height, width = image.shape[:2]
         with self._pipeline.watch("subject"):
-            small = scale_to(probability, *working_size(*image.shape[:2], _TRACKING_PX))
+            small = scale_to(probability, *working_size(height, width, _TRACKING_PX))
             full = _bgr_to_rgb_tensor(image).to(small.device)
             selected = select_subject(small, full, (time_s,), self._prompt, self._subject)
         self._subject = selected.state

@@ -145,9 +145,9 @@ class Recording:
 class Recorder:
     """Snapshots and recordings of a session.
 
-    `snapshot`, `toggle` and `close` may be called from any thread, `add` from the render thread. ``_files`` is held
-    while a file is named, finalized or given up; ``_lock`` guards ``_recording``, which may be taken out
-    by any of them: who takes it out ends it.
+    `snapshot`, `toggle` and `close` may be called from any thread, `add` from the render thread. ``_files``
+    is held while a file is named, finalized or given up; ``_lock`` guards ``_recording``, which any of them
+    may take out: who takes it out ends it.
     """
 
     def __init__(self, options: LiveOptions, notify: Callable[[str], None]) -> None:

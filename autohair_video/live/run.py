@@ -1,4 +1,4 @@
-"""A whole session: camera, networks, viewers and the loop of the program's main thread."""
+"""A whole session for the command line: camera, networks, sinks and the main thread's loop."""
 
 from __future__ import annotations
 
@@ -21,15 +21,13 @@ from autohair_video.options import Tier
 if TYPE_CHECKING:
     from autohair_video.live.web.server import Server
 
-Say = Callable[[str], None]
-
-_PATIENCE_S: Final = 0.1
+_POLL_S: Final = 0.1
 _MEMORY_SAMPLES: Final = 200
 
 
 @dataclass(frozen=True)
 class LiveSinks:
-    """Who shows a session's pictures. ``serve``: HOST:PORT of a page in the browser."""
+    """Where a session's frames are shown. ``serve``: HOST:PORT of the page in the browser."""
 
     window: bool = True
     virtual_camera: bool = False
@@ -37,7 +35,7 @@ class LiveSinks:
 
     @property
     def any(self) -> bool:
-        """Whether anyone does."""
+        """Whether there is one at all."""
         return self.window or self.virtual_camera or self.serve is not None
 
 
@@ -46,54 +44,56 @@ def run_live(
     *,
     load: Callable[[Tier], MattingPipeline],
     options: LiveOptions,
-    outlets: LiveSinks,
-    say: Say,
+    sinks: LiveSinks,
+    report: Callable[[str], None],
     seconds: float | None = None,
 ) -> SessionStats:
-    """Show a camera's pictures matted until the viewer has enough, or interrupts.
+    """Run a session until the viewer quits, the time is over, or it is interrupted.
 
     Args:
         source: a camera's number, a device, a URL or a file.
-        load: makes the networks of a tier, once the camera's name and the screen have proved good.
-        options: how to begin.
-        outlets: who shows the pictures.
-        say: prints one line.
-        seconds: end by itself after so long; then nobody need show the pictures, and they count as
-            displayed when they are drawn.
+        load: loads the networks of a tier; called once the source, the display and the presets are checked.
+        options: fixed options.
+        sinks: where the frames are shown.
+        report: prints one line.
+        seconds: end after this time; then no sink is needed, and a frame counts as displayed when it is
+            rendered.
 
     Returns:
-        What the session came to.
+        The figures of the session.
 
     Raises:
-        OptionError: a preset, a colour or an address is none, or nobody shows the pictures.
-        InputError: a file is missing or is none.
-        OutputError: there is no screen, no virtual camera, no free port, or a clip cannot be finished.
+        OptionError: a preset, a colour or an address is invalid, or there is no sink.
+        InputError: a file is missing or unreadable.
+        OutputError: there is no display, no virtual camera, no free port, or a recording cannot be finalized.
     """
-    if seconds is None and not outlets.any:
-        raise OptionError("nobody shows the pictures: leave out --no-window, or give --serve")
+    if seconds is None and not sinks.any:
+        raise OptionError("nothing shows the frames: leave out --no-window, or give --serve")
     camera = Camera(source, width=options.width, height=options.height, rate=options.rate)
-    if outlets.window:
+    if sinks.window:
         check_display()
     with ExitStack() as stack:
         live = LiveSession(camera, load, options)
-        if not outlets.any:
+        if not sinks.any:
             live.viewers.append(live.displayed)
-        window = _open(live, outlets, stack, say)
+        window = _open_sinks(live, sinks, stack, report)
         stack.enter_context(camera)
         stack.enter_context(live)
-        span = _RunTimer(seconds)
+        timer = _RunTimer(seconds)
         with suppress(KeyboardInterrupt):
-            _wait(live, window, say, span)
-    live.is_over()  # raises what the last picture failed with
-    return live.measured(span.memory_bytes)
+            _wait(live, window, report, timer)
+    live.check_ended()  # raises an error of the last frame
+    return live.stats(timer.memory_bytes)
 
 
-def _open(live: LiveSession, outlets: LiveSinks, stack: ExitStack, say: Say) -> Window | None:
-    if outlets.virtual_camera:
-        say(f"virtual camera: {stack.enter_context(closing(VirtualCamera(live))).name}")
-    if outlets.serve is not None:
-        say(f"open {stack.enter_context(closing(_server(live, outlets.serve))).url}")
-    return stack.enter_context(closing(Window(live))) if outlets.window else None
+def _open_sinks(
+    live: LiveSession, sinks: LiveSinks, stack: ExitStack, report: Callable[[str], None]
+) -> Window | None:
+    if sinks.virtual_camera:
+        report(f"virtual camera: {stack.enter_context(closing(VirtualCamera(live))).name}")
+    if sinks.serve is not None:
+        report(f"open {stack.enter_context(closing(_server(live, sinks.serve))).url}")
+    return stack.enter_context(closing(Window(live))) if sinks.window else None
 
 
 def _server(live: LiveSession, address: str) -> Server:
@@ -105,31 +105,31 @@ def _server(live: LiveSession, address: str) -> Server:
 
 
 class _RunTimer:
-    """How long a session runs, and the memory it holds meanwhile; without an end none is looked at."""
+    """The time limit of a session; samples the process's memory where there is one."""
 
     def __init__(self, seconds: float | None) -> None:
-        self._seconds, self._began_s = seconds, time.monotonic()
+        self._seconds, self._started_s = seconds, time.monotonic()
         self.memory_bytes: list[int] = []
 
     def is_over(self) -> bool:
-        """Whether the time has come; to be asked again and again."""
+        """Whether the time is over; polled by the main loop."""
         if self._seconds is None:
             return False
-        share = (time.monotonic() - self._began_s) / self._seconds
-        held = resident_bytes() if share * _MEMORY_SAMPLES >= len(self.memory_bytes) else None
+        fraction = (time.monotonic() - self._started_s) / self._seconds
+        held = resident_bytes() if fraction * _MEMORY_SAMPLES >= len(self.memory_bytes) else None
         if held is not None:
             self.memory_bytes.append(held)
-        return share >= 1
+        return fraction >= 1
 
 
-def _wait(live: LiveSession, window: Window | None, say: Say, span: _RunTimer) -> None:
-    said: str | None = None
-    while not live.is_over() and not span.is_over():
+def _wait(live: LiveSession, window: Window | None, report: Callable[[str], None], timer: _RunTimer) -> None:
+    reported: str | None = None
+    while not live.check_ended() and not timer.is_over():
         if window is None:
-            live.wait(_PATIENCE_S)
+            live.wait(_POLL_S)
         else:
             window.show()
-        trouble = live.figures().trouble
-        if trouble is not None and trouble != said:
-            say(trouble)
-        said = trouble
+        fault = live.status().camera_fault
+        if fault is not None and fault != reported:
+            report(fault)
+        reported = fault

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple
 
@@ -48,7 +49,7 @@ _POLL_S: Final = 0.1
 class RenderedFrame:
     """A camera frame as it is shown: BGR, with the composite where a viewer needs it besides."""
 
-    picture: BgrImage
+    image: BgrImage
     composite: BgrImage | None
     camera_frame: CameraFrame
 
@@ -69,12 +70,13 @@ class _RenderItem(NamedTuple):
 class LiveSession:
     """A session, from ``with`` to its end; its public methods may be called from any thread.
 
-    ``settings``: the viewer's choices. ``recorder``: snapshots and recordings. ``viewers`` get every rendered frame
-    on the render thread, and must not block it; they are added before the session starts, as is
-    ``needs_composite``: whether viewers want the composite whatever view is chosen.
+    ``settings``: the viewer's choices. ``recorder``: snapshots and recordings. ``viewers`` get every
+    rendered frame on the render thread, and must not block it; they are added before the session starts, as
+    is ``needs_composite``: whether viewers want the composite whatever view is chosen.
 
-    Threads: ``_tier``, ``_quality`` and ``_pipeline`` are replaced by the segment thread, while the infer stage is
-    idle; ``_matted`` by the stage that infers; ``_error`` is set once. Others only read these references.
+    Threads: ``_tier``, ``_quality`` and ``_pipeline`` are replaced by the segment thread, while the infer
+    stage is idle; ``_matted`` by the stage that infers; ``_error`` is set once. Others only read these
+    references.
 
     Args:
         camera: source of the frames.
@@ -107,9 +109,7 @@ class LiveSession:
     def __enter__(self) -> LiveSession:
         # half of the cores each: on all of them the stages would slow each other down
         cores = max(1, torch.get_num_threads() // 2)
-        self._infer_stage = BackgroundWorker(
-            self._infer, depth=1, executor=threads_on(cores, name="infer")
-        )
+        self._infer_stage = BackgroundWorker(self._infer, depth=1, executor=threads_on(cores, name="infer"))
         self._render_stage = BackgroundWorker(
             self._render, depth=1, executor=threads_on(cores, name="render")
         )
@@ -162,10 +162,13 @@ class LiveSession:
         shot = frame.camera_frame
         self._counter.add_displayed(shot.number, shot.taken_s, time.monotonic())
 
-    @property
-    def last_matted(self) -> MattedFrame | None:
-        """The last frame matted, for a snapshot."""
-        return self._matted
+    def snapshot(self) -> Path | None:
+        """Write the last matted frame with alpha; its path, or None if there is no frame yet.
+
+        Raises:
+            OutputError: the folder cannot be written to.
+        """
+        return self.recorder.snapshot(self._matted)
 
     def quit(self) -> None:
         """End the session soon."""
@@ -271,8 +274,9 @@ class LiveSession:
             composite = self._compositor.composite(matted)
         if item.is_new:
             self.recorder.add(matted, composite)
-        picture = None if composite is None else to_bgr(composite)
-        rendered = RenderedFrame(draw_view(settings.view, matted, picture), picture, matted.camera_frame)
+        composite_bgr = None if composite is None else to_bgr(composite)
+        view = draw_view(settings.view, matted, composite_bgr)
+        rendered = RenderedFrame(view, composite_bgr, matted.camera_frame)
         for viewer in self.viewers:
             viewer(rendered)
 

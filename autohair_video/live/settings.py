@@ -39,8 +39,8 @@ class LiveOptions:
     ``backgrounds``: at least one; the viewer cycles through them. ``folder``: where snapshots and
     recordings are written. ``preset``: format of recordings. ``tier``: initial tier of the networks.
     ``matting``: the stages, before the viewer's settings. Live is always causal, and the quality level sets
-    the segmenter's size; ``matting.segment.every`` is a lower bound of the level's interval. ``subject``: who is
-    kept; a choice that needs no image.
+    the segmenter's size; ``matting.segment.every`` is a lower bound of the level's interval. ``subject``:
+    who is kept; a choice that needs no image.
 
     Raises:
         OptionError: a size or a rate is out of range, the tier is unknown, or the subject needs an image.

@@ -1,4 +1,4 @@
-"""A camera that other programs see, through pyvirtualcam."""
+"""A virtual camera for other programs, through pyvirtualcam."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class VirtualCamera:
 
     Raises:
         OptionError: pyvirtualcam is not installed.
-        OutputError: the system has no virtual camera that is free.
+        OutputError: the system has no free virtual camera.
     """
 
     def __init__(self, live: LiveSession) -> None:
@@ -41,26 +41,26 @@ class VirtualCamera:
             )
         except RuntimeError as exc:
             raise OutputError(
-                f"no virtual camera: {setup_hint()} (once); or close who else sends to it"
+                f"no virtual camera: {setup_hint()} (once); or close the program that uses it"
             ) from exc
         self.name = str(self._camera.device)
         live.needs_composite = True
         live.viewers.append(self._send)
 
     def close(self) -> None:
-        """Give the virtual camera back."""
+        """Release the virtual camera."""
         self._camera.close()
 
-    def _send(self, shown: RenderedFrame) -> None:
-        if shown.composite is None:
+    def _send(self, frame: RenderedFrame) -> None:
+        if frame.composite is None:
             return
         try:
-            self._camera.send(shown.composite)
+            self._camera.send(frame.composite)
         except RuntimeError as exc:
-            raise OutputError(f"virtual camera {self.name} takes no more pictures: {exc}") from exc
-        self._live.displayed(shown)
+            raise OutputError(f"virtual camera {self.name} accepts no more frames: {exc}") from exc
+        self._live.displayed(frame)
 
 
 def setup_hint(platform: str = sys.platform) -> str:
-    """What makes a virtual camera on a platform, in a few words."""
+    """How to set up a virtual camera on a platform."""
     return _SETUP.get(platform, _SETUP["linux"])

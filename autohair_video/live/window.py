@@ -1,4 +1,4 @@
-"""OpenCV's window, and the keys it takes."""
+"""OpenCV's window and its keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _POLL_MS: Final = 15
 
 @dataclass(frozen=True)
 class Key:
-    """A key of the window: what it is called, what it does in words, and what it does."""
+    """A key of the window: its name, its help text and its action."""
 
     name: str
     help: str
@@ -33,25 +33,25 @@ class Key:
 
 
 def _change(change: Callable[[Settings], Settings]) -> Callable[[LiveSession], None]:
-    return lambda live: live.change(change)
+    return lambda live: live.settings.change(change)
 
 
 KEYS: Final = {
     ord("q"): Key("q", "quit", LiveSession.quit),
     ord(" "): Key("space", "freeze", _change(lambda s: replace(s, frozen=not s.frozen))),
-    ord("b"): Key("b", "next background", LiveSession.next_background),
+    ord("b"): Key("b", "next background", lambda live: live.settings.next_background()),
     ord("m"): Key("m", "next view", _change(lambda s: replace(s, view=next_item(VIEWS, s.view)))),
     ord("["): Key("[", "narrower band", _change(narrow_band)),
     ord("]"): Key("]", "wider band", _change(widen_band)),
     ord("t"): Key("t", "smoothing on or off", _change(lambda s: replace(s, smoothing=not s.smoothing))),
     ord("s"): Key("s", "snapshot with alpha", LiveSession.snapshot),
-    ord("r"): Key("r", "record on or off", LiveSession.toggle_recording),
+    ord("r"): Key("r", "record on or off", lambda live: live.recorder.toggle()),
 }
 _HELP_KEY: Final = ord("h")
 
 
 class Window:
-    """The window of a session; to be made, shown and closed on the program's main thread.
+    """The window of a session; created, frame and closed on the main thread.
 
     Raises:
         OutputError: this OpenCV has no windows.
@@ -59,9 +59,9 @@ class Window:
 
     def __init__(self, live: LiveSession) -> None:
         self._live = live
-        self._newest: LatestSlot[RenderedFrame] = LatestSlot()
-        live.viewers.append(self._newest.put)
-        self._picture = np.zeros((live.options.height, live.options.width, 3), np.uint8)
+        self._latest: LatestSlot[RenderedFrame] = LatestSlot()
+        live.viewers.append(self._latest.put)
+        self._image = np.zeros((live.options.height, live.options.width, 3), np.uint8)
         self._size = (0, 0)
         self._help = False
         self._drawn: tuple[str, ...] = ()
@@ -75,39 +75,39 @@ class Window:
             ) from exc
 
     def show(self) -> None:
-        """Show the newest picture, if there is one, and do what the key pressed says."""
-        shown = self._newest.take(0)
-        if shown is not None:
-            self._picture = shown.picture
+        """Show the newest frame, if there is one, and handle a pressed key."""
+        frame = self._latest.take(0)
+        if frame is not None:
+            self._image = frame.image
         lines = self._lines()
-        if shown is not None or lines != self._drawn:
+        if frame is not None or lines != self._drawn:
             self._draw(lines)
         key = cv2.waitKey(_POLL_MS)
-        if shown is not None:
-            self._live.displayed(shown)
+        if frame is not None:
+            self._live.displayed(frame)
         self._press(key)
         if cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
             self._live.quit()
 
     def close(self) -> None:
-        """Take the window away."""
+        """Close the window."""
         cv2.destroyAllWindows()
         cv2.waitKey(1)
 
     def _lines(self) -> tuple[str, ...]:
-        figures = self._live.figures()
-        lines = [status_line(figures, self._live.settings)]
-        lines += [line for line in (figures.camera_fault, figures.notice) if line]
+        status = self._live.status()
+        lines = [status_line(status, self._live.settings.current)]
+        lines += [line for line in (status.camera_fault, status.notice) if line]
         if self._help:
             lines += [f"{key.name}   {key.help}" for key in KEYS.values()] + ["h   this help"]
         return tuple(lines)
 
     def _draw(self, lines: tuple[str, ...]) -> None:
-        size = (self._picture.shape[1], self._picture.shape[0])
+        size = (self._image.shape[1], self._image.shape[0])
         if size != self._size:
             cv2.resizeWindow(TITLE, *size)
             self._size = size
-        cv2.imshow(TITLE, draw_overlay_text(self._picture, lines))
+        cv2.imshow(TITLE, draw_overlay_text(self._image, lines))
         self._drawn = lines
 
     def _press(self, code: int) -> None:
@@ -123,12 +123,12 @@ class Window:
 
 
 def check_display() -> None:
-    """Refuse a machine without a screen, where Qt would end the whole program.
+    """Check that there is an X display, without which Qt would abort the process.
 
-    OpenCV's Qt knows X only, which Wayland's desktops offer too.
+    OpenCV's Qt build supports X only, which Wayland desktops provide too.
 
     Raises:
-        OutputError: there is none, or it does not answer.
+        OutputError: there is no display, or it does not answer.
     """
     if sys.platform.startswith("linux") and not _x_display_opens():
         raise OutputError("no screen for a window: run it on a desktop, or use --serve 127.0.0.1:8000")
@@ -148,12 +148,12 @@ def _x_display_opens() -> bool:
 
 
 def _preload_x11_xcb() -> None:
-    """Keep Xlib from taking events that are meant for Qt.
+    """Load the system's libX11-xcb before Qt's plugin loads the one bundled in OpenCV's wheels.
 
-    OpenCV's wheels bring a libX11-xcb of their own, by which Qt tells the system's libX11 that it reads the
-    events itself. The two need not fit: the word is then written beside its place, Xlib takes events now
-    and then, and the window is not painted, misses keys, or waits for ever at its start. Symbols that
-    are there already go before a plugin's own, so the system's library is loaded first.
+    Through libX11-xcb, Qt tells the system's libX11 that it reads the event queue itself, by writing a field
+    of a private struct. If the bundled library's struct layout differs, another field is written, Xlib keeps
+    taking events, and the window is not painted, misses keys or hangs at its start. Symbols that are
+    already loaded take precedence over a plugin's own.
     """
     if sys.platform.startswith("linux"):
         with suppress(OSError):

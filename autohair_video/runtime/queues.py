@@ -87,9 +87,10 @@ def prefetch(items: Iterable[T], depth: int = 2) -> Prefetch[T]:
 class BackgroundWorker(Generic[T]):
     """Runs ``work`` on each item, on a thread of its own, with at most ``depth`` items queued.
 
-    ``executor``: what runs the thread, one of its threads being taken until the end of the ``with`` block; a
-    daemon thread without it. An exception of ``work`` is raised by the next `put` or `flush`, or at the end of
-    the ``with`` block.
+    ``executor``: one of its threads runs ``work``, and it is shut down at the end of the ``with`` block;
+    without it, a daemon thread is started.
+
+    An exception of ``work`` is raised by the next `put` or `flush`, or at the end of the ``with`` block.
     """
 
     def __init__(

@@ -48,7 +48,7 @@ import os, select, sys
 from contextlib import closing
 from autohair_video import MattingPipeline
 from autohair_video.live.session import LiveSession
-from autohair_video.live.settings import LiveOptions
+from autohair_video.live.settings import LiveOptions, live_matting_options
 from autohair_video.live.window import Window
 from autohair_video.media.camera import Camera
 
@@ -210,9 +210,9 @@ def test_key_table(tmp_path: Path) -> None:
     )
     assert [key.name for key in KEYS.values()] == ["q", "space", "b", "m", "[", "]", "t", "s", "r"]
     KEYS[ord("t")].press(live)
-    assert not live.settings.smoothing
+    assert not live.settings.current.smoothing
     KEYS[ord("t")].press(live)
-    assert live.settings.smoothing
+    assert live.settings.current.smoothing
     KEYS[ord("q")].press(live)
     assert live.has_ended
 

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -151,3 +152,34 @@ def test_the_latest_slot_gives_the_newest_item_once() -> None:
     slot.put(2)
     assert slot.take(0) == 2
     assert slot.take(0) is None
+
+
+def test_flush_waits_for_the_item_in_progress_and_raises_its_error() -> None:
+    go, done = threading.Event(), []
+
+    def work(item: int) -> None:
+        assert go.wait(20)
+        if item == 2:
+            raise ValueError("broken")
+        done.append(item)
+
+    executor = ThreadPoolExecutor(1, "stage")
+    worker = BackgroundWorker(work, executor=executor).__enter__()
+    worker.put(1)
+    threading.Timer(0.05, go.set).start()
+    worker.flush()
+    assert done == [1]
+    worker.put(2)
+    with pytest.raises(ValueError, match="broken"):
+        worker.flush()
+    worker.__exit__(InterruptedError, None, None)
+
+
+def test_worker_runs_on_the_given_executor() -> None:
+    names = []
+    executor = ThreadPoolExecutor(1, "stage")
+    with BackgroundWorker[int](
+        lambda _: names.append(threading.current_thread().name), executor=executor
+    ) as w:
+        w.put(1)
+    assert names == ["stage_0"]

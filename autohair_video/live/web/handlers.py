@@ -1,4 +1,4 @@
-"""What each address of the page in the browser does."""
+"""Request handlers of the page in the browser."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from autohair_video.media.image import read_image
 MAX_UPLOAD_BYTES: Final = 20_000_000
 _MAX_UPLOADS: Final = 50
 _MAX_PIXELS: Final = 50_000_000
-# MPO is a JPEG with more pictures behind it, as many telephones write it; Pillow opens it as JPEG.
+# MPO is a JPEG with further images appended, as many phones write it; Pillow opens it as JPEG.
 _KINDS: Final = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 _OPENED: Final = ("JPEG", "PNG", "WEBP")
 _MAX_SETTINGS_BYTES: Final = 10_000
@@ -61,7 +61,11 @@ HEADERS: Final = {
 
 
 class FrameFeed:
-    """The newest picture, from the drawing thread to any number of browsers."""
+    """The newest frame as JPEG, from the render thread to any number of browsers.
+
+    ``_newest`` is one tuple, replaced by the render thread alone; ``_loop``, ``_arrived`` and ``_jpeg`` are
+    written on the event loop alone.
+    """
 
     def __init__(self, live: LiveSession) -> None:
         self._live = live
@@ -70,15 +74,15 @@ class FrameFeed:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arrived: asyncio.Event | None = None
 
-    def put(self, shown: RenderedFrame) -> None:
-        """Take a picture on any thread."""
+    def put(self, frame: RenderedFrame) -> None:
+        """Store a frame; called on the render thread."""
         number = 1 if self._newest is None else self._newest[0] + 1
-        self._newest = (number, shown)
+        self._newest = (number, frame)
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake)
 
     async def after(self, number: int) -> tuple[int, bytes] | None:
-        """The newest picture as JPEG, other than picture ``number``; None if none comes for a while."""
+        """The newest frame as JPEG, other than frame ``number``; None if none arrives within a second."""
         self._loop = asyncio.get_running_loop()
         if self._newest is None or self._newest[0] == number:
             self._arrived = self._arrived or asyncio.Event()
@@ -88,10 +92,10 @@ class FrameFeed:
                 return None
         if self._newest is None or self._newest[0] == number:
             return None
-        newest, shown = self._newest
+        newest, frame = self._newest
         if self._jpeg[0] != newest:
-            self._jpeg = (newest, await run_sync(_as_jpeg, shown))
-        self._live.displayed(shown)
+            self._jpeg = (newest, await run_sync(_as_jpeg, frame))
+        self._live.displayed(frame)
         return self._jpeg
 
     def _wake(self) -> None:
@@ -100,12 +104,12 @@ class FrameFeed:
             self._arrived = None
 
 
-def _as_jpeg(shown: RenderedFrame) -> bytes:
-    return cv2.imencode(".jpg", shown.picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
+def _as_jpeg(frame: RenderedFrame) -> bytes:
+    return cv2.imencode(".jpg", frame.image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
 
 
 class Handlers:
-    """What each address of the page does."""
+    """The handlers of all routes."""
 
     def __init__(self, live: LiveSession, feed: FrameFeed, folder: Path) -> None:
         self._live, self._feed, self._folder = live, feed, folder
@@ -113,10 +117,10 @@ class Handlers:
         self._uploads = 0
 
     def routes(self) -> list[Route]:
-        """All addresses of the page."""
+        """All routes of the page."""
         return [
             *(Route(path, _asset(name, kind)) for path, name, kind in _ASSETS),
-            Route("/picture.jpg", self.picture),
+            Route("/frame.jpg", self.frame),
             Route("/stream.mjpg", self.stream),
             Route("/state", self.state),
             Route("/settings", self.settings, methods=["POST"]),
@@ -126,8 +130,8 @@ class Handlers:
             Route("/files/{name}", self.file),
         ]
 
-    async def picture(self, request: Request) -> Response:
-        """The picture after the one whose number is given, as soon as there is one."""
+    async def frame(self, request: Request) -> Response:
+        """The frame after the one whose number is given, as soon as it arrives."""
         after = request.query_params.get("after", "0")
         found = await self._feed.after(int(after) if after.isdecimal() else 0)
         if found is None:
@@ -136,31 +140,32 @@ class Handlers:
         return Response(found[1], media_type="image/jpeg", headers=headers)
 
     async def stream(self, request: Request) -> Response:
-        """All pictures as MJPEG, for players and for OBS."""
-        kind = "multipart/x-mixed-replace; boundary=picture"
+        """All frames as MJPEG, for players and for OBS."""
+        kind = "multipart/x-mixed-replace; boundary=frame"
         return StreamingResponse(self._parts(), media_type=kind, headers=HEADERS)
 
     async def _parts(self) -> AsyncIterator[bytes]:
         number = 0
-        yield b"--picture\r\n"
+        yield b"--frame\r\n"
         while not self._live.has_ended:
             found = await self._feed.after(number)
             if found is not None:
                 number, jpeg = found
                 head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
-                # browsers show a part when the next one's boundary has come
-                yield head + jpeg + b"\r\n--picture\r\n"
+                # browsers show a part when the next boundary has arrived
+                yield head + jpeg + b"\r\n--frame\r\n"
 
     async def state(self, request: Request) -> Response:
-        """What is chosen, and how the session does."""
+        """Settings and status."""
         return self._state()
 
     def _state(self) -> Response:
-        live, settings, figures = self._live, self._live.settings, self._live.figures()
-        names = [_label(name) for name in live.backgrounds]
-        if settings.background not in live.backgrounds:
+        store, status = self._live.settings, self._live.status()
+        settings, backgrounds = store.current, store.backgrounds
+        names = [_label(name) for name in backgrounds]
+        if settings.background not in backgrounds:
             names.append(_label(settings.background))
-        number = [*live.backgrounds, settings.background].index(settings.background)
+        number = [*backgrounds, settings.background].index(settings.background)
         content = {
             "background": number,
             "backgrounds": names,
@@ -171,51 +176,49 @@ class Handlers:
             "frozen": settings.frozen,
             "tier": settings.tier,
             "tiers": TIERS,
-            "line": status_line(figures, settings),
-            "recorded_s": figures.recorded_s,
-            "camera_fault": figures.camera_fault,
-            "notice": figures.notice,
+            "line": status_line(status, settings),
+            "recorded_s": status.recorded_s,
+            "camera_fault": status.camera_fault,
+            "notice": status.notice,
             "files": list(self._files),
             "largest_upload": MAX_UPLOAD_BYTES,
         }
         return JSONResponse(content, headers=HEADERS)
 
     async def settings(self, request: Request) -> Response:
-        """Choose: a JSON object with some of background, view, band, smoothing, frozen, tier."""
+        """Change settings: a JSON object with any of background, view, band, smoothing, frozen, tier."""
         try:
             wanted = json.loads(await _body(request, _MAX_SETTINGS_BYTES, "these settings"))
-            changes = _parse_changes(wanted, self._live.backgrounds)
+            changes = _parse_changes(wanted, self._live.settings.backgrounds)
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as exc:
-            raise HTTPException(422, "These settings are not understood.") from exc
-        self._live.change(lambda before: replace(before, **changes))
+            raise HTTPException(422, "These settings are invalid.") from exc
+        self._live.settings.change(lambda before: replace(before, **changes))
         return self._state()
 
     async def background(self, request: Request) -> Response:
-        """Take the body as a picture and put it behind the subject."""
-        data = await _body(request, MAX_UPLOAD_BYTES, "this picture")
+        """Use the request body, an image, as the background."""
+        data = await _body(request, MAX_UPLOAD_BYTES, "this image")
         if self._uploads >= _MAX_UPLOADS:
-            raise HTTPException(
-                413, f"{_MAX_UPLOADS} pictures were uploaded: start the program anew for more."
-            )
-        path = self._folder / f"picture {self._uploads + 1}{_image_extension(data)}"
+            raise HTTPException(413, f"{_MAX_UPLOADS} images were uploaded: restart the program for more.")
+        path = self._folder / f"image {self._uploads + 1}{_image_extension(data)}"
         self._uploads += 1
         await run_sync(_save_image, path, data)
-        self._live.add_background(str(path))
-        self._live.change(lambda before: replace(before, background=str(path)))
+        self._live.settings.add_background(str(path))
+        self._live.settings.change(lambda before: replace(before, background=str(path)))
         return self._state()
 
     async def snapshot(self, request: Request) -> Response:
-        """Write a snapshot and list it."""
+        """Write a snapshot and offer it for download."""
         self._list(await run_sync(self._live.snapshot))
         return self._state()
 
     async def record(self, request: Request) -> Response:
-        """Begin a clip, or end it and list it."""
-        self._list(await run_sync(self._live.toggle_recording))
+        """Start a recording, or finish it and offer it for download."""
+        self._list(await run_sync(self._live.recorder.toggle))
         return self._state()
 
     async def file(self, request: Request) -> Response:
-        """One of the files that this page has had written."""
+        """A file that this page has written."""
         path = self._files.get(request.path_params["name"])
         if path is None or not path.is_file():
             raise HTTPException(404, "There is no such file.")
@@ -243,18 +246,18 @@ def _asset(name: str, kind: str) -> Any:
 
 
 async def http_error_response(request: Request, exc: Exception) -> Response:
-    """The answer to a request that was refused, as plain text."""
+    """The response to a refused request, as plain text."""
     text, code = (exc.detail, exc.status_code) if isinstance(exc, HTTPException) else (str(exc), 500)
     return PlainTextResponse(text, status_code=code, headers=HEADERS)
 
 
 async def app_error_response(request: Request, exc: Exception) -> Response:
-    """The answer where the session could not do what was asked, as plain text."""
+    """The response to an error of the session, as plain text."""
     return PlainTextResponse(str(exc), status_code=422, headers=HEADERS)
 
 
 async def _body(request: Request, limit: int, what: str) -> bytes:
-    """The request's body, read no further than the limit."""
+    """The request's body, read up to the limit."""
     too_large = HTTPException(413, f"{what.capitalize()} is too large: {limit / 1e6:g} MB is the most.")
     length = request.headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > limit:
@@ -268,10 +271,10 @@ async def _body(request: Request, limit: int, what: str) -> bytes:
 
 
 def _parse_changes(wanted: Any, backgrounds: tuple[str, ...]) -> dict[str, Any]:
-    """Changes of `Settings`, from the browser: a background is one of the list, or a colour.
+    """Changes of `Settings` from the browser: a background is an index of the list, or a colour.
 
     Raises:
-        AttributeError, KeyError, TypeError, ValueError: it is something else.
+        AttributeError, KeyError, TypeError, ValueError: it is invalid.
     """
     changes: dict[str, Any] = {}
     for name, value in wanted.items():
@@ -288,15 +291,15 @@ def _parse_changes(wanted: Any, backgrounds: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _image_extension(data: bytes) -> str:
-    """What a picture's name ends in, by its content."""
-    refusal = HTTPException(415, "This is no JPEG, PNG or WebP picture that can be read.")
+    """File extension of an image by its content."""
+    refusal = HTTPException(415, "This is no readable JPEG, PNG or WebP image.")
     try:
-        with Image.open(io.BytesIO(data), formats=_OPENED) as picture:
-            kind, (width, height) = picture.format, picture.size
+        with Image.open(io.BytesIO(data), formats=_OPENED) as image:
+            kind, (width, height) = image.format, image.size
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as exc:
         raise refusal from exc
     if width * height > _MAX_PIXELS:
-        raise HTTPException(413, f"This picture has {width}x{height} pixels: too many for a background.")
+        raise HTTPException(413, f"This image has {width}x{height} pixels: too many for a background.")
     return _KINDS[kind or ""]
 
 
@@ -306,7 +309,7 @@ def _save_image(path: Path, data: bytes) -> None:
         read_image(path)
     except AutohairError as exc:
         path.unlink()
-        raise HTTPException(415, "This is no JPEG, PNG or WebP picture that can be read.") from exc
+        raise HTTPException(415, "This is no readable JPEG, PNG or WebP image.") from exc
 
 
 def _label(background: str) -> str:

@@ -1,10 +1,10 @@
-"""A page in the browser with the live picture and its switches.
+"""The HTTP server of the page in the browser, and its access control.
 
-On this machine alone unless asked otherwise; bound beyond it, every request needs the token of the
-address that is printed. Other sites' pages can neither read nor change anything: requests of another
-origin, or under another host name than a local one, are refused. No path ever comes from the browser:
-backgrounds are chosen by number, uploads get names of ours in a private folder, and files are handed
-out by name from the list of those that this session has written.
+Bound to a loopback address, requests of another origin, or under a host name that is not local, are
+refused (cross-site request forgery, DNS rebinding). Bound to any other address, every request also needs the
+token of the printed URL. No path ever comes from the browser: backgrounds are chosen by index, uploads get
+generated names in a private folder, and downloads are looked up by name in the list of files that this
+session wrote.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def is_local(host: str) -> bool:
-    """Whether a host that is bound to can be reached from this machine only.
+    """Whether a bound host is reachable from this machine only.
 
     >>> is_local("localhost"), is_local("127.0.0.2"), is_local("0.0.0.0")
     (True, True, False)
@@ -71,18 +71,18 @@ def is_local(host: str) -> bool:
 
 
 def _public_host(host: str) -> str:
-    """The host of the page's address: for 0.0.0.0, the address by which this machine goes out."""
+    """The host of the page's URL: for 0.0.0.0, the address of the default route's interface."""
     if host != "0.0.0.0":
         return socket.gethostname() if host == "::" else f"[{host}]" if ":" in host else host
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        # an address of no one's, from the range for documentation; connecting UDP sends nothing
+        # an address from the range reserved for documentation; connecting UDP sends nothing
         probe.connect(("192.0.2.1", 9))
         return str(probe.getsockname()[0])
     return socket.gethostname()
 
 
 class Server:
-    """The page of a session, served from a thread of its own until `close`.
+    """Serves the page of a session on a thread of its own until `close`.
 
     Raises:
         OptionError: ``address`` is not HOST:PORT.
@@ -101,7 +101,7 @@ class Server:
         self.url = f"http://{_public_host(host)}:{self._socket.getsockname()[1]}/" + (
             f"?token={token}" if token else ""
         )
-        live.add_background("blur")
+        live.settings.add_background("blur")
         feed = FrameFeed(live)
         live.viewers.append(feed.put)
         app = Starlette(
@@ -119,7 +119,7 @@ class Server:
         self._thread.start()
 
     def close(self) -> None:
-        """End the page and remove what was uploaded."""
+        """Stop the server and remove the uploads."""
         self._server.should_exit = True
         self._thread.join()
         self._socket.close()
@@ -127,7 +127,7 @@ class Server:
 
 
 class _AccessGuard:
-    """Lets in who holds the token, or, without one, who is on this machine and not sent by another site."""
+    """ASGI middleware: accepts requests with the token or, without one, local requests of the same origin."""
 
     def __init__(self, app: ASGIApp, *, token: str | None, host: str) -> None:
         self._app, self._token = app, token

@@ -39,7 +39,7 @@ SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.mp4"
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 # Where nobody sits, and where the person does.
 COLOURS = """() => {
-    const picture = document.getElementById("picture");
+    const picture = document.getElementById("frame");
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [picture.naturalWidth, picture.naturalHeight];
     if (!picture.complete || !canvas.width) return null;
@@ -142,13 +142,13 @@ def test_page_shows_live_composite(page: Page, session: Session) -> None:
     until(_shows(page, RED), "the red background")
     page.locator("#background").select_option(label="#00ff00")
     until(_shows(page, GREEN), "the green background")
-    first = page.locator("#picture").get_attribute("src")
-    until(lambda: page.locator("#picture").get_attribute("src") != first, "another picture")
+    first = page.locator("#frame").get_attribute("src")
+    until(lambda: page.locator("#frame").get_attribute("src") != first, "another picture")
     page.get_by_label("matte").check()
     until(lambda: _shows_matte(page), "the matte")
     page.get_by_label("composite").check()
     until(_shows(page, GREEN), "the composite")
-    assert "fps" in page.locator("#figures").inner_text()
+    assert "fps" in page.locator("#line").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
@@ -164,7 +164,7 @@ def test_controls_disabled_until_state_arrives(browser: Browser, session: Sessio
 
 
 def test_stale_state_does_not_override_choice(page: Page, session: Session) -> None:
-    figures = page.locator("#figures")
+    figures = page.locator("#line")
     held: list[Route] = []
     page.route("**/state", lambda route: held.append(route))
     before = until(lambda: figures.is_visible() and held, "a question")[0].fetch()
@@ -174,17 +174,17 @@ def test_stale_state_does_not_override_choice(page: Page, session: Session) -> N
     until(lambda: "composite" in figures.inner_text(), "the answer from before the choice")
     assert page.get_by_label("matte").is_checked()
     page.get_by_label("composite").check()
-    until(lambda: session.live.settings.view == "composite", "the composite")
+    until(lambda: session.live.settings.current.view == "composite", "the composite")
 
 
 def test_keyboard_operation(page: Page, session: Session) -> None:
     page.locator("#band").focus()
-    before = session.live.settings.band
+    before = session.live.settings.current.band
     page.keyboard.press("ArrowRight")
-    until(lambda: session.live.settings.band > before, "a wider band")
+    until(lambda: session.live.settings.current.band > before, "a wider band")
     page.locator("#smoothing").focus()
     page.keyboard.press("Space")
-    until(lambda: not session.live.settings.smoothing, "smoothing off")
+    until(lambda: not session.live.settings.current.smoothing, "smoothing off")
     focused = []
     for _ in range(12):
         page.keyboard.press("Tab")
@@ -198,8 +198,8 @@ def test_uploaded_image_becomes_background(page: Page, session: Session, tmp_pat
     page.locator("#upload").set_input_files(picture)
     until(_shows(page, BLUE), "the uploaded background")
     assert not list(session.live.options.folder.rglob("*blue*"))
-    kept = Path(session.live.settings.background)
-    assert kept.name == "picture 1.png"
+    kept = Path(session.live.settings.current.background)
+    assert kept.name == "image 1.png"
     assert kept.parent.stat().st_mode & 0o077 == 0
 
 
@@ -210,16 +210,16 @@ def test_mpo_upload_is_accepted(session: Session) -> None:
     first.save(file, "MPO", save_all=True, append_images=[second])
     status, _ = session.ask("POST", "/background", file.getvalue())
     assert status == 200
-    assert session.live.settings.background.endswith(".jpg")
+    assert session.live.settings.current.background.endswith(".jpg")
 
 
 def test_tier_choice(page: Page, session: Session) -> None:
     page.locator("#tier").select_option("best")
-    until(lambda: session.live.figures().qualities == len(levels_for("best")), "the best tier")
-    until(lambda: "best" in page.locator("#figures").inner_text(), "the status line")
+    until(lambda: session.live.status().qualities == len(levels_for("best")), "the best tier")
+    until(lambda: "best" in page.locator("#line").inner_text(), "the status line")
     page.locator("#tier").select_option("fast")
-    until(lambda: session.live.figures().qualities == len(levels_for("fast")), "the fast tier")
-    until(lambda: "best" not in page.locator("#figures").inner_text(), "the status line again")
+    until(lambda: session.live.status().qualities == len(levels_for("fast")), "the fast tier")
+    until(lambda: "best" not in page.locator("#line").inner_text(), "the status line again")
 
 
 def test_uploads_of_wrong_type_or_size_are_refused(page: Page, session: Session, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_uploads_of_wrong_type_or_size_are_refused(page: Page, session: Session,
     page.locator("#upload").set_input_files(wrong)
     until(lambda: "no JPEG, PNG or WebP" in message.inner_text(), "a refusal of the type")
     session.live.notify("something else")
-    until(lambda: "something else" in page.locator("#news").inner_text(), "what the program tells")
+    until(lambda: "something else" in page.locator("#status").inner_text(), "what the program tells")
     assert "no JPEG, PNG or WebP" in message.inner_text()
     large = tmp_path / "large.png"
     with large.open("wb") as file:
@@ -253,7 +253,7 @@ def test_snapshot_and_recording_downloads(page: Page, session: Session) -> None:
     picture = cv2.imread(str(download.value.path()), cv2.IMREAD_UNCHANGED)
     assert picture.shape == (180, 320, 4)
     page.get_by_role("button", name="Record").click()
-    until(lambda: (session.live.figures().recorded_s or 0) >= 1, "a second of recording")
+    until(lambda: (session.live.status().recorded_s or 0) >= 1, "a second of recording")
     page.get_by_role("button", name=re.compile("Stop")).click()
     clip = page.locator("#files a", has_text=".mp4")
     clip.wait_for()
@@ -304,11 +304,11 @@ def test_cross_origin_requests_are_refused(session: Session) -> None:
     assert session.ask("POST", "/record", headers={"Host": own, "Origin": "http://evil.example"})[0] == 403
     assert session.ask("GET", "/state", headers={"Host": "evil.example"})[0] == 403
     embedded = {"Host": own, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
-    assert session.ask("GET", "/picture.jpg", headers=embedded)[0] == 403
+    assert session.ask("GET", "/frame.jpg", headers=embedded)[0] == 403
     followed = {"Host": own, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
     assert session.ask("GET", "/", headers=followed)[0] == 200
     assert session.ask("GET", "/state", headers={"Host": own, "Origin": f"http://{own}"})[0] == 200
-    assert session.live.figures().recorded_s is None
+    assert session.live.status().recorded_s is None
 
 
 def test_mjpeg_stream(session: Session) -> None:
@@ -323,11 +323,11 @@ def test_mjpeg_stream(session: Session) -> None:
 def test_remote_bind_requires_token(browser: Browser, tmp_path: Path) -> None:
     with Session(tmp_path, "0.0.0.0:0") as session:
         assert session.ask("GET", "/")[0] == 403
-        assert session.ask("GET", "/picture.jpg")[0] == 403
+        assert session.ask("GET", "/frame.jpg")[0] == 403
         assert session.ask("POST", "/record?token=guess")[0] == 403
         status, text = session.ask("GET", "/state")
         assert (status, b"token" in text) == (403, True)
-        until(lambda: session.ask("GET", f"/picture.jpg?{session.place.query}")[0] == 200, "a first picture")
+        until(lambda: session.ask("GET", f"/frame.jpg?{session.place.query}")[0] == 200, "a first picture")
         page = browser.new_page()
         page.set_default_timeout(60_000)
         page.goto(session.server.url.replace(session.place.hostname or "", "127.0.0.1"))
@@ -348,4 +348,4 @@ def test_command_serves_for_a_duration(capfd: pytest.CaptureFixture[str]) -> Non
     assert run([*call, "--serve", "127.0.0.1:0", "--measure", "1"]) == 0
     out, err = capfd.readouterr()
     assert re.fullmatch(r"open http://127\.0\.0\.1:\d+/\n", err)
-    assert "pictures matted" in out
+    assert "frames matted" in out

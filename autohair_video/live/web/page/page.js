@@ -2,18 +2,18 @@
 
 const at = (id) => document.getElementById(id);
 let largestUpload = 0;
-let begun = 0;
-let done = 0;
+let started = 0;
+let finished = 0;
 
 function show(id, text) {
-  // a screen reader reads whatever is set anew, even to the same
+  // a screen reader announces every assignment, even of the same text
   if (at(id).textContent !== text) at(id).textContent = text;
 }
 
 async function call(path, options = {}) {
-  const answer = await fetch(path, options).catch(() => { throw new Error("No connection to the program"); });
-  if (!answer.ok) throw new Error(await answer.text());
-  return answer;
+  const response = await fetch(path, options).catch(() => { throw new Error("No connection to the program"); });
+  if (!response.ok) throw new Error(await response.text());
+  return response;
 }
 
 async function post(path, body, kind) {
@@ -21,23 +21,23 @@ async function post(path, body, kind) {
   return (await call(path, { method: "POST", headers, body })).json();
 }
 
-// What came of a wish stands until the next wish, whatever the program tells meanwhile.
-async function wish(doing) {
-  const number = ++begun;
+// The message of a request stays until the next request, whatever the status says meanwhile.
+async function request(action) {
+  const number = ++started;
   show("message", "");
   try {
-    const state = await doing();
-    drawNews(state);
-    if (number === begun) drawChoices(state);
+    const state = await action();
+    drawStatus(state);
+    if (number === started) drawSettings(state);
   } catch (error) {
     show("message", error.message);
   } finally {
-    done += 1;
+    finished += 1;
   }
 }
 
 function change(settings) {
-  return wish(() => post("settings", JSON.stringify(settings), "application/json"));
+  return request(() => post("settings", JSON.stringify(settings), "application/json"));
 }
 
 function drawBackgrounds(state) {
@@ -80,7 +80,7 @@ function drawFiles(names) {
   }));
 }
 
-function drawChoices(state) {
+function drawSettings(state) {
   largestUpload = state.largest_upload;
   drawBackgrounds(state);
   drawViews(state);
@@ -92,13 +92,13 @@ function drawChoices(state) {
   at("choices").disabled = false;
 }
 
-function drawNews(state) {
+function drawStatus(state) {
   drawFiles(state.files);
   const recording = state.recorded_s !== null;
   at("record").setAttribute("aria-pressed", recording);
   at("record").textContent = recording ? `Stop (${state.recorded_s} s)` : "Record";
-  at("figures").textContent = state.line;
-  show("news", state.camera_fault || state.notice || "");
+  at("line").textContent = state.line;
+  show("status", state.camera_fault || state.notice || "");
 }
 
 async function upload(file) {
@@ -110,19 +110,19 @@ async function upload(file) {
   return state;
 }
 
-async function showPictures() {
+async function showFrames() {
   for (let after = 0; ;) {
     try {
-      const answer = await call(`picture.jpg?after=${after}`);
-      if (answer.status === 204) continue;
-      after = answer.headers.get("X-Number");
-      const address = URL.createObjectURL(await answer.blob());
-      const before = at("picture").src;
-      at("picture").src = address;
-      await at("picture").decode();
+      const response = await call(`frame.jpg?after=${after}`);
+      if (response.status === 204) continue;
+      after = response.headers.get("X-Number");
+      const address = URL.createObjectURL(await response.blob());
+      const before = at("frame").src;
+      at("frame").src = address;
+      await at("frame").decode();
       URL.revokeObjectURL(before);
     } catch (error) {
-      show("news", error.message);
+      show("status", error.message);
       await new Promise((resume) => setTimeout(resume, 1000));
     }
   }
@@ -130,14 +130,14 @@ async function showPictures() {
 
 async function showState() {
   for (;;) {
-    const [before, settled] = [begun, done === begun];
+    const [before, idle] = [started, finished === started];
     try {
       const state = await (await call("state")).json();
-      drawNews(state);
-      // asked before a wish was fulfilled, it would show what was chosen before
-      if (settled && begun === before) drawChoices(state);
+      drawStatus(state);
+      // requested before a change was applied, it would show the settings before it
+      if (idle && started === before) drawSettings(state);
     } catch (error) {
-      show("news", error.message);
+      show("status", error.message);
     }
     await new Promise((resume) => setTimeout(resume, 500));
   }
@@ -151,8 +151,8 @@ at("smoothing").addEventListener("change", (event) => change({ smoothing: event.
 at("frozen").addEventListener("change", (event) => change({ frozen: event.target.checked }));
 at("upload").addEventListener("change", (event) => {
   const [file] = event.target.files;
-  if (file) wish(() => upload(file)).finally(() => { event.target.value = ""; });
+  if (file) request(() => upload(file)).finally(() => { event.target.value = ""; });
 });
-for (const id of ["snapshot", "record"]) at(id).addEventListener("click", () => wish(() => post(id)));
-showPictures();
+for (const id of ["snapshot", "record"]) at(id).addEventListener("click", () => request(() => post(id)));
+showFrames();
 showState();
