@@ -292,7 +292,7 @@ def _parse_changes(wanted: Any, backgrounds: tuple[str, ...]) -> dict[str, Any]:
 
 def _image_extension(data: bytes) -> str:
     """File extension of an image by its content."""
-    refusal = HTTPException(415, "This is no readable JPEG, PNG or WebP image.")
+    refusal = HTTPException(415, "This is no JPEG, PNG or WebP image that can be read.")
     try:
         with Image.open(io.BytesIO(data), formats=_OPENED) as image:
             kind, (width, height) = image.format, image.size
@@ -309,7 +309,7 @@ def _save_image(path: Path, data: bytes) -> None:
         read_image(path)
     except AutohairError as exc:
         path.unlink()
-        raise HTTPException(415, "This is no readable JPEG, PNG or WebP image.") from exc
+        raise HTTPException(415, "This is no JPEG, PNG or WebP image that can be read.") from exc
 
 
 def _label(background: str) -> str:

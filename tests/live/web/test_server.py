@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,22 +30,22 @@ from autohair_video import (
 from autohair_video.cli import run
 from autohair_video.live.quality import levels_for
 from autohair_video.live.session import LiveSession
-from autohair_video.live.settings import LiveOptions
+from autohair_video.live.settings import LiveOptions, live_matting_options
 from autohair_video.live.web.handlers import MAX_UPLOAD_BYTES
 from autohair_video.live.web.server import Server
 from autohair_video.media.camera import Camera
 from tests.helpers.xvfb import until
 
-SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.mp4"
+SAMPLE = Path(__file__).parents[3] / "samples" / "portrait.mp4"
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 # Where nobody sits, and where the person does.
 COLOURS = """() => {
-    const picture = document.getElementById("frame");
+    const image = document.getElementById("frame");
     const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [picture.naturalWidth, picture.naturalHeight];
-    if (!picture.complete || !canvas.width) return null;
+    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+    if (!image.complete || !canvas.width) return null;
     const context = canvas.getContext("2d");
-    context.drawImage(picture, 0, 0);
+    context.drawImage(image, 0, 0);
     const at = (x, y) => [...context.getImageData(x, y, 1, 1).data];
     const colours = [at(8, canvas.height - 8), at(155, 160)];
     return colours.every((colour) => colour[3] === 255) ? colours.map((colour) => colour.slice(0, 3)) : null;
@@ -64,7 +65,7 @@ class Session:
             height=180,
             backgrounds=("#ff0000", "#00ff00"),
             folder=folder,
-            trimap=TrimapOptions(mode="fixed", erosion=0, size=0),
+            matting=replace(live_matting_options(), trimap=TrimapOptions(mode="fixed", erosion=0, size=0)),
             adapt=False,
         )
         self._stack = ExitStack()
