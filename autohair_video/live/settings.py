@@ -64,7 +64,7 @@ class LiveOptions:
             raise OptionError(f"size {self.width}x{self.height}: give {limits}")
         if not 1 <= self.rate <= 240:
             raise OptionError(f"{self.rate:g} frames per second: give 1 to 240")
-        if self.subject.pictures:
+        if self.subject.images:
             raise OptionError("a live session takes no mask, keep or drop image: use --subject")
         _check_tier(self.tier)
 

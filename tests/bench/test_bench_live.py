@@ -10,7 +10,7 @@ import pytest
 from autohair_video.cli import run
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.mp4"
-OPTIONS = ["--trimap", "fixed:1,9", "--temporal", "off", "--rounds", "1", "--segment-every", "3"]
+OPTIONS = ["--trimap", "fixed:1,9", "--temporal", "off", "--band-expansions", "1", "--segment-every", "3"]
 CALL = ["bench", str(SAMPLE), "--live", "--device", "cpu"]
 
 
