@@ -5,6 +5,7 @@ In the order in which a frame meets them:
     inputs          what an input may be: file, folder, sequence, URL, pipe
     decode          opens a clip and decodes its video stream
     probe           what a clip holds: streams, times, rotation, colour
+    orientation     how a display matrix rotates and mirrors frames
     inspect         the same, human-readable
     frame_times     begin and duration of decoded frames
     reader          clip -> batches of planes with pts and durations

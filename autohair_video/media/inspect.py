@@ -11,6 +11,7 @@ from autohair_video.frames import UNSPECIFIED, FrameFormat
 from autohair_video.media.colour import effective_matrix
 from autohair_video.media.decode import open_clip
 from autohair_video.media.inputs import Source, SourceLike
+from autohair_video.media.orientation import Orientation
 from autohair_video.media.probe import ClipInfo, probe
 
 _MOST_PACKETS: Final = 3000
@@ -53,6 +54,7 @@ def overview(path: SourceLike) -> Overview:
         "size": f"{fmt.width}x{fmt.height}",
         "pixel_shape": str(fmt.sample_aspect_ratio),
         "rotation": info.rotation,
+        "mirrored": info.orientation.is_mirrored,
         "bit_depth": fmt.bit_depth,
         "rate": None if rate is None else str(rate),
         "variable_rate": _varies(steps),
@@ -117,8 +119,10 @@ def _warnings(info: ClipInfo, fmt: FrameFormat, steps: list[Fraction]) -> list[s
     if _varies(steps):
         shortest, longest = (1000 * float(step) for step in (min(steps), max(steps)))
         lines.append(f"variable rate: frames last {shortest:.1f} to {longest:.1f} ms; all times are kept")
-    if info.rotation:
-        lines.append(f"stored turned by {info.rotation} degrees: outputs are upright")
+    if info.orientation != Orientation():
+        ways = ["mirrored"] * info.orientation.is_mirrored
+        ways += [f"rotated by {info.rotation} degrees"] * bool(info.rotation)
+        lines.append(f"stored {' and '.join(ways)}: outputs are upright")
     if info.is_interlaced:
         lines.append("interlaced: frames are deinterlaced (--no-deinterlace keeps them)")
     if fmt.matrix == UNSPECIFIED and not fmt.is_rgb:

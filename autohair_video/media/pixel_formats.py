@@ -65,12 +65,12 @@ def native_format(fmt: VideoFormat, *, quarter_turn: bool = False) -> str:
     return fmt.name if plain == name else name
 
 
-def to_native(frame: VideoFrame, fmt: FrameFormat, name: str, *, rotation: int) -> VideoFrame:
-    """``frame`` in the pixel format ``name`` and at the size it has before being turned to ``fmt``.
+def to_native(frame: VideoFrame, fmt: FrameFormat, name: str, *, transposed: bool) -> VideoFrame:
+    """``frame`` in the pixel format ``name`` and at the size it has before being transposed to ``fmt``.
 
     The frame itself comes back when it already is all that.
     """
-    width, height = (fmt.width, fmt.height) if rotation % 180 == 0 else (fmt.height, fmt.width)
+    width, height = (fmt.height, fmt.width) if transposed else (fmt.width, fmt.height)
     if (frame.format.name, frame.width, frame.height) == (name, width, height):
         return frame
     sample_range = None

@@ -20,6 +20,7 @@ from autohair_video.media.colour import effective_matrix
 from autohair_video.media.decode import decoded_frames, open_clip
 from autohair_video.media.hdr import HdrMetadata, read_hdr_metadata
 from autohair_video.media.inputs import Source, SourceLike
+from autohair_video.media.orientation import Orientation, read_orientation
 from autohair_video.media.pixel_formats import RANGE_FULL, RANGE_LIMITED, native_format
 
 _RESERVED: Final = 3
@@ -43,8 +44,8 @@ class TrackInfo:
 class ClipInfo:
     """What a clip holds. ``format`` is that of the frames as the reader hands them out.
 
-    ``rotation`` is how far the reader turns the frames counter-clockwise to bring them upright: 0,
-    90, 180 or 270 degrees. ``native_format`` is the pixel format that they pass through before.
+    ``orientation`` is how the reader rotates and mirrors the frames as their display matrix says.
+    ``native_format`` is the pixel format that they pass through before.
     ``is_vfr`` is a hint only: the container's average and base rates disagree.
     """
 
@@ -55,7 +56,7 @@ class ClipInfo:
     pixel_format: str
     native_format: str
     format: FrameFormat
-    rotation: int
+    orientation: Orientation
     rate: Fraction | None
     is_vfr: bool
     frames: int | None
@@ -65,6 +66,11 @@ class ClipInfo:
     is_still: bool
     is_interlaced: bool = False
     hdr: HdrMetadata | None = None
+
+    @property
+    def rotation(self) -> int:
+        """`Orientation.rotation`, in degrees counter-clockwise."""
+        return self.orientation.rotation
 
     @property
     def expected_frames(self) -> int | None:
@@ -97,7 +103,7 @@ def undecodable(path: Source) -> InputError:
 
 def describe(path: Source, container: InputContainer, stream: VideoStream, first: VideoFrame) -> ClipInfo:
     """`probe` for a clip that is already open and whose first frame has been decoded."""
-    rotation = round(first.rotation / 90) % 4 * 90
+    orientation = read_orientation(first)
     rate, base_rate = stream.average_rate, stream.base_rate
     return ClipInfo(
         path=Path(str(path)),
@@ -105,9 +111,9 @@ def describe(path: Source, container: InputContainer, stream: VideoStream, first
         duration_s=stream_duration(container, stream),
         codec=stream.codec_context.codec.canonical_name,
         pixel_format=first.format.name,
-        native_format=native_format(first.format, quarter_turn=rotation % 180 == 90),
-        format=_delivered_format(stream, first, rotation),
-        rotation=rotation,
+        native_format=native_format(first.format, quarter_turn=orientation.transposed),
+        format=_delivered_format(stream, first, orientation),
+        orientation=orientation,
         rate=rate or None,
         is_vfr=bool(rate and base_rate and abs(rate / base_rate - 1) > 0.01),
         frames=stream.frames or None,
@@ -174,10 +180,10 @@ def _track(stream: Stream) -> TrackInfo:
     )
 
 
-def _delivered_format(stream: VideoStream, frame: VideoFrame, rotation: int) -> FrameFormat:
+def _delivered_format(stream: VideoStream, frame: VideoFrame, orientation: Orientation) -> FrameFormat:
     """The format of the reader's frames: a native layout, upright, tags as in the clip."""
     context = stream.codec_context
-    native = av.VideoFormat(native_format(frame.format, quarter_turn=rotation % 180 == 90))
+    native = av.VideoFormat(native_format(frame.format, quarter_turn=orientation.transposed))
     gray = len(native.components) == 1
     fmt = FrameFormat(
         width=frame.width,
@@ -191,7 +197,7 @@ def _delivered_format(stream: VideoStream, frame: VideoFrame, rotation: int) -> 
         transfer=context.color_trc or UNSPECIFIED,
         sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
     )
-    return _turned(fmt) if rotation % 180 == 90 else fmt
+    return _turned(fmt) if orientation.transposed else fmt
 
 
 def _turned(fmt: FrameFormat) -> FrameFormat:

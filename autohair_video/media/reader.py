@@ -280,19 +280,19 @@ class ClipReader:
         planes = []
         for frame in group:
             alpha = view_alpha(frame.image)
-            upright = np.ones(0) if alpha is None else np.rot90(alpha, self.info.rotation // 90)
+            upright = np.ones(0) if alpha is None else self.info.orientation.apply(alpha)
             planes.append(upright if upright.shape == size else np.ones(size, np.float32))
         return torch.from_numpy(np.stack(planes)).unsqueeze(1)
 
     def _planes(self, image: VideoFrame) -> list[Samples]:
-        rotation = self.info.rotation
+        orientation = self.info.orientation
         self._resized = self._resized or self._changed_size(image)
-        native = to_native(image, self.format, self.info.native_format, rotation=rotation)
-        return [np.rot90(plane, rotation // 90) for plane in view_planes(native)]
+        native = to_native(image, self.format, self.info.native_format, transposed=orientation.transposed)
+        return [orientation.apply(plane) for plane in view_planes(native)]
 
     def _changed_size(self, image: VideoFrame) -> str | None:
         width, height = self.format.width, self.format.height
-        if self.info.rotation % 180 == 90:
+        if self.info.orientation.transposed:
             width, height = height, width
         if (image.width, image.height) == (width, height):
             return None

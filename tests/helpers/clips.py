@@ -113,7 +113,7 @@ def join_tracks(clip: Path, *tones: Path, target: Path, subtitles: str | None = 
     return target
 
 
-def rotate_clip(path: Path, matrix: tuple[int, int, int, int]) -> Path:
+def rotate_clip(path: Path, matrix: tuple[float, float, float, float]) -> Path:
     """Writes the display matrix a, b, c, d of ISO 14496-12, 8.3.2 into the first track of an MP4 file.
 
     A decoded point (x, y) is shown at (a x + c y, b x + d y); y points down.
@@ -121,7 +121,7 @@ def rotate_clip(path: Path, matrix: tuple[int, int, int, int]) -> Path:
     data = bytearray(path.read_bytes())
     # Four bytes of type, 40 of version, times, ids and volume.
     at = data.index(b"tkhd") + 44
-    a, b, c, d = (value << 16 for value in matrix)
+    a, b, c, d = (int(value * (1 << 16)) for value in matrix)
     struct.pack_into(">9i", data, at, a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
     return path

@@ -39,7 +39,7 @@ def test_warnings_before_a_job(tmp_path: Path) -> None:
     )
     found = overview(rotate_clip(clip, (0, 1, -1, 0)))
     text = " ".join(found.warnings)
-    for part in ("variable rate: frames last 15.0 to 42.0 ms", "turned by", "HDR", "no sound"):
+    for part in ("variable rate: frames last 15.0 to 42.0 ms", "rotated by", "HDR", "no sound"):
         assert part in text
     assert (found.properties["transfer"], found.properties["size"]) == ("PQ", "48x64")
     assert found.properties["variable_rate"] is True
