@@ -7,8 +7,11 @@ In the order in which a frame meets them:
     probe           what a clip holds: streams, times, rotation, colour
     orientation     how a display matrix rotates and mirrors frames
     inspect         the same, human-readable
+    clock           time stamps of containers whose clock may jump
+    frame_loss      finds frames that are missing
     frame_times     begin and duration of decoded frames
     reader          clip -> batches of planes with pts and durations
+    seek_point      where a reader stopped, for another one to resume
     deinterlace     interlaced frames -> progressive frames
     camera          webcam, stream or looped file -> the newest image
     image           still image <-> planes

@@ -17,6 +17,7 @@ from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
 from autohair_video.errors import InputError
+from autohair_video.media.clock import ContinuousClock, continuous_packets, may_jump
 from autohair_video.media.decode import check_input_file, reason
 from autohair_video.media.metadata import copy_metadata
 
@@ -115,6 +116,7 @@ class PacketCopier:
             self._output.mux(track.flush())
         if end_s is None and self._until is None:
             self.notices += self._cut_off()
+        self.notices += self._retimed()
 
     def close(self) -> None:
         """Closes the source."""
@@ -156,6 +158,15 @@ class PacketCopier:
             if end_s < length_s - _CUT_OFF_S:
                 yield f"sound track {number} breaks off at {float(end_s):.2f} s of {float(length_s):.2f} s"
 
+    def _retimed(self) -> Iterator[str]:
+        """A line for each track with time stamps that did not rise."""
+        for index, track in self._tracks.items():
+            if isinstance(track, _Copied) and track.retimed:
+                yield (
+                    f"track {index} ({self._source.streams[index].type}): {track.retimed} packets had time "
+                    "stamps that do not rise, and were moved behind those before them"
+                )
+
     @property
     def _label(self) -> str:
         return "image sequences" if self._muxer == "image2" else f"{self._muxer} files"
@@ -166,9 +177,10 @@ class PacketCopier:
         if not streams:
             return
         try:
-            if self._origin > _SEEK_MARGIN_S:
+            # Where the clock may start again, one time stands for several places.
+            if self._origin > _SEEK_MARGIN_S and not may_jump(self._source):
                 self._source.seek(int((self._origin - _SEEK_MARGIN_S) * av.time_base))
-            for packet in self._source.demux(streams):
+            for packet in continuous_packets(self._source, streams, ContinuousClock()):
                 if packet.size and not packet.is_corrupt and self._is_wanted(packet):
                     self._ends[packet.stream.index] = _begin_s(packet) + _length_s(packet)
                     yield packet
@@ -183,19 +195,32 @@ class PacketCopier:
 
 
 class _Copied:
-    """A stream whose packets are written as they are."""
+    """A stream whose packets are written as they are.
+
+    ``retimed``: packets whose decoding time did not rise, which muxers refuse: they were moved behind the one
+    before, as ffmpeg does.
+    """
 
     def __init__(self, stream: Stream, output: OutputContainer, origin: Fraction) -> None:
         self._output = output.add_stream_from_template(stream)
         self._output.metadata.update(stream.metadata)
         self._shift = _ticks(origin, stream)
+        self._next_dts: int | None = None
+        # Lines of subtitles may begin together.
+        self._least_step = 1 if stream.type == "audio" else 0
+        self.retimed = 0
 
     def packets(self, packet: Packet[Any]) -> list[Packet[Any]]:
         pts = packet.dts if packet.pts is None else packet.pts
         dts = pts if packet.dts is None else packet.dts
         if pts is None or dts is None:
             return []
-        packet.pts, packet.dts = pts - self._shift, dts - self._shift
+        pts, dts = pts - self._shift, dts - self._shift
+        if self._next_dts is not None and dts < self._next_dts:
+            self.retimed += 1
+            pts, dts = max(pts, self._next_dts), self._next_dts
+        self._next_dts = dts + self._least_step
+        packet.pts, packet.dts = max(pts, dts), dts
         packet.stream = self._output
         return [packet]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
@@ -16,6 +17,13 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from autohair_video.errors import InputError
+from autohair_video.media.clock import (
+    ContinuousClock,
+    continuous_packets,
+    from_key_frame_before,
+    may_jump,
+)
+from autohair_video.media.frame_loss import FrameLossDetector, UnreadBytes
 from autohair_video.media.inputs import Source, SourceLike
 
 # Packets: more than the reorder delay of any decoder.
@@ -26,6 +34,9 @@ _STALL_S: Final = 30.0
 _ALPHA_DECODERS: Final = {"vp9": "libvpx-vp9", "vp8": "libvpx"}
 # The clock of these containers starts anywhere: a recording may begin at hour 20, between two key frames.
 FREE_CLOCKS: Final = ("mpegts", "mpeg")
+_WITHOUT_PTS: Final = ("avi",)
+# Packets between the one that is marked as cut short and the jump of the clock, where recordings were joined.
+_JOINT_PACKETS: Final = 8
 
 
 class DecodeDamage(NamedTuple):
@@ -80,6 +91,11 @@ def reason(exc: Exception) -> str:
     return getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
 
 
+def has_no_pts(container: InputContainer) -> bool:
+    """Whether the container stores frames in decoding order, at a constant rate and without a pts (AVI)."""
+    return container.format.name in _WITHOUT_PTS
+
+
 def decoder_with_alpha(stream: VideoStream) -> VideoCodecContext:
     """The stream's decoder, or one that keeps alpha."""
     name = _ALPHA_DECODERS.get(stream.codec_context.codec.canonical_name)
@@ -89,68 +105,169 @@ def decoder_with_alpha(stream: VideoStream) -> VideoCodecContext:
 
 
 def decoded_frames(
-    container: InputContainer, stream: VideoStream, damage: list[DecodeDamage], *, keep_alpha: bool = False
+    container: InputContainer,
+    stream: VideoStream,
+    damage: list[DecodeDamage],
+    *,
+    keep_alpha: bool = False,
+    from_tick: int | None = None,
 ) -> Iterator[tuple[VideoFrame, int]]:
     """Frames in display order, each with its packet's duration in ticks (0: unknown).
 
-    ``keep_alpha``: use a decoder that keeps alpha, which may be slower.
+    ``keep_alpha``: use a decoder that keeps alpha, which may be slower. ``from_tick``: read but do not
+    decode what lies more than two key frames before this pts.
 
     What cannot be read or decoded is skipped; ``damage`` gets the first of it. What a
     broadcast recording has before its first key frame is no damage.
     """
-    durations: dict[int, int] = {}
-    context = decoder_with_alpha(stream) if keep_alpha else None
-    begin_s = Fraction(container.start_time or 0, av.time_base)
-    has_begun = container.format.name not in FREE_CLOCKS
-    for packet in _packets(container, stream, damage):
-        if packet.is_corrupt and has_begun:
-            _note(damage, "a packet is cut short", packet, begin_s)
-        if packet.pts is not None and packet.duration:
-            durations[packet.pts] = packet.duration
-            if len(durations) > _MOST_WAITING:
-                # Not every packet becomes a frame of its own: two fields make one.
-                del durations[next(iter(durations))]
+    clock = ContinuousClock()
+    losses = FrameLossDetector(stream)
+    packets = _packets(container, stream, damage, clock, losses)
+    if from_tick is not None:
+        packets = from_key_frame_before(packets, from_tick)
+    decoder = _Decoder(container, stream, damage, clock, losses, keep_alpha=keep_alpha)
+    for packet in packets:
+        yield from decoder.decode(packet)
+    decoder.finish()
+
+
+class _Decoder:
+    """Decodes packets, times frames as their container means it, and notes damage."""
+
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        damage: list[DecodeDamage],
+        clock: ContinuousClock,
+        losses: FrameLossDetector,
+        *,
+        keep_alpha: bool,
+    ) -> None:
+        self._context = decoder_with_alpha(stream) if keep_alpha else None
+        self._damage, self._base = damage, stream.time_base or Fraction(1)
+        self._begin_s = Fraction(container.start_time or 0, av.time_base)
+        self._has_begun = container.format.name not in FREE_CLOCKS
+        self._durations: dict[int, int] = {}
+        self._clock, self._may_jump = clock, may_jump(container)
+        self._packets = 0
+        self._cut_short: list[tuple[int, int, int | None]] = []
+        self._losses = losses
+        # Frames in display order take the decoding times, sorted: FFmpeg makes the pts up.
+        self._decoding_times: list[int] | None = [] if has_no_pts(container) else None
+
+    def decode(self, packet: Packet[Any]) -> Iterator[tuple[VideoFrame, int]]:
+        """The frames that are ready after one packet; an empty one flushes."""
+        self._note_corrupt(packet)
+        self._add(packet)
         try:
             flushing = None if packet.size == 0 else packet
-            frames = packet.decode() if context is None else context.decode(flushing)
+            frames = packet.decode() if self._context is None else self._context.decode(flushing)
         except av.FFmpegError as exc:
-            if has_begun:
-                _note(damage, f"a packet cannot be decoded ({reason(exc)})", packet, begin_s)
-            continue
+            if self._has_begun:
+                self._note(f"a packet cannot be decoded ({reason(exc)})", packet.pts)
+            return
         for frame in frames:
-            has_begun = True
+            self._has_begun = True
             if frame.is_corrupt:
-                _note(damage, "a frame is decoded in part", frame, begin_s)
-            yield frame, durations.pop(frame.pts, 0) if frame.pts is not None else 0
+                self._note("a frame is decoded in part", frame.pts)
+            yield frame, self._timed(frame)
+
+    def finish(self) -> None:
+        """After the last frame: notes those that are missing."""
+        self._note_missing(self._losses.finish())
+
+    def _add(self, packet: Packet[Any]) -> None:
+        if self._decoding_times is not None:
+            if packet.size and packet.dts is not None:
+                heappush(self._decoding_times, packet.dts)
+            return
+        if self._has_begun:
+            self._losses.add_packet(packet)
+        if packet.pts is not None and packet.duration:
+            self._durations[packet.pts] = packet.duration
+            if len(self._durations) > _MOST_WAITING:
+                # Not every packet becomes a frame of its own: two fields make one.
+                del self._durations[next(iter(self._durations))]
+
+    def _timed(self, frame: VideoFrame) -> int:
+        """Sets the frame's pts where the container has none; returns its packet's duration."""
+        if self._decoding_times is not None:
+            frame.pts = heappop(self._decoding_times) if self._decoding_times else None
+            return 0
+        if frame.pts is None:
+            return 0
+        duration = self._durations.pop(frame.pts, 0)
+        self._note_missing(self._losses.add_frame(frame.pts, duration))
+        return duration
+
+    def _note_corrupt(self, packet: Packet[Any]) -> None:
+        """Notes a packet that the demuxer says is cut short, unless it lies where two recordings were joined.
+
+        There the counters of a transport stream break off, with nothing lost.
+        """
+        if self._cut_short and self._clock.jumps > self._cut_short[0][0]:
+            self._cut_short.clear()
+        if packet.is_corrupt and self._has_begun:
+            self._cut_short.append((self._clock.jumps, self._packets, packet.pts))
+        patience = _JOINT_PACKETS if self._may_jump and packet.size else 0
+        if self._cut_short and self._packets - self._cut_short[0][1] >= patience:
+            self._note("a packet is cut short", self._cut_short[0][2])
+        self._packets += 1
+
+    def _note_missing(self, tick: int | None) -> None:
+        if tick is not None:
+            self._note("frames are missing", tick)
+
+    def _note(self, line: str, pts: int | None) -> None:
+        note_damage(self._damage, line, None if pts is None else pts * self._base, self._begin_s)
 
 
 def _packets(
-    container: InputContainer, stream: VideoStream, damage: list[DecodeDamage]
+    container: InputContainer,
+    stream: VideoStream,
+    damage: list[DecodeDamage],
+    clock: ContinuousClock,
+    losses: FrameLossDetector,
 ) -> Iterator[Packet[Any]]:
     """The stream's packets, last the empty one that flushes; a broken file just ends."""
+    # Alpha of VP8 and VP9 lies in bytes of its own between the packets.
+    is_checked = "matroska" in container.format.name and stream.metadata.get("alpha_mode") != "1"
     try:
-        yield from container.demux(stream)
+        if is_checked:
+            yield from _checked_for_holes(container, stream, losses)
+        else:
+            yield from continuous_packets(container, [stream], clock)
     except av.FFmpegError as exc:
-        _note(damage, f"reading stopped ({reason(exc)})")
+        note_damage(damage, f"reading stopped ({reason(exc)})")
         flush: Packet[Any] = Packet()
         flush.stream = stream
         yield flush
 
 
-def _note(
+def _checked_for_holes(
+    container: InputContainer, stream: VideoStream, losses: FrameLossDetector
+) -> Iterator[Packet[Any]]:
+    unread = UnreadBytes()
+    for packet in container.demux():
+        if unread.before(packet):
+            losses.add_hole()
+        if packet.stream.index == stream.index:
+            yield packet
+
+
+def note_damage(
     damage: list[DecodeDamage],
     line: str,
-    place: Packet[Any] | VideoFrame | None = None,
+    time_s: Fraction | None = None,
     begin_s: Fraction = Fraction(0),
 ) -> None:
+    """Keep the first damage of a clip, with its time in the stream."""
     if damage:
         return
-    if place is None or place.pts is None or not place.time_base:
-        damage.append(DecodeDamage(line))
-        return
-    time_s = place.pts * place.time_base
     # Frame-threaded decoders report an error some frames later.
-    damage.append(DecodeDamage(f"near {float(time_s - begin_s):.2f} s {line}", time_s))
+    where = "" if time_s is None else f"near {float(time_s - begin_s):.2f} s "
+    damage.append(DecodeDamage(f"{where}{line}", time_s))
 
 
 def _main_video_stream(path: Source, container: InputContainer) -> VideoStream:

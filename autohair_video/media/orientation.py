@@ -42,7 +42,7 @@ class Orientation:
 
     @property
     def rotation(self) -> int:
-        """Degrees counter-clockwise, 0 to 270, by which stored frames, first mirrored if need be, are turned."""
+        """Degrees counter-clockwise by which stored frames are turned, after mirroring if `is_mirrored`."""
         if self.transposed:
             return 270 if self.flipped_x else 90
         return 180 if self.flipped_y else 0
@@ -51,16 +51,16 @@ class Orientation:
 def read_orientation(frame: VideoFrame) -> Orientation:
     """The orientation of a decoded frame, from its display matrix."""
     try:
-        found: list[Any] = [side for side in frame.side_data if side.type == Type.DISPLAYMATRIX]
+        sides: list[Any] = [*frame.side_data]
     except ValueError:
         # PyAV raises for all side data where one kind is unknown to it, but still reads the angle.
         return _rotated(-frame.rotation) if abs(frame.rotation) <= _FULL_TURN else Orientation()
-    data = bytes(found[0]) if found else b""
+    data = next((bytes(side) for side in sides if side.type == Type.DISPLAYMATRIX), b"")
     return orientation_of(_MATRIX.unpack_from(data)) if len(data) >= _MATRIX.size else Orientation()
 
 
 def orientation_of(matrix: Sequence[int]) -> Orientation:
-    """The orientation nearest to a display matrix (ISO/IEC 14496-12, 8.3.2), as FFmpeg's autorotation applies it.
+    """The orientation nearest to a display matrix (ISO/IEC 14496-12, 8.3.2), as FFmpeg autorotates.
 
     A stored point (x, y) is displayed at (m[0] x + m[3] y, m[1] x + m[4] y), y pointing down. A matrix that
     leaves nothing to display (all zeros) counts as none.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain, dropwhile, islice, takewhile
 from math import ceil, isfinite
@@ -20,9 +19,16 @@ from torch import Tensor
 
 from autohair_video.errors import InputError, OptionError
 from autohair_video.frames import FrameBatch
-from autohair_video.media.decode import FREE_CLOCKS, DecodeDamage, decoded_frames, open_clip
+from autohair_video.media.clock import may_jump
+from autohair_video.media.decode import (
+    FREE_CLOCKS,
+    DecodeDamage,
+    decoded_frames,
+    has_no_pts,
+    open_clip,
+)
 from autohair_video.media.deinterlace import Deinterlacer
-from autohair_video.media.frame_times import TimedFrame, timed_frames
+from autohair_video.media.frame_times import TimedFrame, TimestampFixes, timed_frames
 from autohair_video.media.inputs import Source, SourceLike
 from autohair_video.media.pixel_formats import Samples, to_native, view_alpha, view_planes
 from autohair_video.media.probe import (
@@ -32,24 +38,9 @@ from autohair_video.media.probe import (
     stream_duration,
     undecodable,
 )
+from autohair_video.media.seek_point import SeekPoint, digest_of
 
 _MICROSECOND: Final = Fraction(1, 1_000_000)
-
-
-@dataclass(frozen=True)
-class SeekPoint:
-    """The last frame read, from which another reader can resume.
-
-    ``pts``, ``duration``: that frame's. ``digest``: of its samples, to verify the position.
-    ``damage``, ``resized``, ``is_deinterlaced``: state at this point.
-    """
-
-    pts: int
-    duration: int
-    digest: str
-    damage: tuple[str, ...] = ()
-    resized: str | None = None
-    is_deinterlaced: bool = False
 
 
 class ClipReader:
@@ -94,6 +85,9 @@ class ClipReader:
         self._last: TimedFrame | None = None
         self.truncated: str | None = None
         self._resized: str | None = None
+        self._fixes = TimestampFixes()
+        self._retimed_before: str | None = None
+        self._first_s: Fraction | None = None
         self._deinterlace = Deinterlacer() if deinterlace else None
         # Held while packets are read. `prefetch` reads on a thread that it leaves behind if it is blocked.
         self._reading = Lock()
@@ -116,6 +110,7 @@ class ClipReader:
             raise InputError(f"{self._path} has no frame between the given start and end")
         if first is None:
             raise undecodable(self._path)
+        self._first_s = None if start_s else first.pts * self.time_base
         self.info = describe(self._path, self._container, self._stream, first.image)
         if self.is_deinterlaced:
             self.info = replace(self.info, is_interlaced=True)
@@ -131,7 +126,9 @@ class ClipReader:
     @property
     def begin_s(self) -> Fraction:
         """Seconds at which the clip's own clock begins, from which all that users name is counted."""
-        return Fraction(self._container.start_time or 0, av.time_base)
+        begin_s = Fraction(self._container.start_time or 0, av.time_base)
+        # The container's start may be a time stamp that was wrong.
+        return begin_s if self._first_s is None or not self._fixes.count else min(begin_s, self._first_s)
 
     @property
     def length_s(self) -> float | None:
@@ -154,11 +151,13 @@ class ClipReader:
         """The first pts at or after ``seconds``; FFmpeg's own seconds are cut to microseconds."""
         return ceil((seconds - _MICROSECOND) / self.time_base)
 
-    def _decode(self) -> Iterator[TimedFrame]:
-        frames = decoded_frames(self._container, self._stream, self._damage, keep_alpha=self._keep_alpha)
+    def _decode(self, *, from_tick: int | None = None) -> Iterator[TimedFrame]:
+        frames = decoded_frames(
+            self._container, self._stream, self._damage, keep_alpha=self._keep_alpha, from_tick=from_tick
+        )
         if self._deinterlace is not None:
             frames = self._deinterlace(frames)
-        return timed_frames(frames, self._stream, self._track_end(), self._damage)
+        return timed_frames(frames, self._stream, self._track_end(), self._damage, self._fixes)
 
     def _track_end(self) -> int | None:
         """Where an MP4 track ends; its packets last until the next in decoding order instead."""
@@ -169,6 +168,12 @@ class ClipReader:
 
     def _seek(self, tick: int, *, lead: int = 0) -> Iterator[TimedFrame]:
         """Frames from the pts ``tick`` on, by way of the key frame before it, at least ``lead`` before."""
+        if may_jump(self._container):
+            # Where the clock starts again, one time stands for several places: read up to the right one.
+            self._reopen()
+            return dropwhile(lambda frame: frame.pts < tick, self._decode(from_tick=tick - lead))
+        if has_no_pts(self._container) and self._stream.codec_context.has_b_frames:
+            return self._count_up_to(tick)
         try:
             self._container.seek(tick - lead, stream=self._stream)
             frames = self._decode()
@@ -177,20 +182,30 @@ class ClipReader:
             head = None
         if head is None or head.pts > tick:
             # Not every container finds its key frames: count from the beginning then.
-            self._reopen()
-            return dropwhile(lambda frame: frame.pts < tick, self._decode())
+            return self._count_up_to(tick)
         return dropwhile(lambda frame: frame.pts < tick, chain([head], frames))
+
+    def _count_up_to(self, tick: int) -> Iterator[TimedFrame]:
+        self._reopen()
+        return dropwhile(lambda frame: frame.pts < tick, self._decode())
 
     def _reopen(self) -> None:
         self._container.close()
         self._container, self._stream = open_clip(self._path)
         self._damage.clear()
-        self._resized = None
+        self._resized, self._fixes = None, TimestampFixes()
 
     def seek_point(self, batch: FrameBatch) -> SeekPoint:
         """The point after the last frame of ``batch``, which this reader produced."""
-        met = tuple(found.line for found in self._damage[:1]), self._resized, self.is_deinterlaced
-        return SeekPoint(batch.pts[-1], batch.durations[-1], _digest(batch), *met)
+        return SeekPoint(
+            batch.pts[-1],
+            batch.durations[-1],
+            digest_of(batch),
+            damage=tuple(found.line for found in self._damage[:1]),
+            resized=self._resized,
+            is_deinterlaced=self.is_deinterlaced,
+            retimed=self._retimed(),
+        )
 
     def resume_from(self, point: SeekPoint) -> bool:
         """Seeks to the frame after ``point``, without decoding the whole clip before it.
@@ -201,13 +216,14 @@ class ClipReader:
         # Two frames more, which the deinterlacer needs as neighbours.
         frames = self._seek(point.pts, lead=2 * point.duration)
         head = next(frames, None)
-        if head is None or head.image.pts != point.pts or _digest(self._batch([head])) != point.digest:
+        if head is None or head.image.pts != point.pts or digest_of(self._batch([head])) != point.digest:
             self._reopen()
             self._prepare()
             return False
         self._last, self._frames = head, self._to_end(frames)
         self._damage[:0] = [DecodeDamage(line) for line in point.damage]
         self._resized = point.resized or self._resized
+        self._retimed_before = point.retimed
         if self._deinterlace is not None:
             self._deinterlace.engaged |= point.is_deinterlaced
         return True
@@ -215,7 +231,12 @@ class ClipReader:
     @property
     def notices(self) -> list[str]:
         """One line for each thing about the clip that should be known, but for ``truncated``."""
-        return [line for line in (self._interlacing(), self._resized) if line]
+        return [line for line in (self._interlacing(), self._resized, self._retimed()) if line]
+
+    def _retimed(self) -> str | None:
+        """One line on time stamps that were replaced."""
+        found = self._fixes.notice(self.time_base, self.begin_s)
+        return self._retimed_before or (f"{self._path}: {found}" if found else None)
 
     def _interlacing(self) -> str | None:
         if self.is_deinterlaced:
@@ -323,18 +344,12 @@ class ClipReader:
     def _breaks_off(self, end_s: float, least_s: float) -> bool:
         """Whether a clip of at least ``least_s`` seconds lacks frames after ``end_s``."""
         start_s = float((self._stream.start_time or 0) * self.time_base)
-        if self.until is not None or end_s - min(start_s, 0) >= least_s:
+        # A container's length may be that of a time stamp that was wrong.
+        is_wrong = self._fixes.latest * self.time_base >= least_s
+        if is_wrong or self.until is not None or end_s - min(start_s, 0) >= least_s:
             return False
         # A length of the file is that of its longest stream, which need not be the video.
         return has_own_duration(self._stream) or content_end(self._path) < least_s
-
-
-def _digest(batch: FrameBatch) -> str:
-    """Of the samples of a batch's last frame."""
-    digest = hashlib.sha256()
-    for plane in batch.planes:
-        digest.update(plane[-1].cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _check_options(batch_size: int, start_s: float, end_s: float | None) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 import av
 
+from autohair_video.media.clock import ContinuousClock, continuous_packets
 from autohair_video.media.inputs import Source, SourceLike
 from autohair_video.verify.checks import Check
 
@@ -95,7 +96,7 @@ def read_tracks(path: Source | SourceLike, *, origin: Fraction, until: Fraction 
         streams = [s for s in container.streams if s.type in ("audio", "subtitle")]
         begins: dict[int, Fraction] = {}
         digests = {stream.index: hashlib.sha256() for stream in streams}
-        for packet in container.demux(streams) if streams else ():
+        for packet in continuous_packets(container, streams, ContinuousClock()) if streams else ():
             time = packet.dts if packet.pts is None else packet.pts
             if not packet.size or time is None:
                 continue

@@ -22,7 +22,7 @@ def tool(name: str) -> str:
 
 
 def displayed_frames(path: Path, *options: str) -> NDArray[np.uint8]:
-    """(N, H, W) luma of all frames as ffmpeg displays them: rotated and mirrored, none dropped or repeated."""
+    """(N, H, W) luma of all frames as ffmpeg displays them: rotated, mirrored, none dropped or repeated."""
     command = [tool("ffmpeg"), "-v", "error", *options, "-i", f"file:{path}", "-map", "0:v:0"]
     raw = subprocess.run(
         [*command, "-fps_mode", "passthrough", "-pix_fmt", "gray", "-f", "rawvideo", "-"],
@@ -43,12 +43,10 @@ def displayed_size(path: Path, *options: str) -> tuple[int, int]:
 
 
 def displayed_times(path: Path, *options: str) -> list[Fraction]:
-    """Begin of every video frame in seconds, as ffmpeg's own command line passes them on."""
-    command = [tool("ffmpeg"), "-v", "error", *options, "-copyts", "-i", f"file:{path}", "-map", "0:v:0"]
-    if "-nocopyts" in options:
-        command.remove("-copyts")
+    """Begin of every video frame in seconds from the first, as ffmpeg's command line passes them on."""
+    command = [tool("ffmpeg"), "-v", "error", *options, "-i", f"file:{path}", "-map", "0:v:0"]
     text = subprocess.run(
-        [*command, "-fps_mode", "passthrough", "-enc_time_base", "demux", "-f", "framehash", "-"],
+        [*command, "-fps_mode", "passthrough", "-enc_time_base", "-1", "-f", "framehash", "-"],
         capture_output=True,
         check=True,
         text=True,
@@ -60,7 +58,7 @@ def displayed_times(path: Path, *options: str) -> list[Fraction]:
             base = Fraction(line.split(":")[1].strip())
         elif not line.startswith("#"):
             times.append(int(line.split(",")[2]) * base)
-    return times
+    return [time - times[0] for time in times]
 
 
 def stream_entries(path: Path, entries: str) -> dict[str, str]:

@@ -44,7 +44,7 @@ def test_warnings_before_a_job(tmp_path: Path) -> None:
     assert (found.properties["transfer"], found.properties["size"]) == ("PQ", "48x64")
     assert found.properties["variable_rate"] is True
     plain = overview(make_clip(tmp_path / "b.mkv", size=(17, 33), codec="ffv1", pixel_format="yuv420p"))
-    assert {"no colour matrix told", "odd size"} <= {line.split(":")[0] for line in plain.warnings}
+    assert {"no colour matrix specified", "odd size"} <= {line.split(":")[0] for line in plain.warnings}
 
 
 def test_a_still_has_neither_rate_nor_sound(tmp_path: Path) -> None:
