@@ -30,7 +30,7 @@ import torch
 from autohair_video.errors import OutputError
 from autohair_video.matting.state import CarriedState
 from autohair_video.media.decode import reason
-from autohair_video.media.reader import SeekPoint
+from autohair_video.media.seek_point import SeekPoint
 
 _JOB: Final = "job.json"
 _JOINED: Final = "joined.json"

@@ -15,7 +15,7 @@ import torch
 
 from autohair_video.frames import FrameBatch
 from autohair_video.media import ClipReader
-from autohair_video.media.reader import SeekPoint
+from autohair_video.media.seek_point import SeekPoint
 from tests.helpers.clips import damage_packets, make_clip, picture, raw_h264
 
 COUNT = 30
