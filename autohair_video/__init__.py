@@ -17,6 +17,7 @@ Nothing heavy is imported before a name is used.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -104,6 +105,9 @@ __all__ = [
     "process",
 ]
 
+
+# an application that wants the log adds a handler of its own
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # names of version 0.1, kept for one release
 _RENAMED = {"Matter": "MattingPipeline", "MatterOptions": "MattingOptions"}

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -206,6 +207,50 @@ def test_debug_prints_the_traceback_and_keeps_the_exit_code(
     assert "Traceback" in capfd.readouterr().err
 
 
+def test_debug_shows_the_traceback_of_each_failed_job(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    call = ["empty.mp4", "a.mp4", "--bg", "red", "--output-dir", "out", *HARD]
+    assert run([*call, "--debug"]) == 1
+    err = capfd.readouterr().err
+    assert "job of empty.mp4 failed\nTraceback" in err
+    assert "InputError: empty.mp4 is empty" in err
+    assert run([*call, "--overwrite"]) == 1
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_verbose_logs_until_the_end_of_the_call(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["--verbose", "a.mp4", "--bg", "red", *HARD]) == 0
+    assert "autohair_video.jobs.runner: a.mp4: " in capfd.readouterr().err
+    assert run(["a.mp4", "--bg", "red", "--overwrite", *HARD]) == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_doctor_describes_the_installation(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["torch"]["device"] in ("cpu", "cuda", "mps")
+    assert found["packages"]["av"] == av.__version__
+    assert "prores_ks" in found["encoders"]["available"]
+    assert set(found["weights"].values()) == {"ok"}
+    assert run(["doctor"]) == 0
+    assert "prores_ks" in capfd.readouterr().out
+
+
+def test_doctor_fails_with_altered_weights(
+    folder: Path, altered: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["doctor", "--json"]) == 1
+    assert "was altered" in json.loads(capfd.readouterr().out)["weights"][altered]
+
+
+def test_former_option_names_still_work(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["p.png", "-o", "o.png", "--rounds", "9", *HARD]) == 2
+    note, error = capfd.readouterr().err.splitlines()
+    assert note == "note: --rounds is now --band-expansions"
+    assert "band expansions 9 is not between 0 and 8" in error
+
+
 def _interrupt_after_a_batch(monkeypatch: pytest.MonkeyPatch, signals: list[signal.Signals]) -> None:
     from autohair_video.jobs import runner as stream
 
@@ -379,6 +424,50 @@ def test_ineffective_options_are_reported_before_the_job(
         "note: despill and linear light have no effect: no colours are written",
     ]
     assert notes[2].startswith("autohair-video: b.mp4 breaks off")
+
+
+def test_verify_expects_what_the_job_was_asked_for(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    green = np.zeros((3, 48, 64, 3), np.uint8) + np.array((90, 230, 60), np.uint8)
+    for number, pixels in enumerate(green):
+        cv2.imwrite(f"g.{number}.png", pixels)
+        cv2.imwrite(f"t.{number}.png", np.full((48, 64), 255, np.uint8))
+    call = ["g.#.png", "--trimap", "file:t.%d.png", "-o", "o.mov", "--device", "cpu", "--despill", "green"]
+    assert run([*call, "--verify"]) == 0
+    assert "verified: o.mov" in capfd.readouterr().err
+    assert run(["verify", "g.%d.png", "o.mov", "--despill", "green"]) == 0
+    assert run(["verify", "g.%d.png", "o.mov"]) == 1
+    assert "opaque pixels" in capfd.readouterr().out
+
+
+def test_verify_of_a_job_that_keeps_interlaced_frames(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # lines of two fields that differ, which deinterlacing changes
+    lines = np.where(np.arange(48)[:, None, None] % 2, 250, 10).astype(np.uint8)
+    with av.open("i.mkv", "w") as output:
+        stream: Any = output.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 64, 48, "yuv420p", 8_000_000
+        stream.codec_context.flags |= av.codec.context.Flags.interlaced_dct
+        for _ in range(4):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(np.tile(lines, (1, 64, 3)))))
+        output.mux(stream.encode(None))
+    for number in range(4):
+        cv2.imwrite(f"t.{number}.png", np.full((48, 64), 255, np.uint8))
+    call = ["i.mkv", "--trimap", "file:t.%d.png", "-o", "o.mov", "--device", "cpu", "--no-deinterlace"]
+    assert run([*call, "--verify"]) == 0
+    assert "verified: o.mov" in capfd.readouterr().err
+    assert run(["verify", "i.mkv", "o.mov"]) == 1
+
+
+def test_bench_live_names_the_options_that_it_cannot_honour(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--temporal", "off", "--segment-every", "3", "--frames", "5"]
+    assert run(["bench", "--live", "--size", "360p", *options]) == 2
+    assert run(["bench", "--live", *options]) == 2
+    lines = capfd.readouterr().err.splitlines()
+    ignored = [line.split()[1] for line in lines if "has no effect with --live" in line]
+    assert ignored == ["--temporal", "--segment-every", "--frames"]
 
 
 def test_verify_says_what_it_cannot_check(

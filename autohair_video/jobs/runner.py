@@ -11,6 +11,7 @@ networks loaded, and the outputs are opened last.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -46,6 +47,8 @@ from autohair_video.media.reader import ClipReader
 from autohair_video.options import JobOptions, PipelineOptions
 from autohair_video.runtime.queues import BackgroundWorker, prefetch
 from autohair_video.tracking.selection import SubjectPrompt
+
+_log = logging.getLogger(__name__)
 
 # On a CPU a larger batch takes longer for each frame, as it fits no cache, and more memory.
 BATCH_FRAMES = {"cpu": 2, "mps": 8, "cuda": 16}
@@ -131,6 +134,7 @@ def _process_clip(spec: JobSpec, pipeline: LazyPipeline, on_progress: OnProgress
     with ExitStack() as stack:
         clip = _open_clip(spec, stack)
         network = pipeline.load()
+        _log.info("%s: %s, on %s", spec.source, clip.reader.format, network.device)
         sink = _clip_sink(clip, network)
         frames = sink.frames_done
         batches = clip.reader.batches(BATCH_FRAMES[network.device.type])

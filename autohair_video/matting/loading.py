@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+import time
+
 from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.options import PipelineOptions
+
+_log = logging.getLogger(__name__)
 
 
 def load_pipeline(options: PipelineOptions) -> MattingPipeline:
     """The pipeline that ``options`` describe. See `MattingPipeline` for errors."""
-    return MattingPipeline(
+    began_s = time.perf_counter()
+    pipeline = MattingPipeline(
         tier=options.tier,
         device=options.device,
         options=options.matting,
         segmenter=options.segmenter,
         matter=options.matting_net,
     )
+    _log.info("tier %s on %s loaded in %.1f s", options.tier, pipeline.device, time.perf_counter() - began_s)
+    return pipeline
 
 
 class LazyPipeline:
