@@ -462,12 +462,12 @@ def test_verify_of_a_job_that_keeps_interlaced_frames(
 def test_bench_live_names_the_options_that_it_cannot_honour(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--temporal", "off", "--segment-every", "3", "--frames", "5"]
+    options = ["--temporal", "off", "--segment-every", "3", "--lookahead", "3", "--frames", "5"]
     assert run(["bench", "--live", "--size", "360p", *options]) == 2
     assert run(["bench", "--live", *options]) == 2
     lines = capfd.readouterr().err.splitlines()
     ignored = [line.split()[1] for line in lines if "has no effect with --live" in line]
-    assert ignored == ["--temporal", "--segment-every", "--frames"]
+    assert ignored == ["--lookahead", "--frames"]
 
 
 def test_verify_says_what_it_cannot_check(
