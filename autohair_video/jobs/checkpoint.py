@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import pickle
 import shutil
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from autohair_video.errors import OutputError
 from autohair_video.matting.state import CarriedState
 from autohair_video.media.decode import reason
 from autohair_video.media.seek_point import SeekPoint
+from autohair_video.runtime.atomic import atomic_write, flush_to_disk
 
 _JOB: Final = "job.json"
 _JOINED: Final = "joined.json"
@@ -100,13 +100,13 @@ class JobCheckpoint:
         """Makes a part count, with the state that it leaves; it does so after a power cut, too."""
         for name in part.files:
             for file in self._of(name):
-                _flush_to_disk(file)
+                flush_to_disk(file)
         state = self.path / f"{part.index:05}.state"
         held = io.BytesIO()
         torch.save(carried.state, held)
         try:
             state.write_bytes(held.getbuffer())
-            _flush_to_disk(state)
+            flush_to_disk(state)
         except OSError as exc:
             raise OutputError(f"cannot write {state} ({reason(exc)})") from exc
         self._write_json(f"{part.index:05}.json", asdict(part))
@@ -178,12 +178,9 @@ class JobCheckpoint:
         return sorted(self.path.glob(name.replace("%05d", "[0-9]*")))
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
-        aside = self.path / f"{name}.part"
         try:
-            aside.write_text(json.dumps(content, indent=1))
-            _flush_to_disk(aside)
-            aside.replace(self.path / name)
-            _flush_to_disk(self.path)
+            with atomic_write(self.path / name, durable=True) as part:
+                part.write_text(json.dumps(content, indent=1))
         except OSError as exc:
             raise OutputError(f"cannot write {self.path / name} ({reason(exc)})") from exc
 
@@ -194,16 +191,6 @@ def _folder_of(output: Path) -> Path:
 
 def _discarded(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}")
-
-
-def _flush_to_disk(path: Path) -> None:
-    if path.is_dir() and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _state_classes(kind: Any) -> list[Any]:

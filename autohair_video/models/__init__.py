@@ -1,8 +1,8 @@
 """The networks, as plain modules that read like the papers' figures.
 
-deeplab   DeepLab v3+ on MobileNetV2: picture -> person and hair logits
-voc       public DeepLab networks of the 21 VOC classes behind the same interface
-dim       Deep Image Matting: picture and trimap -> alpha (published VGG-16 form and a mobile one)
-layers    what both mobile networks are made of
-fused     their convolutions with the activations taken along, for use on a CPU
+deeplab      DeepLab v3+ on MobileNetV2: image -> person and hair logits
+voc_deeplab  public DeepLab networks of the 21 VOC classes behind the same interface
+dim          Deep Image Matting: image and trimap -> alpha (published VGG-16 form and a mobile one)
+blocks       building blocks of both mobile networks
+fused_conv   convolutions fused with their activation, for inference on a CPU
 """

@@ -1,7 +1,7 @@
-"""What both mobile networks are made of. No batch norm: it is folded into the convolutions.
+"""Building blocks of both mobile networks. No batch norm: it is folded into the convolutions.
 
-On a CPU each normalisation is one more pass over memory, in training as in use. The encoders start from
-pretrained weights whose statistics can be folded; the other layers are few and train well without.
+On a CPU each normalisation is one more pass over memory, in training as in inference. The encoders start
+from pretrained weights whose statistics can be folded; the few other layers train well without it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def conv_relu(
     groups: int = 1,
     padding: int | None = None,
 ) -> nn.Sequential:
-    """A convolution, which keeps the size unless ``padding`` says otherwise, and ReLU."""
+    """A convolution and ReLU; the size is kept unless ``padding`` is given."""
     padding = dilation * (kernel // 2) if padding is None else padding
     conv = nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, groups=groups)
     nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
@@ -41,11 +41,11 @@ def separable_conv(inputs: int, outputs: int, *, dilation: int = 1) -> nn.Sequen
 
 
 def space_to_depth2(x: Tensor) -> Tensor:
-    """`F.pixel_unshuffle` by 2 as the convolution that it is: the same bits in a quarter of a CPU's time."""
+    """`F.pixel_unshuffle` by 2 as a convolution: bit-identical, in a quarter of the time on a CPU."""
     channels = x.shape[1]
-    # of each 2x2 pixels of a channel each becomes a channel
-    picks = torch.eye(4 * channels, dtype=x.dtype, device=x.device).view(4 * channels, channels, 2, 2)
-    return F.conv2d(x, picks.contiguous(memory_format=torch.channels_last), stride=2)
+    # each of the 2x2 pixels of a channel becomes a channel
+    kernel = torch.eye(4 * channels, dtype=x.dtype, device=x.device).view(4 * channels, channels, 2, 2)
+    return F.conv2d(x, kernel.contiguous(memory_format=torch.channels_last), stride=2)
 
 
 # Expansion, channels, blocks and first stride of MobileNetV2's stages (Sandler et al., "MobileNetV2: Inverted
@@ -64,7 +64,7 @@ _STAGES: Final = (
 def mobilenet_features() -> nn.Sequential:
     """MobileNetV2 up to its last bottleneck, 320 channels, with its batch norms, under torchvision's names.
 
-    Torchvision itself brings what takes a second and 160 MB to load.
+    Importing torchvision would cost a second and 160 MB in every job.
     """
     blocks: list[nn.Module] = [_conv_norm(3, 32, 3, stride=2)]
     inputs = 32
@@ -102,9 +102,9 @@ def _conv_norm(inputs: int, outputs: int, kernel: int, *, stride: int = 1, group
 
 
 def fold_batch_norms(network: nn.Module) -> None:
-    """Put every batch norm that follows a convolution into that convolution, in place.
+    """Fold every batch norm that follows a convolution into that convolution, in place.
 
-    The norm's place is kept by an identity, so the convolutions keep their names.
+    An identity replaces the norm, so that the convolutions keep their names.
     """
     network.eval()
     for parent in network.modules():

@@ -1,9 +1,9 @@
 """DeepLab v3+ (Chen et al., "Encoder-Decoder with Atrous Separable Convolution", ECCV 2018).
 
 Figure 2 of the paper, on a MobileNetV2 encoder: atrous convolutions keep the deep features at 1/16 of
-the picture's size, ASPP looks at them at several rates, and the decoder sharpens the result with
-low-level features of 1/4 size. Two outputs instead of classes: person (hair included) and hair. A last
-stage that is not in the paper corrects them at half size, where gaps at an arm and fingers can be seen.
+the image's size, ASPP samples them at several rates, and the decoder refines the result with low-level
+features of 1/4 size. Two outputs instead of classes: person (hair included) and hair. An additional stage
+that is not in the paper refines them at half resolution, where gaps at arms and fingers are visible.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _atrous(depthwise: nn.Conv2d, *, dilation: int) -> None:
 class ASPP(nn.Module):
     """Atrous spatial pyramid pooling with separable convolutions (sections 3.1 and 3.2).
 
-    Branches, in the order in which ``project`` reads them: 1x1, pooled over the picture, and one
+    Branches, in the order in which ``project`` reads them: 1x1, pooled over the image, and one
     separable 3x3 for each rate.
     """
 
@@ -79,10 +79,10 @@ class ASPP(nn.Module):
 
 
 class DeepLabV3Plus(nn.Module):
-    """Person and hair logits of a picture.
+    """Person and hair logits of an image.
 
-    The picture's sides must be multiples of 16; it is RGB scaled to -1..1. Weights from before there was a
-    last stage have 0 ``detail_channels``.
+    The image is RGB scaled to -1..1, with sides that are multiples of 16. Weights without the detail stage
+    have 0 ``detail_channels``.
     """
 
     def __init__(
@@ -116,14 +116,15 @@ class DeepLabV3Plus(nn.Module):
         context = F.interpolate(self.aspp(deep), low.shape[2:], mode="bilinear", align_corners=False)
         decoded = self.decoder(torch.cat([context, low], dim=1))
         logits = self.logits(decoded)
-        grown = F.interpolate(logits, x.shape[2:], mode="bilinear", align_corners=False)
-        return grown if self.detail is None else grown + self.detail(x, fine, decoded, logits)
+        full = F.interpolate(logits, x.shape[2:], mode="bilinear", align_corners=False)
+        return full if self.detail is None else full + self.detail(x, fine, decoded, logits)
 
 
 class _Detail(nn.Module):
-    """What is added to the logits of 1/4 size: nothing before training.
+    """Residual added to the upsampled logits; zero before training.
 
-    Layers at the full size are dear: the picture comes in and the correction goes out folded into channels.
+    Layers at full resolution are expensive: the image enters by pixel-unshuffle, and the residual leaves by
+    pixel-shuffle.
     """
 
     def __init__(self, decoded_channels: int, fine_channels: int, channels: int) -> None:
@@ -137,8 +138,8 @@ class _Detail(nn.Module):
         nn.init.zeros_(cast(nn.Parameter, self.correction.bias))
 
     def forward(self, x: Tensor, fine: Tensor, decoded: Tensor, logits: Tensor) -> Tensor:
-        """The picture, its features of half size, the decoder's result and the logits -> (N, 2, H, W)."""
+        """The image, its features at half size, the decoder's output and logits -> residual (N, 2, H, W)."""
         coarse = torch.cat([self.reduce(decoded), logits], dim=1)
-        grown = F.interpolate(coarse, fine.shape[2:], mode="bilinear", align_corners=False)
-        mixed = self.mix(torch.cat([space_to_depth2(x), fine, grown], dim=1))
+        upsampled = F.interpolate(coarse, fine.shape[2:], mode="bilinear", align_corners=False)
+        mixed = self.mix(torch.cat([space_to_depth2(x), fine, upsampled], dim=1))
         return F.pixel_shuffle(self.correction(mixed), 2)

@@ -1,36 +1,72 @@
-"""Convolutions that take the activation after them along, for use on a CPU.
+"""Convolutions fused with the activation that follows them, for inference on a CPU.
 
-An activation of its own is one more pass over memory, about a tenth of a mobile network's time; and a weight
-in plain order is put into the order that the processor wants anew in each call. oneDNN does both at once,
-through calls of torch that are not public: where these are missing, networks stay as they are.
+A separate activation is one more pass over memory, about a tenth of a mobile network's time, and a weight
+in plain layout is reordered by oneDNN in every call. Both are avoided by torch operators that are not
+public (``torch.ops.mkldnn``): `can_fuse` tries them once, and where they are missing, take other arguments
+or give other results, networks stay as they are.
 """
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from typing import cast
+from functools import cache
+from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-# What oneDNN calls an activation, and its limits.
+# oneDNN's name of an activation, and its limits.
 _Activation = tuple[str, list[float]]
+# Stride, padding, dilation and groups, in the order of each operator below.
+_Geometry = tuple[list[int], list[int], list[int], int]
+
+# Largest difference of the trial's outputs, which are below 10: float32 rounds sums of 27 terms.
+_TRIAL_TOLERANCE: Final = 1e-4
 
 
+@cache
 def can_fuse() -> bool:
-    """Whether this processor and this torch can."""
-    calls = "_convolution_pointwise", "_reorder_convolution_weight"
-    there = all(hasattr(torch.ops.mkldnn, call) for call in calls)
+    """Whether this processor and this torch have the fused operators, shown by one small convolution."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
-    return there and platform.machine() in ("x86_64", "AMD64")
+    return platform.machine() in ("x86_64", "AMD64") and _trial_succeeds()
+
+
+def _trial_succeeds() -> bool:
+    x = torch.linspace(-1, 1, 3 * 8 * 8).view(1, 3, 8, 8)
+    weight = torch.linspace(-1, 1, 4 * 3 * 3 * 3).view(4, 3, 3, 3)
+    bias = torch.linspace(0, 1, 4)
+    geometry: _Geometry = [1, 1], [1, 1], [1, 1], 1
+    try:
+        with torch.no_grad():
+            fused = _convolve(x, _reorder(weight, geometry, x.shape), bias, geometry, ("relu", []))
+    except Exception:  # any signature, dispatch or layout error of an operator that is not public
+        return False
+    plain = F.conv2d(x, weight, bias, padding=1).relu()
+    return fused.shape == plain.shape and bool((fused - plain).abs().max() < _TRIAL_TOLERANCE)
+
+
+def _reorder(weight: Tensor, geometry: _Geometry, shape: torch.Size) -> Tensor:
+    """The weight in the layout that oneDNN chooses for an input of this shape."""
+    stride, padding, dilation, groups = geometry
+    order = torch.ops.mkldnn._reorder_convolution_weight.default
+    return cast(Tensor, order(weight, padding, stride, dilation, groups, list(shape)))
+
+
+def _convolve(
+    x: Tensor, weight: Tensor, bias: Tensor | None, geometry: _Geometry, activation: _Activation
+) -> Tensor:
+    stride, padding, dilation, groups = geometry
+    call = torch.ops.mkldnn._convolution_pointwise.default
+    return cast(Tensor, call(x, weight, bias, padding, stride, dilation, groups, *activation, ""))
 
 
 class FusedConv(nn.Conv2d):
-    """A convolution, and the ReLU or ReLU6 after it if there is one; it cannot be trained.
+    """A convolution with the ReLU or ReLU6 that follows it, if any; for inference only.
 
-    Weights and names are the convolution's own.
+    Shares the weights of the convolution, under the same names.
     """
 
     def __init__(self, conv: nn.Conv2d, activation: nn.Module | None) -> None:
@@ -46,32 +82,28 @@ class FusedConv(nn.Conv2d):
             device="meta",
         )
         self.weight, self.bias = conv.weight, conv.bias
-        self._activation = _described(activation)
-        # the order depends on the input's size; of one size at a time, so that pictures of many sizes
-        # leave nothing behind
-        self._ordered: tuple[torch.Size, Tensor] | None = None
+        self._activation = _onednn_name(activation)
+        # The layout depends on the input's size. One size is kept, so that memory does not grow.
+        self._reordered: tuple[torch.Size, Tensor] | None = None
 
     def __getstate__(self) -> dict[str, object]:
-        """The ordered weight cannot be copied or pickled, and is soon made anew."""
-        return {**self.__dict__, "_ordered": None}
+        """Without the reordered weight, which cannot be copied or pickled; the next call reorders it."""
+        return {**self.__dict__, "_reordered": None}
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C', H', W')."""
-        where = [list(v) for v in (self.padding, self.stride, self.dilation)]
-        ordered = self._ordered
-        if ordered is None or ordered[0] != x.shape[2:]:
-            order = torch.ops.mkldnn._reorder_convolution_weight.default
-            ordered = x.shape[2:], order(self.weight, *where, self.groups, list(x.shape))
-            self._ordered = ordered
-        convolve = torch.ops.mkldnn._convolution_pointwise.default
-        return cast(Tensor, convolve(x, ordered[1], self.bias, *where, self.groups, *self._activation, ""))
+        padding = cast("tuple[int, int]", self.padding)  # `_pairs` leaves "same" and "valid" alone
+        geometry = list(self.stride), list(padding), list(self.dilation), self.groups
+        if self._reordered is None or self._reordered[0] != x.shape[2:]:
+            self._reordered = x.shape[2:], _reorder(self.weight, geometry, x.shape)
+        return _convolve(x, self._reordered[1], self.bias, geometry, self._activation)
 
 
 def fuse_convolutions(network: nn.Module) -> None:
-    """Let every convolution of ``network`` take the ReLU after it along, in place.
+    """Fuse every convolution of ``network`` with the ReLU or ReLU6 after it, in place.
 
-    Results are the same up to the last bit of float32; keys and weights stay. The network must not change
-    its device or type any more.
+    Results are equal up to rounding of float32; keys and weights stay. The network must not change its device
+    or dtype afterwards.
     """
     for parent in list(network.modules()):
         for name, conv, last, activation in _pairs(parent):
@@ -81,18 +113,18 @@ def fuse_convolutions(network: nn.Module) -> None:
 
 
 def _pairs(parent: nn.Module) -> Iterator[tuple[str, nn.Conv2d, str, nn.Module | None]]:
-    """The convolutions among a module's children, each with the activation that follows it, by name."""
+    """The convolutions among a module's children with their names, and the activation that follows each."""
     children = list(parent.named_children())
-    for place, (name, conv) in enumerate(children):
+    for index, (name, conv) in enumerate(children):
         if not isinstance(conv, nn.Conv2d) or conv.padding_mode != "zeros" or isinstance(conv.padding, str):
             continue
-        following = [(n, child) for n, child in children[place + 1 :] if not isinstance(child, nn.Identity)]
+        following = [(n, child) for n, child in children[index + 1 :] if not isinstance(child, nn.Identity)]
         last, after = following[0] if following and isinstance(parent, nn.Sequential) else ("", None)
         known = isinstance(after, nn.ReLU | nn.ReLU6)
         yield name, conv, last if known else "", after if known else None
 
 
-def _described(activation: nn.Module | None) -> _Activation:
+def _onednn_name(activation: nn.Module | None) -> _Activation:
     if activation is None:
         return "none", []
     return ("hardtanh", [0.0, 6.0]) if isinstance(activation, nn.ReLU6) else ("relu", [])

@@ -16,15 +16,17 @@ from autohair_video.models.blocks import mobilenet_features
 from autohair_video.models.deeplab import PERSON
 
 VOC_CLASSES: Final = 21
-_VOC_PERSON: Final = 15
+_VOC_PERSON: Final = 15  # class index of PASCAL VOC
+# Logit of hair, which these networks do not predict: sigmoid(-20) is 2e-9.
 _NO_HAIR: Final = -20.0
+# ImageNet's channel statistics, as in torchvision.
 _MEAN: Final = (0.485, 0.456, 0.406)
 _DEVIATION: Final = (0.229, 0.224, 0.225)
 _RESNETS: Final = ("resnet50", "resnet101")
 
 
 class VocSegmenter(nn.Module):
-    """A VOC network behind the interface of `models.deeplab.DeepLabV3Plus`; it never sees hair."""
+    """A VOC network behind the interface of `models.deeplab.DeepLabV3Plus`; hair is never detected."""
 
     mean: Tensor
     deviation: Tensor
@@ -48,7 +50,7 @@ class VocSegmenter(nn.Module):
 
 def deeplab_v3(backbone: str) -> VocSegmenter:
     """DeepLab v3 as in torchvision, on ``resnet50``, ``resnet101`` or ``mobilenet_v3_large``."""
-    # here and below: torchvision takes a second and 160 MB to load, and few need these networks
+    # imported late, here and below: torchvision costs a second and 160 MB, and few use these networks
     from torchvision.models import segmentation
 
     make = getattr(segmentation, f"deeplabv3_{backbone}")
@@ -124,7 +126,7 @@ class _MobileNet(nn.Module):
         for index in range(1, 18):
             stride = (1, 1) if index == 14 else None
             features[index] = _PaddedResidual(features[index], 2 if index > 14 else 1, stride)
-        # Slices keep the numbers of their blocks, which the layout's keys hold.
+        # Slices keep their blocks' indices, which are part of the layout's keys.
         self.low_level_features = features[:4]
         self.high_level_features = features[4:]
 

@@ -1,6 +1,8 @@
-"""What every part runs on: devices, threads, queues and timers. Knows nothing of mattes.
+"""What all parts run on: devices, threads, queues and measurements. Independent of matting.
 
-devices     which device and precision; work spread over CPU cores
-queues      bounded prefetching, background workers, latest-value slots
-profiling   time per stage
+devices       choice of device and precision
+thread_pools  work distributed over CPU cores
+queues        bounded prefetch, background workers, latest-value slots
+atomic        atomic replacement of a file
+profiling     time per stage, memory of the process and the device
 """

@@ -1,4 +1,4 @@
-"""Which device the networks run on, and in which precision."""
+"""Choice of the device that the networks run on, and of its precision."""
 
 from __future__ import annotations
 
@@ -36,26 +36,28 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def out_of_memory_error(device: torch.device, width: int, height: int) -> DeviceError:
-    """The error where a single frame of that size needs more memory than ``device`` has."""
+    """The error for a single frame of this size that does not fit into the memory of ``device``."""
     return DeviceError(
         f"{device} has too little memory for one {width}x{height} frame; use --device cpu or a smaller clip"
     )
 
 
 def working_dtype(device: torch.device) -> torch.dtype:
-    """What the networks reckon in there: half precision where that is faster."""
+    """The dtype of the networks on ``device``: half precision where it is faster."""
     if device.type != "cpu":
         return torch.float16
     return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether convolutions in bfloat16 are faster than in float32 there.
+    """Whether convolutions in bfloat16 are faster than in float32 on ``device``.
 
-    Some CPUs multiply it in hardware (AVX512-BF16); on the others it is many times slower.
+    On CPUs that is so with AVX512-BF16 only; others emulate it many times slower.
     """
     if device.type != "cpu":
         return device.type == "cuda"
-    # not public, and not in all versions of torch
-    asked = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(asked and asked())
+    try:
+        # Not public, and not in all versions of torch; float32 is always right.
+        return bool(torch.cpu._is_avx512_bf16_supported())
+    except (AttributeError, TypeError, RuntimeError):
+        return False

@@ -1,4 +1,4 @@
-"""Time per stage, and the peak memory of this process and its device."""
+"""Time per stage, and the memory of this process and its device."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
+import psutil
 import torch
 
 StageClock = Callable[[str], AbstractContextManager[None]]
 
 
 def untimed(stage: str) -> AbstractContextManager[None]:
-    """The watch that measures nothing."""
+    """A stage clock that measures nothing."""
     return nullcontext()
 
 
 class StageTimer:
-    """Adds up the seconds spent in each stage; on an accelerator it waits for the work it has queued.
+    """Accumulates the seconds spent in each stage; synchronises with an accelerator after each.
 
-    ``clock``: ``time.perf_counter``, or ``time.process_time`` for the seconds of all processors.
+    ``clock``: ``time.perf_counter``, or ``time.process_time`` for CPU seconds summed over all cores.
     """
 
     def __init__(self, device: torch.device, *, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -31,7 +32,7 @@ class StageTimer:
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        """Count what happens inside the block to ``stage``."""
+        """Add the time of the block to ``stage``."""
         began = self._clock()
         yield
         if self._device.type == "cuda":
@@ -41,28 +42,33 @@ class StageTimer:
         self.seconds[stage] += self._clock() - began
 
     def take(self) -> dict[str, float]:
-        """The seconds so far; the stages start again at nothing."""
+        """The seconds of each stage so far; resets them."""
         taken, self.seconds = dict(self.seconds), defaultdict(float)
         return taken
 
 
-def peak_memory_bytes() -> int | None:
-    """The largest resident set of this process so far; None where the system does not tell.
+def resident_memory_bytes() -> int:
+    """The resident set of this process now."""
+    return int(psutil.Process().memory_info().rss)
 
-    Linux counts a child's ``ru_maxrss`` from what its parent held, so the peak is read from /proc there.
+
+def peak_memory_bytes() -> int | None:
+    """The largest resident set of this process so far; None where the system does not report it.
+
+    Read from /proc on Linux, where psutil has no peak and ``ru_maxrss`` of a child starts at its parent's.
     """
-    status = Path("/proc/self/status")
-    if status.is_file():
-        lines = status.read_text(encoding="ascii").splitlines()
+    if sys.platform == "linux":
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         kilobytes = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), None)
         return None if kilobytes is None else 1024 * int(kilobytes)
     if sys.platform == "darwin":
         import resource
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return None
+    peak = getattr(psutil.Process().memory_info(), "peak_wset", None)
+    return None if peak is None else int(peak)
 
 
 def peak_device_memory_bytes(device: torch.device) -> int | None:
-    """The most that torch has held of a CUDA device's memory; None for other devices."""
+    """The largest memory that torch has reserved on a CUDA device so far; None for other devices."""
     return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else None

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from autohair_video.errors import OptionError
+from autohair_video.runtime.atomic import atomic_write
 from autohair_video.runtime.devices import choose_device, has_fast_bfloat16
 
 Batch = dict[str, Tensor]
@@ -159,7 +160,7 @@ class Run:
         )
 
     def save(self) -> None:
-        """Write the checkpoint and the averaged weights, each aside first and then renamed."""
+        """Write the checkpoint and the averaged weights, each atomically."""
         state = {
             "model": self.model.state_dict(),
             "averaged": self.averaged.state_dict(),
@@ -167,9 +168,8 @@ class Run:
             "step": self.step,
             "options": asdict(self.options),
         }
-        aside = self.checkpoint.with_suffix(".new")
-        torch.save(state, aside)
-        aside.replace(self.checkpoint)
+        with atomic_write(self.checkpoint) as part:
+            torch.save(state, part)
         save_weights(self.averaged.state_dict(), self.weights)
 
     def _restore(self) -> None:
@@ -181,8 +181,7 @@ class Run:
 
 
 def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
-    """Write a network's weights as half-precision safetensors, aside first and then renamed."""
+    """Write a network's weights as half-precision safetensors, atomically."""
     tensors = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in state.items()}
-    aside = path.with_suffix(".new")
-    save_file(tensors, aside)
-    aside.replace(path)
+    with atomic_write(path) as part:
+        save_file(tensors, part)

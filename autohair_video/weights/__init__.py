@@ -1,10 +1,10 @@
-"""Weights: from a name, a file or a URL to a network, unaltered and without running foreign code.
+"""Weights: from a name, file or URL to a network, verified and without running foreign code.
 
-registry     the manifests of shipped and added weights; size and SHA-256
-checkpoint   safetensors and PyTorch files -> clean tensors
-recognise    tensors -> which network they belong to
-networks     a name or a file -> the network with its weights
-fetch        a file or a URL -> examined, cached and registered
+registry    the manifests of shipped and added weights; size and SHA-256
+download    a file or URL -> verified, cached and registered
+checkpoint  safetensors and PyTorch files -> clean tensors
+detect      tensors -> the architecture that they belong to
+build       a name or file -> the network with its weights
 """
 
 from autohair_video.weights.build import build, load, load_network

@@ -1,4 +1,4 @@
-"""From a name or a file to a network with its weights."""
+"""Builds a network with its weights from a registered name or a file."""
 
 from __future__ import annotations
 
@@ -34,11 +34,13 @@ def load(source: str | Path) -> State:
 def load_network(
     source: str | Path, *, role: Role | None = None, architecture: str | None = None
 ) -> nn.Module:
-    """The network that registered weights or a file belong to, in eval mode on the CPU.
+    """The network of registered weights or of a file, in eval mode on the CPU.
 
-    ``role`` is what the network must be good for, if given.
-    ``architecture`` names it where the tensors cannot tell ("dim-vgg16-skip"); a file that was added
-    under that name needs it no more, as its SHA-256 is known.
+    Args:
+        source: a registered name or a file.
+        role: the role that the network must have, if given.
+        architecture: names the network where its tensors are ambiguous ("dim-vgg16-skip"). Not needed for a
+            file that was added under that name before: its SHA-256 is known.
 
     Raises:
         WeightsError: as `load`, or the network is unknown or of another role, or the tensors do not
@@ -68,7 +70,7 @@ def build(architecture: Architecture, state: State) -> nn.Module:
     network = architecture.make()
     state = _canonical(architecture, state)
     due = network.state_dict()
-    # Folded or converted files leave the counters of batch norm out; inference does not use them.
+    # Folded or converted files lack the counters of batch norm, which inference does not use.
     due = {key: value for key, value in due.items() if not key.endswith("num_batches_tracked")}
     given = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
     _check_fit(
@@ -81,11 +83,11 @@ def build(architecture: Architecture, state: State) -> nn.Module:
 
 
 def _canonical(architecture: Architecture, state: State) -> State:
-    """VOC networks lie one level deeper, and their auxiliary head serves training only."""
+    """The state under this package's keys: VOC networks are wrapped, their training head dropped."""
     if not architecture.name.startswith("voc-"):
         return state
-    kept = {k: v for k, v in state.items() if not k.startswith("aux_classifier.")}
-    return {f"network.{key}": value for key, value in kept.items()}
+    inference = {k: v for k, v in state.items() if not k.startswith("aux_classifier.")}
+    return {f"network.{key}": value for key, value in inference.items()}
 
 
 def _check_fit(name: str, due: dict[str, tuple[int, ...]], given: dict[str, tuple[int, ...]]) -> None:
@@ -114,8 +116,8 @@ def _locate(source: str | Path) -> WeightsEntry | Path:
 
 def _same_file(path: Path) -> WeightsEntry | None:
     size = path.stat().st_size
-    alike = [entry for entry in entries() if entry.bytes == size]
-    if not alike:
+    candidates = [entry for entry in entries() if entry.bytes == size]
+    if not candidates:
         return None
     digest = sha256_of(path)
-    return next((entry for entry in alike if entry.sha256 == digest), None)
+    return next((entry for entry in candidates if entry.sha256 == digest), None)

@@ -19,9 +19,9 @@ from autohair_video.errors import WeightsError
 
 State = dict[str, Tensor]
 
-# Under these names training scripts wrap the tensors, beside epoch, score and optimiser.
+# Keys under which training scripts store the state_dict, beside epoch, score and optimiser.
 _WRAPPERS: Final = ("state_dict", "model_state_dict", "model_state", "model", "net", "network")
-# Parallel training and compilation put these before each key.
+# Prefixes that parallel training and torch.compile add to each key.
 _PREFIXES: Final = ("module.", "_orig_mod.")
 _PICKLE_STARTS: Final = (b"PK\x03\x04", b"\x80")
 
@@ -29,17 +29,17 @@ _PICKLE_STARTS: Final = (b"PK\x03\x04", b"\x80")
 def read_state(path: Path) -> State:
     """The tensors of a weight file, on the CPU; floating-point ones as float32.
 
-    Wrappers ({'epoch', 'state_dict', ...}) are opened and the prefixes of parallel training removed.
+    Wrapped state_dicts ({'epoch', 'state_dict', ...}) are unwrapped, prefixes of parallel training removed.
 
     Raises:
-        WeightsError: the file is missing, cut short, pickles anything but tensors and plain values,
-            holds no tensors, or holds values that are not finite.
+        WeightsError: the file is missing or truncated, pickles anything but tensors and plain values,
+            has no tensors, or has values that are not finite.
     """
     if not path.is_file():
         raise WeightsError(f"there is no weights file {path}")
     with path.open("rb") as file:
         start = file.read(9)
-    # Safetensors begin with a length of eight bytes, which can look like a pickle's, and then a brace.
+    # Safetensors begin with an 8-byte length, which may equal a pickle's first bytes, and a brace.
     pickled = start.startswith(_PICKLE_STARTS) and start[8:] != b"{"
     raw = _read_torch(path) if pickled else _read_safetensors(path)
     state = _tensors(raw)
@@ -78,7 +78,7 @@ def _read_torch(path: Path) -> Mapping[str, Any]:
 
 
 def _numpy_scalars() -> list[Any]:
-    """What a NumPy number pickles: data only, and the score beside many a state_dict is one."""
+    """Globals in the pickle of a NumPy scalar, which is pure data: many checkpoints store a score so."""
     scalar = np.float64(0).__reduce__()[0]
     names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
     kinds = {type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "b1")}
@@ -86,7 +86,7 @@ def _numpy_scalars() -> list[Any]:
 
 
 def _tensors(content: Mapping[str, Any]) -> State:
-    """The wrapped or bare tensors under clean keys."""
+    """The tensors of a wrapped or bare state_dict, under keys without prefixes."""
     for wrapper in _WRAPPERS:
         inner = content.get(wrapper)
         if isinstance(inner, Mapping):

@@ -1,4 +1,4 @@
-"""Which network a set of tensors belongs to, by its keys and shapes."""
+"""Detects the network that a state_dict belongs to, by its keys and shapes."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ _DIM: Final = "dim-vgg16"
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network's name, and what of it the tensors tell: the arguments that build it."""
+    """A network's name and the constructor arguments read off its tensors."""
 
     name: str
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def role(self) -> Role:
-        """What the network does."""
-        return _KINDS[self.name].role
+        """What the network computes: person probabilities, or alpha."""
+        return _ARCHITECTURES[self.name].role
 
     def named(self, name: str) -> Architecture:
-        """The same tensors under the name that a user gives.
+        """The same tensors as the architecture ``name``, given by the user.
 
-        Only the skip variant of Deep Image Matting needs it: its keys and shapes are those of the plain
-        one.
+        Needed only for the skip variant of Deep Image Matting, whose keys and shapes equal the plain one's.
 
         Raises:
             WeightsError: the tensors are of another network.
@@ -48,36 +47,36 @@ class Architecture:
         raise WeightsError(f"these weights are of {self.name}, not of {name}")
 
     def make(self) -> nn.Module:
-        """The network, not yet with its weights."""
-        return _KINDS[self.name].make(**self.details)
+        """The network with initial weights."""
+        return _ARCHITECTURES[self.name].make(**self.details)
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """How a network is recognised: ``marks`` are keys that all its files have and no other's."""
+class _Definition:
+    """How a network is detected: ``keys`` are in all its files, and together in no other's."""
 
     role: Role
     make: Callable[..., nn.Module]
-    marks: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
     details: Callable[[State], dict[str, Any]] = lambda _: {}
 
 
 def detect_architecture(state: State) -> Architecture:
-    """The network of which ``state`` holds the weights.
+    """The network whose weights are in ``state``.
 
     Raises:
-        WeightsError: none that this package knows.
+        WeightsError: the network is unknown to this package.
     """
-    for name, kind in _KINDS.items():
-        if kind.marks and all(mark in state for mark in kind.marks):
-            return Architecture(name, kind.details(state))
+    for name, definition in _ARCHITECTURES.items():
+        if definition.keys and all(key in state for key in definition.keys):
+            return Architecture(name, definition.details(state))
     if "aspp.aspp1.atrous_conv.weight" in state:
         raise WeightsError(
             "DeepLab v3+ in the layout of jfzhang95/pytorch-deeplab-xception is not supported: "
             "use torchvision's DeepLab v3 or VainF's DeepLab v3+"
         )
     first = ", ".join(list(state)[:3])
-    raise WeightsError(f"unknown network (keys {first} ...): known are {', '.join(_KINDS)}")
+    raise WeightsError(f"unknown network (keys {first} ...): known are {', '.join(_ARCHITECTURES)}")
 
 
 _DETAIL: Final = "detail.correction.weight"
@@ -121,30 +120,30 @@ def _backbone(state: State) -> str:
     raise WeightsError("a DeepLab on an unknown backbone: known are ResNet-50 and -101, MobileNetV2, V3")
 
 
-_KINDS: Final[Mapping[str, _Kind]] = {
-    "deeplabv3plus": _Kind(
+_ARCHITECTURES: Final[Mapping[str, _Definition]] = {
+    "deeplabv3plus": _Definition(
         "segmenter",
         DeepLabV3Plus,
         ("encoder.features.0.0.weight", "aspp.point.0.weight", "low_level.0.weight", "logits.weight"),
         _deeplab_details,
     ),
-    "mobile-dim": _Kind(
+    "mobile-dim": _Definition(
         "matting", MobileDIM, ("encoder.0.0.weight", "context.reduce.0.weight", "alpha.weight")
     ),
-    _DIM: _Kind(
+    _DIM: _Definition(
         "matting",
         DeepImageMatting,
         ("conv1_1.weight", "conv6_1.weight", "deconv6_1.weight", "deconv1.weight"),
         _dim_details,
     ),
-    SKIP: _Kind("matting", DeepImageMatting),
-    "voc-deeplabv3": _Kind(
+    SKIP: _Definition("matting", DeepImageMatting),
+    "voc-deeplabv3": _Definition(
         "segmenter",
         voc.deeplab_v3,
         ("classifier.0.convs.0.0.weight", "classifier.4.weight"),
         _voc_details,
     ),
-    "voc-deeplabv3plus": _Kind(
+    "voc-deeplabv3plus": _Definition(
         "segmenter",
         voc.deeplab_v3_plus,
         ("classifier.aspp.convs.0.0.weight", "classifier.classifier.3.weight"),

@@ -1,4 +1,4 @@
-"""Adding weights from elsewhere: fetched whole and unaltered, looked at, and only then registered."""
+"""Adds weights from a file or URL: fetched, verified, checked to load, and only then registered."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ from autohair_video.weights.registry import (
 )
 
 Progress = Callable[[int, int | None], None]
-"""Bytes so far and bytes in all, if the server says so."""
+"""Bytes received and bytes in total; None if the server does not report it."""
 
-_BLOCK: Final = 1 << 18
+_BLOCK_BYTES: Final = 1 << 18
+# Longest wait for the server's next bytes.
 _TIMEOUT_S: Final = 30
 
 
@@ -45,20 +46,20 @@ def add(
 ) -> WeightsEntry:
     """Copies or downloads weights into the user's cache and registers them there.
 
-    A download that breaks off is kept and continued by the next call. A file that turns out to be
-    altered, damaged, unsafe or of an unknown network is removed.
+    An interrupted download is kept, and resumed by the next call. A file that turns out to be altered,
+    damaged, unsafe or of an unknown network is removed.
 
     Args:
         source: a file, or an http(s) URL.
         sha256: the file's SHA-256 in hexadecimal; required for a URL.
         name: the name to load it by; the file's name without its extension by default.
-        architecture: names the network where its tensors cannot tell ("dim-vgg16-skip").
-        offline: refuse to download; by default whether the variable ``AUTOHAIR_OFFLINE`` is set.
-        progress: called while downloading.
+        architecture: names the network where its tensors are ambiguous ("dim-vgg16-skip").
+        offline: refuse to download; by default true if the variable ``AUTOHAIR_OFFLINE`` is set.
+        progress: called with the bytes received and in total while downloading.
 
     Raises:
-        OptionError: the SHA-256 is missing or malformed, or the name is taken or no name for a file.
-        WeightsError: the file cannot be fetched, or is not what it should be.
+        OptionError: the SHA-256 is missing or malformed, or the name is taken or not usable as a file name.
+        WeightsError: the file cannot be fetched or verified, or its network is unknown.
     """
     url = str(source) if str(source).startswith(("http://", "https://")) else None
     digest = _checked_digest(sha256, required=url is not None)
@@ -81,7 +82,7 @@ def add(
     else:
         download(url, part, progress=progress)
     try:
-        network = _examined(part, str(source), digest, architecture)
+        network = _verified(part, str(source), digest, architecture)
         target = part.replace(part.with_suffix(""))
     finally:
         part.unlink(missing_ok=True)
@@ -97,10 +98,12 @@ def add(
 
 
 def download(url: str, part: Path, *, progress: Progress | None = None) -> None:
-    """Fetches ``url`` into ``part``, going on where an earlier call broke off.
+    """Download ``url`` into ``part``, resuming after the bytes that are there already.
+
+    Own code instead of pooch or httpx, as neither resumes a partial file; see ARCHITECTURE.md, "Decisions".
 
     Raises:
-        WeightsError: the server cannot be reached or breaks off; what came is kept.
+        WeightsError: the server cannot be reached or the connection is lost; the bytes received are kept.
     """
     have = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
@@ -108,12 +111,12 @@ def download(url: str, part: Path, *, progress: Progress | None = None) -> None:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
             _receive(response, part, have, progress)
     except urllib.error.HTTPError as exc:
-        # 416: the part holds all that the server has.
+        # 416 Range Not Satisfiable: the part is complete.
         if not (exc.code == 416 and have):
             raise WeightsError(f"cannot download {url} (HTTP {exc.code})") from exc
     except (OSError, http.client.HTTPException) as exc:
         reason = getattr(exc, "reason", exc)
-        raise WeightsError(f"cannot download {url} ({reason}); call again to go on") from exc
+        raise WeightsError(f"cannot download {url} ({reason}); call again to resume") from exc
 
 
 def _receive(response: Any, part: Path, have: int, progress: Progress | None) -> None:
@@ -122,17 +125,17 @@ def _receive(response: Any, part: Path, have: int, progress: Progress | None) ->
     length = response.headers.get("Content-Length")
     total = have + int(length) if length else None
     with part.open("ab" if resumed else "wb") as file:
-        while block := response.read(_BLOCK):
+        while block := response.read(_BLOCK_BYTES):
             file.write(block)
             have += len(block)
             if progress is not None:
                 progress(have, total)
     if total is not None and have < total:
-        raise OSError(f"the connection broke off after {have} of {total} bytes")
+        raise OSError(f"the connection was lost after {have} of {total} bytes")
 
 
 def _new_part(file: str) -> Path:
-    """Where a file of the cache is gathered before it is looked at."""
+    """The path of a cached file while it is incomplete or unverified."""
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -160,8 +163,8 @@ def _copy(given: Path, part: Path) -> None:
         raise WeightsError(f"cannot copy {given} to {part.parent} ({exc.strerror})") from exc
 
 
-def _examined(part: Path, source: str, digest: str | None, architecture: str | None) -> Architecture:
-    """The network that a fetched file belongs to."""
+def _verified(part: Path, source: str, digest: str | None, architecture: str | None) -> Architecture:
+    """The network of a fetched file, after checking its SHA-256 and that its tensors load."""
     found = sha256_of(part)
     if digest and found != digest:
         raise WeightsError(

@@ -1,4 +1,4 @@
-"""Which weights there are: the shipped ones and those that a user has added, each with its SHA-256."""
+"""The registered weights: those shipped and those a user has added, each with its SHA-256."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
+import platformdirs
+
 from autohair_video.errors import WeightsError
 from autohair_video.options import Tier
+from autohair_video.runtime.atomic import atomic_write
 from autohair_video.weights.detect import Role
 
 MANIFEST: Final = "manifest.json"
@@ -23,7 +26,7 @@ _OLD_ROLES: Final = {"matter": "matting"}
 
 @dataclass(frozen=True)
 class WeightsEntry:
-    """One line of a manifest. ``settings`` says how the weights were trained; ``tier`` may be None."""
+    """One entry of a manifest. ``settings``: how the weights were trained, or their source."""
 
     name: str
     file: str
@@ -39,7 +42,7 @@ class WeightsEntry:
 
     @property
     def path(self) -> Path:
-        """Where the file lies."""
+        """The weights file."""
         return self.folder / self.file
 
 
@@ -50,16 +53,10 @@ def shipped_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """Where added weights are kept: ``AUTOHAIR_CACHE``, else the user's cache folder."""
+    """The folder of added weights: in ``AUTOHAIR_CACHE``, else in the user's cache folder of the system."""
     if given := os.environ.get("AUTOHAIR_CACHE"):
         return Path(given) / "weights"
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "autohair-video" / "weights"
+    return Path(platformdirs.user_cache_dir("autohair-video", appauthor=False, opinion=False)) / "weights"
 
 
 def entries() -> tuple[WeightsEntry, ...]:
@@ -87,10 +84,10 @@ def for_tier(role: Role, tier: Tier) -> WeightsEntry | None:
 
 
 def check_file(entry: WeightsEntry) -> None:
-    """Compares size and SHA-256 of the file with the manifest's.
+    """Compare the size and SHA-256 of the file with the manifest.
 
     Raises:
-        WeightsError: the file is missing, cut short or altered.
+        WeightsError: the file is missing, truncated or altered.
     """
     if not entry.path.is_file():
         raise WeightsError(f"the weights {entry.name} are missing: there is no {entry.path}")
@@ -103,16 +100,18 @@ def check_file(entry: WeightsEntry) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """The file's SHA-256, hexadecimal."""
-    digest = hashlib.sha256()
+    """The file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
+        if sys.version_info >= (3, 11):
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)
-    return digest.hexdigest()
+        return digest.hexdigest()
 
 
 def read_manifest(folder: Path) -> tuple[WeightsEntry, ...]:
-    """The entries of a folder's manifest; none where there is no manifest.
+    """The entries of a folder's manifest; none if there is no manifest.
 
     Raises:
         WeightsError: the manifest is damaged.
@@ -133,12 +132,11 @@ def _entry(line: dict[str, Any], folder: Path) -> WeightsEntry:
 
 
 def write_manifest(folder: Path, kept: tuple[WeightsEntry, ...]) -> None:
-    """Replaces a folder's manifest."""
+    """Replace a folder's manifest atomically."""
     names = [f.name for f in fields(WeightsEntry) if f.name != "folder"]
     lines = [{name: asdict(entry)[name] for name in names} for entry in kept]
-    aside = folder / f"{MANIFEST}.new"
-    aside.write_text(json.dumps({"weights": lines}, indent=2) + "\n", encoding="utf-8")
-    aside.replace(folder / MANIFEST)
+    with atomic_write(folder / MANIFEST) as part:
+        part.write_text(json.dumps({"weights": lines}, indent=2) + "\n", encoding="utf-8")
 
 
 def register(
@@ -152,7 +150,7 @@ def register(
     tier: Tier | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> WeightsEntry:
-    """Enters a file into the manifest of its folder, in place of an entry of the same name."""
+    """Add a file to the manifest of its folder, replacing an entry of the same name."""
     entry = WeightsEntry(
         name=name,
         file=path.name,

@@ -22,8 +22,8 @@ from autohair_video.training.synthetic.recipes import RECIPES, random_foreground
 from autohair_video.training.synthetic.render_cache import SIZE, read_layer, render_layers
 from autohair_video.training.synthetic.sources import Sources
 from autohair_video.training.train import train_matting_net
-from autohair_video.weights import detect as detect_architecture
 from autohair_video.weights import read_state
+from autohair_video.weights.detect import detect_architecture
 
 COUNT = 8
 

@@ -19,8 +19,8 @@ from autohair_video.training.loop import Run, TrainOptions
 from autohair_video.training.pretrained import start_matting_net
 from autohair_video.training.segmenter_dataset import PeopleSamples
 from autohair_video.training.train import Materials, segmenter_loss, train_segmenter
-from autohair_video.weights import detect as detect_architecture
 from autohair_video.weights import read_state
+from autohair_video.weights.detect import detect_architecture
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def test_a_download_is_cached_and_loads_by_name(server: Server, weights: Path, c
 
 def test_a_broken_download_goes_on_where_it_stopped(server: Server, weights: Path) -> None:
     server.breaks = 1
-    with pytest.raises(WeightsError, match="call again to go on"):
+    with pytest.raises(WeightsError, match="call again to resume"):
         add(server.url, sha256=digest(weights))
     assert [e for e in entries() if e.name == "dim-mobile"] == []
     entry = add(server.url, sha256=digest(weights))

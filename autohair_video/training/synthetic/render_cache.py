@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autohair_video.errors import InputError
+from autohair_video.runtime.atomic import atomic_write
 from autohair_video.training.synthetic.canvas import Layer
 from autohair_video.training.synthetic.recipes import random_foreground
 from autohair_video.training.synthetic.sources import Sources
@@ -63,9 +64,7 @@ def read_layer(path: Path) -> NDArray[Any]:
 
 
 def _save(path: Path, layer: Layer) -> None:
-    # Renamed when whole: a broken-off render leaves no half layer behind.
     rgba = np.round(np.dstack([layer.colour, layer.alpha]) * 255).astype(np.uint8)
-    part = path.with_suffix(".part.webp")
     bgra = cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA)
-    cv2.imwrite(str(part), bgra, [cv2.IMWRITE_WEBP_QUALITY, _COLOUR_QUALITY])
-    part.rename(path)
+    with atomic_write(path) as part:
+        cv2.imwrite(str(part), bgra, [cv2.IMWRITE_WEBP_QUALITY, _COLOUR_QUALITY])
