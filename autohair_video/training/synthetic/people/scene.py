@@ -334,6 +334,9 @@ def _curves(mi: ModuleType, path: Path, strands: Strands) -> Any:
     taper = np.linspace(1.0, 0.35, strands.points.shape[1]) * strands.radius
     radii = np.broadcast_to(taper[None, :, None], (*strands.points.shape[:2], 1))
     rows = np.concatenate([strands.points, radii], axis=2)
+    # A hit at the very end of a strand reads the segment after it, so the last one must not be hit.
+    unseen = np.linspace([0, -99, 0, 1e-5], [0, -98.9, 0, 1e-5], rows.shape[1])[None]
+    rows = np.concatenate([unseen, rows, unseen])
     line = "%.5f %.5f %.5f %.6f"
     curve = "\n".join([line] * rows.shape[1])
     path.write_text("\n\n".join(curve % tuple(row) for row in rows.reshape(len(rows), -1).tolist()) + "\n")
