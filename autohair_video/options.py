@@ -23,6 +23,7 @@ TrimapMode = Literal["adaptive", "fixed"]
 TemporalMode = Literal["off", "causal", "lookahead"]
 Screen = Literal["green", "blue", "off"]
 InputAlpha = Literal["keep", "replace"]
+MissingStills = Literal["error", "hold", "skip"]
 SubjectChoice = Literal["all", "largest", "point", "box", "mask"]
 
 # Where time allows: the long side of the segmenter's input, and the long side below which the matting network
@@ -361,6 +362,11 @@ class JobOptions(OptionGroup):
     )
     rate: Fraction | None = option(
         None, "Frames per second of an image sequence (24 without it).", flag="--rate", metavar="FPS"
+    )
+    missing: MissingStills = option(
+        "error",
+        "Where numbers of an image sequence lack: error, hold (repeat the still before), or skip.",
+        flag="--missing",
     )
     background: str | None = option(
         None,

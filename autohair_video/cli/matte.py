@@ -100,7 +100,10 @@ def matte_command(
     from autohair_video.jobs.batch import expand_inputs, run_batch
     from autohair_video.jobs.spec import make_job_spec
 
-    specs = [make_job_spec(source, output, job) for source in expand_inputs(inputs, rate=job.rate)]
+    specs = [
+        make_job_spec(source, output, job)
+        for source in expand_inputs(inputs, rate=job.rate, missing=job.missing)
+    ]
     notices = [*_tier_notices(pipeline), *lookahead_warnings(pipeline.matting, given)]
     if own_trimaps is not None:
         unused = [flag for flag in _AUTOMATIC_TRIMAP if flag in given]

@@ -17,7 +17,7 @@ from autohair_video.jobs.runner import run_job
 from autohair_video.jobs.spec import JobSpec, StrPath
 from autohair_video.matting.loading import LazyPipeline
 from autohair_video.media.inputs import Source, find_sources
-from autohair_video.options import PipelineOptions
+from autohair_video.options import MissingStills, PipelineOptions
 
 _log = logging.getLogger(__name__)
 
@@ -36,17 +36,20 @@ class Outcome:
         return self.report is None and self.error is None
 
 
-def expand_inputs(given: Sequence[StrPath], *, rate: Fraction | None = None) -> list[Source]:
+def expand_inputs(
+    given: Sequence[StrPath], *, rate: Fraction | None = None, missing: MissingStills = "error"
+) -> list[Source]:
     """All inputs that files, folders, globs, sequences, URLs and ``-`` stand for.
 
     Args:
         given: see `find_sources`.
         rate: frames per second of image sequences.
+        missing: what to do where numbers of a sequence lack (see `Source`).
 
     Raises:
         InputError: a folder or a glob gives nothing.
     """
-    return find_sources(given, rate=rate)
+    return find_sources(given, rate=rate, missing=missing)
 
 
 def run_batch(

@@ -214,16 +214,21 @@ def open_sinks(spec: JobSpec, source: FrameFormat, origin: Fraction, stack: Exit
     return sinks
 
 
-def render(sinks: Sequence[Sink], frames: FrameBatch, matte: Matte) -> list[SinkFrame]:
-    """What each output shows of one matted batch.
+def limited_by_input_alpha(matte: Matte, frames: FrameBatch) -> Matte:
+    """The matte, nowhere more opaque than the alpha that the input itself has.
 
-    Alpha that the clip itself has is an upper limit, so that what was cut away stays away, and matting a
-    cut-out again changes nothing.
+    So what was cut away stays away, and matting a cut-out again changes nothing.
     """
-    if frames.alpha is not None:
-        alpha = torch.minimum(matte.alpha, frames.alpha)
-        raw_alpha = None if matte.raw_alpha is None else torch.minimum(matte.raw_alpha, frames.alpha)
-        matte = replace(matte, alpha=alpha, raw_alpha=raw_alpha)
+    if frames.alpha is None:
+        return matte
+    alpha = torch.minimum(matte.alpha, frames.alpha)
+    raw_alpha = None if matte.raw_alpha is None else torch.minimum(matte.raw_alpha, frames.alpha)
+    return replace(matte, alpha=alpha, raw_alpha=raw_alpha)
+
+
+def render(sinks: Sequence[Sink], frames: FrameBatch, matte: Matte) -> list[SinkFrame]:
+    """What each output shows of one matted batch."""
+    matte = limited_by_input_alpha(matte, frames)
     made: dict[tuple[FrameFormat, bool], FrameBatch] = {}
     rendered = []
     for sink in sinks:

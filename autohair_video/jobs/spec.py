@@ -248,7 +248,7 @@ def make_job_spec(
             ``{name}``.
     """
     given = with_changes(options or JobOptions(), changes)
-    source = Source.of(input, given.rate)
+    source = Source.of(input, given.rate, given.missing)
     folder = given.output_dir
     others = {name: getattr(given, name) for name in ("matte", "foreground", "trimap_out")}
     placed: dict[str, Any] = {

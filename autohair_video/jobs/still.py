@@ -17,7 +17,7 @@ from autohair_video.compositing.render import (
 )
 from autohair_video.frames import FrameBatch, FrameFormat, Matte
 from autohair_video.jobs.progress import OnProgress, Progress, Report
-from autohair_video.jobs.sinks import trimap_alpha
+from autohair_video.jobs.sinks import limited_by_input_alpha, trimap_alpha
 from autohair_video.jobs.spec import Content, JobSpec
 from autohair_video.jobs.subject_inputs import check_trimap_size, load_subject_prompt
 from autohair_video.matting.loading import LazyPipeline
@@ -30,7 +30,7 @@ from autohair_video.options import BlendOptions
 def process_still(spec: JobSpec, pipeline: LazyPipeline, on_progress: OnProgress) -> Report:
     """Does the job of a still image; see `autohair_video.jobs.runner.process` for errors."""
     outputs = spec.still_outputs
-    batch = read_image(spec.source.location)
+    batch = read_image(spec.source.location, keep_alpha=spec.options.input_alpha == "keep")
     paths = spec.check_outputs(*(output.path for output in outputs))
     notices: list[str] = []
     trimap = _read_trimap(spec.options.trimap, batch.format, notices)
@@ -41,6 +41,7 @@ def process_still(spec: JobSpec, pipeline: LazyPipeline, on_progress: OnProgress
         matte = network.still(to_rgb(batch), trimap, subject)
         notices += matte.notices
         moved = batch.to(network.device)
+        matte = limited_by_input_alpha(matte, moved)
         for output in outputs:
             samples = _samples(output.content, moved, matte, background, spec.options.blend)
             _write(output.path, samples, batch.format, overwrite=spec.options.overwrite)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import secrets
 import shutil
@@ -12,6 +13,8 @@ from typing import Final
 
 from autohair_video.errors import OutputError
 
+# Bytes of a file's name, on all common file systems.
+_LONGEST_NAME: Final = 255
 _NUMBER: Final = re.compile(r"%0?\d*d")
 
 
@@ -44,6 +47,10 @@ def check_output(path: str | Path, *, overwrite: bool, inputs: Sequence[str | Pa
             ``inputs``, or it is there already and ``overwrite`` is false.
     """
     path = Path(path)
+    if len(os.fsencode(partial_path(path).name)) > _LONGEST_NAME:
+        shown = f"{path.name[:40]}...{path.suffix}"
+        spare = _LONGEST_NAME - len(".partial")
+        raise OutputError(f"output name {shown} is too long: use at most {spare} bytes")
     if path.is_dir():
         raise OutputError(f"output {path} is a folder: name a file in it")
     if path.parent.exists() and not path.parent.is_dir():
@@ -113,8 +120,9 @@ class StagedOutput:
             else:
                 self._aside.replace(self.path)
         except OSError as exc:
-            self.discard()
-            raise OutputError(f"cannot write {self.path} ({exc.strerror})") from exc
+            # What took hours to encode is kept.
+            reason = f"cannot name {self.path} ({exc.strerror})"
+            raise OutputError(f"{reason}: it is complete as {self._aside}; rename that") from exc
 
     def discard(self) -> None:
         """Removes what has been written."""

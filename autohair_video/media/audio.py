@@ -19,6 +19,7 @@ from av.subtitles.stream import SubtitleStream
 from autohair_video.errors import InputError
 from autohair_video.media.clock import ContinuousClock, continuous_packets, may_jump
 from autohair_video.media.decode import check_input_file, reason
+from autohair_video.media.inputs import Source
 from autohair_video.media.metadata import copy_metadata
 
 # Codecs that players and editors read in each container; None: all that FFmpeg can mux.
@@ -86,7 +87,7 @@ class PacketCopier:
     ) -> None:
         check_input_file(source, "clip")
         try:
-            self._source = av.open(str(source))
+            self._source = av.open(Source.of(source).url)
         except (av.FFmpegError, OSError, ValueError) as exc:
             raise InputError(f"cannot read the sound of {source} ({reason(exc)})") from exc
         self.notices: list[str] = []

@@ -23,6 +23,7 @@ from autohair_video.errors import OptionError, OutputError
 from autohair_video.media.atomic_output import StagedOutput, is_sequence
 from autohair_video.media.audio import PacketCopier
 from autohair_video.media.decode import reason
+from autohair_video.media.inputs import local_url
 from autohair_video.media.packet_times import complete_track
 from autohair_video.media.presets import Preset
 from autohair_video.media.writer import EDITED, muxer_options
@@ -102,11 +103,11 @@ def _last_number(name: str) -> int:
 def _join(parts: Sequence[Path], target: Path, preset: Preset, rest: TailSpec) -> list[str]:
     muxer = preset.muxers[target.suffix.lower()]
     with ExitStack() as stack:
-        first = stack.enter_context(av.open(str(parts[0]))).streams.video[0]
+        first = stack.enter_context(av.open(local_url(parts[0]))).streams.video[0]
         if first.time_base is None:
             raise OutputError(f"{parts[0]} has no time base: delete the segments and start again")
         options = muxer_options(muxer, first.time_base.denominator) | dict(preset.muxer_options)
-        output = av.open(str(target), "w", format=muxer, container_options=options)
+        output = av.open(local_url(target), "w", format=muxer, container_options=options)
         stack.callback(_close_quietly, output)
         stream = _copied_stream(first, output, muxer)
         sound = None
@@ -149,7 +150,7 @@ def _packets(parts: Sequence[Path], stream: VideoStream, end_s: Fraction) -> Ite
     extradata: bytes | None = None
     shown: deque[int] = deque(maxlen=delay + 1)
     for number, part in enumerate(parts):
-        with av.open(str(part)) as source:
+        with av.open(local_url(part)) as source:
             video = source.streams.video[0]
             head = video.codec_context.extradata
             if number and head != extradata:
@@ -197,7 +198,7 @@ class _Order:
 
 def _display_times(part: Path) -> list[int]:
     """In decoding order."""
-    with av.open(str(part)) as source:
+    with av.open(local_url(part)) as source:
         packets = _with_content(source.demux(source.streams.video[0]))
         return [packet.pts for packet in packets if packet.pts is not None]
 

@@ -24,8 +24,10 @@ from autohair_video.media.clock import (
     may_jump,
 )
 from autohair_video.media.frame_loss import FrameLossDetector, UnreadBytes
-from autohair_video.media.inputs import Source, SourceLike
+from autohair_video.media.inputs import Source, SourceLike, exists
 
+# Characters of a path in a message: no file system takes longer names.
+_LONGEST_SHOWN: Final = 300
 # Packets: more than the reorder delay of any decoder.
 _MOST_WAITING: Final = 256
 # A URL that sends nothing for so long is given up, so that no thread stays blocked in the demuxer.
@@ -78,12 +80,19 @@ def check_input_file(source: Source | SourceLike, what: str) -> None:
     if source.is_url:
         return
     path = Path(source.location)
+    if not exists(path):
+        raise InputError(f"{what} {_shortened(path)} does not exist")
     if path.is_dir():
         raise InputError(f"{path} is a folder: name one {what} in it")
-    if not path.exists():
-        raise InputError(f"{what} {path} does not exist")
+    if path.is_fifo():
+        raise InputError(f"{path} is a pipe, which cannot be read twice: name a file, or - for input")
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes)")
+
+
+def _shortened(path: Path) -> str:
+    """A path for a message, which may be longer than any line."""
+    return str(path) if len(str(path)) <= _LONGEST_SHOWN else f"{str(path)[:_LONGEST_SHOWN]}..."
 
 
 def reason(exc: Exception) -> str:

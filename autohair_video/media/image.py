@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -13,19 +14,22 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from autohair_video.errors import InputError, OptionError, OutputError
 from autohair_video.frames import MATRIX_RGB, FrameBatch, FrameFormat
 from autohair_video.media.atomic_output import StagedOutput, check_output
 from autohair_video.media.decode import check_input_file
-from autohair_video.media.inputs import IMAGE_EXTENSIONS
+from autohair_video.media.image_type import IMAGE_EXTENSIONS
+from autohair_video.media.orientation import Orientation
 
 _ALPHA_EXTENSIONS: Final = (".png", ".webp", ".tif", ".tiff")
 _DEEP_EXTENSIONS: Final = (".png", ".tif", ".tiff")
 _PNG_START: Final = b"\x89PNG\r\n\x1a\n"
 # The empty last chunk with its checksum. libpng prints its own line about a file without it.
 _PNG_END: Final = b"IEND\xaeB`\x82"
+_EXIF_WAYS: Final = tuple(Orientation(*bits) for bits in product((False, True), repeat=3))
 _PRIMARIES_BT709: Final = 1
 _TRANSFER_SRGB: Final = 13
 
@@ -39,16 +43,17 @@ def is_image(path: str | Path) -> bool:
     return Path(path).suffix.lower() in IMAGE_EXTENSIONS
 
 
-def read_image(path: str | Path) -> FrameBatch:
+def read_image(path: str | Path, *, keep_alpha: bool = False) -> FrameBatch:
     """An image as one frame of RGB planes with pts 0, upright as its EXIF orientation says.
 
-    Files of 8 bit give 8-bit planes, files of 16 bit give 12-bit planes. Gray becomes RGB; alpha is
-    dropped and the colour under it kept as stored (straight).
+    Files of 8 bit give 8-bit planes, files of 16 bit give 12-bit planes. Gray becomes RGB; the colour under
+    alpha is kept as stored (straight). ``keep_alpha``: hand out the file's alpha, if it has any.
 
     Raises:
         InputError: the file is missing, empty, not an image, or holds floating-point samples.
     """
     pixels = _load(Path(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    alpha = _load_alpha(Path(path), pixels) if keep_alpha else None
     depth = 8
     if pixels.dtype == np.uint16:
         depth = 12
@@ -67,7 +72,7 @@ def read_image(path: str | Path) -> FrameBatch:
         transfer=_TRANSFER_SRGB,
     )
     planes = red[None, None], green[None, None], blue[None, None]
-    return FrameBatch(planes, fmt, pts=(0,), durations=(0,), time_base=Fraction(1))
+    return FrameBatch(planes, fmt, pts=(0,), durations=(0,), time_base=Fraction(1), alpha=alpha)
 
 
 def read_gray(path: str | Path) -> Tensor:
@@ -145,6 +150,8 @@ def _load(path: Path, flags: int) -> NDArray[Any]:
             raise InputError(f"{path} is cut short: its end is missing")
         with silenced_opencv():
             pixels = cv2.imdecode(data, flags)
+        if pixels is None or (pixels.dtype == np.uint8 and _is_premultiplied_by_opencv(path, data)):
+            pixels = _decoded_by_pillow(path, flags)
     except (OSError, cv2.error) as exc:
         raise InputError(f"{path} cannot be read as an image") from exc
     if pixels is None:
@@ -157,6 +164,47 @@ def _load(path: Path, flags: int) -> NDArray[Any]:
 _opencv_lock = Lock()
 _opencv_silencers = 0
 _opencv_level = 0
+
+
+def _is_premultiplied_by_opencv(path: Path, data: NDArray[np.uint8]) -> bool:
+    """Whether a file is TIFF with straight alpha, by which OpenCV multiplies colours of 8 bit."""
+    if data[:4].tobytes() not in (b"II*\0", b"MM\0*"):
+        return False
+    try:
+        with Image.open(path) as image:
+            return image.mode in ("RGBA", "LA")
+    except (OSError, ValueError, SyntaxError):
+        return False
+
+
+def _decoded_by_pillow(path: Path, flags: int) -> NDArray[Any] | None:
+    """What OpenCV does not read (Targa, in some builds AVIF), as BGR; None if Pillow fails too."""
+    try:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image)
+            if flags == cv2.IMREAD_GRAYSCALE:
+                return np.asarray(upright.convert("L"))
+            if flags == cv2.IMREAD_UNCHANGED and "A" in upright.getbands():
+                return np.ascontiguousarray(np.asarray(upright.convert("RGBA"))[..., [2, 1, 0, 3]])
+            return np.ascontiguousarray(np.asarray(upright.convert("RGB"))[..., ::-1])
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def _load_alpha(path: Path, colours: NDArray[Any]) -> Tensor | None:
+    """(1, 1, H, W) float32 in 0..1, turned by EXIF as ``colours`` were; None without alpha."""
+    stored = _load(path, cv2.IMREAD_UNCHANGED)
+    if stored.ndim != 3 or stored.shape[2] != 4:
+        return None
+    turned = next((way for way in _EXIF_WAYS if _same(way.apply(stored), colours)), Orientation())
+    alpha = turned.apply(stored[..., 3]).astype(np.float32) / np.float32(np.iinfo(stored.dtype).max)
+    if alpha.shape != colours.shape[:2]:
+        return None
+    return torch.from_numpy(np.ascontiguousarray(alpha))[None, None]
+
+
+def _same(stored: NDArray[Any], colours: NDArray[Any]) -> bool:
+    return stored.shape[:2] == colours.shape[:2] and np.array_equal(stored[..., :3], colours)
 
 
 @contextmanager

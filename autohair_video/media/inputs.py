@@ -8,32 +8,42 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from autohair_video.errors import InputError, OptionError
+from autohair_video.media.animated_webp import webp_as_clip
 from autohair_video.media.atomic_output import is_sequence
+from autohair_video.media.image_type import IMAGE_EXTENSIONS, is_animated_webp, is_still_image
+from autohair_video.media.sequences import (
+    PLACEHOLDER,
+    check_gapless,
+    find_stills,
+    group_stills,
+    without_gaps,
+)
+from autohair_video.options import MissingStills
 
 STDIN: Final = "-"
 DEFAULT_RATE: Final = Fraction(24)
-IMAGE_EXTENSIONS: Final = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 # OpenCV reads no OpenEXR by default, so one such image is a clip of one frame.
-_STILL_EXTENSIONS: Final = (*IMAGE_EXTENSIONS, ".exr")
+_STILL_EXTENSIONS: Final = (
+    *IMAGE_EXTENSIONS,
+    *(".exr", ".jfif", ".jpe", ".avif", ".jp2", ".ppm", ".tga"),
+)
 _CLIP_EXTENSIONS: Final = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"),
     *(".mpg", ".mts", ".mxf", ".nut", ".ogv", ".ts", ".webm", ".wmv"),
 )
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _HASHES: Final = re.compile(r"#+")
-_PLACE: Final = re.compile(r"%(0?\d*)d")
-_LAST_NUMBER: Final = re.compile(r"(.*?)(\d+)(\D*)")
+_DRIVE: Final = re.compile(r"[a-zA-Z]:[\\/]")
 
 SourceLike = str | os.PathLike[str]
 
@@ -44,6 +54,8 @@ class Source:
 
     ``location``: the path or URL; of a sequence with its number as ``%04d``.
     ``rate``: frames per second of a sequence; other inputs bring their own.
+    ``missing``: what to do where stills lack between others of a sequence: ``error`` refuses, ``hold``
+    shows the one before, ``skip`` closes the gap up.
     ``label``: the name in messages and of outputs, in place of the location.
 
     >>> Source.of("shots/a.####.exr").location
@@ -55,9 +67,15 @@ class Source:
     location: str
     rate: Fraction | None = None
     label: str | None = None
+    missing: MissingStills = "error"
 
     @classmethod
-    def of(cls, given: Source | SourceLike, rate: Fraction | None = None) -> Source:
+    def of(
+        cls,
+        given: Source | SourceLike,
+        rate: Fraction | None = None,
+        missing: MissingStills = "error",
+    ) -> Source:
         """The source that ``given`` names; ``#`` stands for a digit of a sequence's number, as in Nuke."""
         if isinstance(given, Source):
             return given
@@ -65,9 +83,9 @@ class Source:
         if text == STDIN:
             return cls(text, label="stdin")
         name = Path(text).name
-        if not _is_url(text) and not Path(text).exists() and "#" in name:
+        if "#" in name and not _is_url(text) and not exists(text):
             text = str(Path(text).with_name(_HASHES.sub(lambda m: f"%0{len(m[0])}d", name, count=1)))
-        return cls(text, rate)
+        return cls(text, rate, missing=missing)
 
     def __str__(self) -> str:
         return self.label or self.location
@@ -85,12 +103,12 @@ class Source:
     @property
     def is_sequence(self) -> bool:
         """Whether it is a sequence of numbered stills."""
-        return not self.is_url and is_sequence(self.location) and not Path(self.location).exists()
+        return not self.is_url and is_sequence(self.location) and not exists(self.location)
 
     @property
     def is_still(self) -> bool:
-        """Whether it is one still image, by its extension."""
-        return not self.is_url and not self.is_sequence and _suffix(self.location) in IMAGE_EXTENSIONS
+        """Whether it is one still image: by its content, or by its extension where it is missing."""
+        return not (self.is_url or self.is_stdin or self.is_sequence) and is_still_image(Path(self.location))
 
     @property
     def stem(self) -> str:
@@ -98,7 +116,7 @@ class Source:
         if self.is_url and not self.label:
             return PurePosixPath(unquote(urlsplit(self.location).path)).stem or "stream"
         stem = Path(str(self)).stem
-        return _PLACE.sub("", stem).rstrip("._- ") or "sequence" if self.is_sequence else stem
+        return PLACEHOLDER.sub("", stem).rstrip("._- ") or "sequence" if self.is_sequence else stem
 
     @property
     def folder(self) -> Path:
@@ -118,11 +136,19 @@ class Source:
 
     @property
     def url(self) -> str:
-        """What FFmpeg opens."""
+        """What FFmpeg opens.
+
+        Raises:
+            InputError: an animated WebP cannot be converted, or the stills of a sequence not be linked.
+        """
+        if self.is_url:
+            return self.location
         path = Path(self.location)
-        return (
-            str(Path(str(path.parent).replace("%", "%%")) / path.name) if self.is_sequence else self.location
-        )
+        if self.is_sequence:
+            if self.missing != "error":
+                path = without_gaps(path, self.missing)
+            return local_url(str(Path(str(path.parent).replace("%", "%%")) / path.name))
+        return local_url(webp_as_clip(path) if path.is_file() and is_animated_webp(path) else path)
 
     @property
     def demuxer(self) -> tuple[str | None, dict[str, str]]:
@@ -133,8 +159,11 @@ class Source:
         """
         if not self.is_sequence:
             return None, {}
-        rate = self.rate or DEFAULT_RATE
-        return "image2", {"framerate": str(rate), "start_number": str(next(iter(self._stills())))}
+        rate, first = self.rate or DEFAULT_RATE, next(iter(self._stills()))
+        return "image2", {
+            "framerate": str(rate),
+            "start_number": str(first if self.missing == "error" else 0),
+        }
 
     @property
     def decoder_options(self) -> dict[str, str]:
@@ -143,25 +172,15 @@ class Source:
 
     def _stills(self) -> dict[int, Path]:
         path = Path(self.location)
-        before, digits, after = _PLACE.split(path.name, maxsplit=1)
-        name = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
-        if not path.parent.is_dir():
-            raise InputError(f"folder {path.parent} of {path} does not exist")
-        found = (name.fullmatch(file.name) for file in path.parent.iterdir())
-        numbers = sorted(int(m[1]) for m in found if m and m[0] == f"{before}{m[1]}{after}")
-        numbers = [n for n in dict.fromkeys(numbers) if _numbered(path, n).exists()]
-        if not numbers:
-            raise InputError(f"sequence {path}: no file has such a name (%{digits}d stands for the number)")
-        missing = sorted(set(range(numbers[0], numbers[-1] + 1)) - set(numbers))
-        if missing:
-            others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            raise InputError(
-                f"sequence {path}: still {missing[0]}{others} missing between {numbers[0]} and {numbers[-1]}"
-            )
-        return {n: _numbered(path, n) for n in numbers}
+        stills = find_stills(path)
+        if self.missing == "error":
+            check_gapless(path, stills)
+        return stills
 
 
-def find_sources(given: Sequence[SourceLike], *, rate: Fraction | None = None) -> list[Source]:
+def find_sources(
+    given: Sequence[SourceLike], *, rate: Fraction | None = None, missing: MissingStills = "error"
+) -> list[Source]:
     """All inputs that files, folders, globs, sequences, URLs and ``-`` stand for, each once.
 
     A folder gives its clips and images in the order of their names; stills of one name with
@@ -173,14 +192,14 @@ def find_sources(given: Sequence[SourceLike], *, rate: Fraction | None = None) -
     found: list[Source] = []
     for item in given:
         text = os.fspath(item)
-        if text == STDIN or _is_url(text) or Path(text).is_file():
-            found.append(Source.of(text, rate))
-        elif Path(text).is_dir():
-            found += _in_folder(Path(text), rate)
+        if text == STDIN or _is_url(text) or is_file(text):
+            found.append(Source.of(text, rate, missing))
+        elif exists(text) and Path(text).is_dir():
+            found += _in_folder(Path(text), rate, missing)
         elif glob.has_magic(text):
             found += [Source.of(path, rate) for path in _matching(text)]
         else:
-            found.append(Source.of(text, rate))
+            found.append(Source.of(text, rate, missing))
     return list(dict.fromkeys(found))
 
 
@@ -222,40 +241,18 @@ def parse_rate(text: str) -> Fraction:
     return ntsc if "." in text and abs(rate - ntsc) < Fraction(1, 200) else rate
 
 
-def _in_folder(folder: Path, rate: Fraction | None) -> list[Source]:
+def _in_folder(folder: Path, rate: Fraction | None, missing: MissingStills) -> list[Source]:
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     stills = [file for file in files if _suffix(file) in _STILL_EXTENSIONS]
     clips = [Source(str(file)) for file in files if _suffix(file) in _CLIP_EXTENSIONS]
-    found = sorted([*clips, *_sequences(stills, rate)], key=lambda source: source.location)
+    images = [
+        Source(str(path), rate, missing=missing) if is_numbered else Source(str(path))
+        for path, is_numbered in group_stills(stills)
+    ]
+    found = sorted([*clips, *images], key=lambda source: source.location)
     if not found:
         raise InputError(f"folder {folder} holds no clip and no image")
     return found
-
-
-def _sequences(stills: Iterable[Path], rate: Fraction | None) -> Iterator[Source]:
-    """Stills with consecutive numbers as sequences, the others as they are."""
-
-    def pattern(file: Path) -> str:
-        match = _LAST_NUMBER.fullmatch(file.stem)
-        if not match or "%" in file.name:
-            return file.name
-        digits = f"0{len(match[2])}" if match[2].startswith("0") or len(match[2]) > 3 else ""
-        return f"{match[1]}%{digits}d{match[3]}{file.suffix}"
-
-    for name, group in groupby(sorted(stills, key=pattern), key=pattern):
-        files = list(group)
-        sequence = Source(str(files[0].with_name(name)), rate)
-        if len(files) > 1 and sequence.is_sequence and _is_gapless(sequence):
-            yield sequence
-        else:
-            yield from (Source(str(file)) for file in files)
-
-
-def _is_gapless(sequence: Source) -> bool:
-    try:
-        return bool(sequence.files)
-    except InputError:
-        return False
 
 
 def _matching(pattern: str) -> list[str]:
@@ -267,12 +264,36 @@ def _matching(pattern: str) -> list[str]:
     return media or paths
 
 
-def _numbered(path: Path, number: int) -> Path:
-    return path.with_name(_PLACE.sub(lambda m: f"%{m[1]}d" % number, path.name, count=1))
+def exists(path: str | Path) -> bool:
+    """Whether a path is there; one that the system cannot even look up is not.
+
+    >>> exists("a" * 5000)
+    False
+    """
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether a path is a file, likewise."""
+    return exists(path) and Path(path).is_file()
+
+
+def local_url(path: str | Path) -> str:
+    """What FFmpeg opens for a local path: a name with a colon would be taken for a protocol.
+
+    >>> local_url("12:30.mp4"), local_url("clip.mp4")
+    ('file:12:30.mp4', 'clip.mp4')
+    """
+    text = str(path)
+    is_plain = ":" not in text or (os.name == "nt" and _DRIVE.match(text) and ":" not in text[2:])
+    return text if is_plain else f"file:{text}"
 
 
 def _is_url(text: str) -> bool:
-    return bool(_URL.match(text))
+    return bool(_URL.match(text)) and not exists(text)
 
 
 def _suffix(path: str | Path) -> str:

@@ -31,8 +31,8 @@ class Orientation:
     flipped_y: bool = False
 
     def apply(self, plane: NDArray[Any]) -> NDArray[Any]:
-        """A view of the (h, w) ``plane`` as it is displayed."""
-        upright = plane.T if self.transposed else plane
+        """A view of the (h, w) or (h, w, channels) ``plane`` as it is displayed."""
+        upright = plane.swapaxes(0, 1) if self.transposed else plane
         return upright[:: -1 if self.flipped_y else 1, :: -1 if self.flipped_x else 1]
 
     @property

@@ -73,6 +73,9 @@ def to_native(frame: VideoFrame, fmt: FrameFormat, name: str, *, transposed: boo
     width, height = (fmt.height, fmt.width) if transposed else (fmt.width, fmt.height)
     if (frame.format.name, frame.width, frame.height) == (name, width, height):
         return frame
+    if fmt.is_rgb and _is_coarse(frame.format):
+        # On the way to planes swscale shifts 5 bits to 8, so that white would not be 255.
+        frame = frame.reformat(format="rgb24")
     sample_range = None
     if not fmt.is_rgb:
         sample_range = RANGE_FULL if fmt.full_range else RANGE_LIMITED
@@ -83,6 +86,11 @@ def to_native(frame: VideoFrame, fmt: FrameFormat, name: str, *, transposed: boo
         src_color_range=sample_range,
         dst_color_range=sample_range,
     )
+
+
+def _is_coarse(fmt: VideoFormat) -> bool:
+    """Whether a format packs R, G and B with fewer than 8 bits each."""
+    return fmt.is_rgb and not fmt.has_palette and min(part.bits for part in fmt.components) < 8
 
 
 def view_planes(frame: VideoFrame) -> list[Samples]:

@@ -92,6 +92,8 @@ class ClipReader:
         # Held while packets are read. `prefetch` reads on a thread that it leaves behind if it is blocked.
         self._reading = Lock()
         self._container, self._stream = open_clip(self._path)
+        # Kept, as notices are read after the file was closed.
+        self._container_begin_s = Fraction(self._container.start_time or 0, av.time_base)
         try:
             self._prepare()
         except BaseException:
@@ -126,7 +128,7 @@ class ClipReader:
     @property
     def begin_s(self) -> Fraction:
         """Seconds at which the clip's own clock begins, from which all that users name is counted."""
-        begin_s = Fraction(self._container.start_time or 0, av.time_base)
+        begin_s = self._container_begin_s
         # The container's start may be a time stamp that was wrong.
         return begin_s if self._first_s is None or not self._fixes.count else min(begin_s, self._first_s)
 

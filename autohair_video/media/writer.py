@@ -26,6 +26,7 @@ from autohair_video.media.disk_space import FinalizationEstimate
 from autohair_video.media.encoder_input import encoder_planes, encoder_size
 from autohair_video.media.encoder_quirks import restored_thread_priority, silence_encoder
 from autohair_video.media.hdr import HdrMetadata, encoder_options
+from autohair_video.media.inputs import local_url
 from autohair_video.media.packet_times import FixedRateGrid, PacketDurations
 from autohair_video.media.palette import Palette
 from autohair_video.media.pixel_formats import RANGE_FULL, RANGE_LIMITED, make_frame
@@ -216,7 +217,7 @@ class ClipWriter:
     def _open(self) -> OutputContainer:
         try:
             return av.open(
-                str(self._staged.work_path),
+                local_url(self._staged.work_path),
                 "w",
                 format=self._muxer,
                 container_options=muxer_options(self._muxer, self._time_base.denominator)

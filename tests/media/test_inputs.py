@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -14,10 +15,12 @@ import numpy as np
 import pytest
 import torch
 
-from autohair_video.errors import InputError, OptionError
-from autohair_video.media import ClipReader, Source, find_sources, to_rgb
+from autohair_video.compositing.background import open_background
+from autohair_video.errors import InputError, OptionError, OutputError
+from autohair_video.media import ClipReader, Source, check_output, find_sources, preset_named, to_rgb
 from autohair_video.media.inputs import parse_rate
-from tests.helpers.clips import make_clip, picture, timeline
+from tests.helpers.clips import make_clip, picture, sound_packets, timeline
+from tests.helpers.writers import write
 
 
 def _touch(folder: Path, *names: str) -> None:
@@ -38,6 +41,81 @@ def test_a_folder_expands_to_clips_images_and_sequences(tmp_path: Path) -> None:
     assert found == ["IMG_7.jpg", "IMG_9.jpg", "a.mov", "b.MP4", "photo.jpg", "s.%04d.exr", "t%d.png"]
     (folder / "s.0100.exr").rename(folder / "s.0102.exr")
     assert "s.%04d.exr" not in _named(find_sources([folder]), folder)
+
+
+NUMBERINGS = {
+    "f01 to f12": ("f%02d.png", [f"f{n:02}.png" for n in range(1, 13)]),
+    "f001 to f102": ("f%03d.png", [f"f{n:03}.png" for n in range(1, 103)]),
+    "f998 to f1002": ("f%d.png", [f"f{n}.png" for n in range(998, 1003)]),
+    "f1 to f12": ("f%d.png", [f"f{n}.png" for n in range(1, 13)]),
+    "a gap": ("f%02d.png", [f"f{n:02}.png" for n in range(1, 13) if n != 7]),
+}
+
+
+@pytest.mark.parametrize(("pattern", "names"), NUMBERINGS.values(), ids=NUMBERINGS)
+def test_a_folder_of_numbered_stills_is_one_clip(tmp_path: Path, pattern: str, names: list[str]) -> None:
+    _touch(tmp_path / "in", *names)
+    assert _named(find_sources([tmp_path / "in"]), tmp_path / "in") == [pattern]
+
+
+def test_stills_that_are_not_numbered_in_a_row_are_single_images(tmp_path: Path) -> None:
+    names = ["IMG_1001.jpg", "IMG_1007.jpg", "IMG_1020.jpg", "IMG_1044.jpg", "IMG_1051.jpg"]
+    _touch(tmp_path / "in", *names)
+    assert _named(find_sources([tmp_path / "in"]), tmp_path / "in") == names
+
+
+def test_missing_stills_are_held_skipped_or_named(tmp_path: Path) -> None:
+    for number in (1, 2, 3, 5, 6, 9):
+        cv2.imwrite(str(tmp_path / f"f{number:02}.png"), np.full((8, 8, 3), number, np.uint8))
+    with pytest.raises(
+        InputError, match=r"still 4 and 2 more missing between 1 and 9: .*--missing hold or skip"
+    ):
+        ClipReader(tmp_path / "f%02d.png")
+    shown = {}
+    for missing in ("hold", "skip"):
+        with ClipReader(Source.of(tmp_path / "f%02d.png", Fraction(25), missing)) as reader:
+            batches = list(reader)
+            assert [pts for b in batches for pts in b.pts] == list(
+                range(len(torch.cat([b.planes[0] for b in batches])))
+            )
+        shown[missing] = torch.cat([batch.planes[0] for batch in batches])[:, 0, 0, 0].tolist()
+    assert shown == {"hold": [1, 2, 3, 3, 5, 6, 6, 6, 9], "skip": [1, 2, 3, 5, 6, 9]}
+
+
+@pytest.mark.parametrize(
+    "name", ["a:b.mp4", "c:\\users\\me\\clip.mp4", "2024-01-01T12:30:01.mp4", "rtmp://a.mp4"]
+)
+def test_a_file_with_a_colon_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip = make_clip(tmp_path / "plain.mp4", sound="aac")
+    Path(name).parent.mkdir(exist_ok=True, parents=True)
+    clip.rename(name)
+    (source,) = find_sources([name])
+    assert not source.is_url
+    with ClipReader(source) as reader:
+        assert sum(len(batch) for batch in reader) == 12
+    out = write(Path(name), Path("out:1.mp4"), preset_named("stacked"))
+    assert len(timeline(out)) == 12
+    assert sound_packets(out.rename("plain.mp4"))
+
+
+def test_a_pipe_that_nobody_writes_to_is_refused(tmp_path: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    os.mkfifo(tmp_path / "a.mp4")
+    os.mkfifo(tmp_path / "a.png")
+    for name in ("a.mp4", "a.png"):
+        with pytest.raises(InputError, match="is a pipe"):
+            open_background(str(tmp_path / name), 8, 8)
+
+
+def test_names_that_are_too_long_get_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        ClipReader(tmp_path / f"{'a' * 300}.mp4")
+    with pytest.raises(OutputError, match="is too long: use at most 247 bytes"):
+        check_output(tmp_path / f"{'a' * 250}.mp4", overwrite=False)
+    clip = make_clip(tmp_path / f"{'b' * 246}.mp4")
+    assert len(timeline(clip)) == 12
 
 
 def test_inputs_are_taken_once_and_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
