@@ -1,13 +1,12 @@
-"""How fast, in how much memory, and where the time goes: figures that a user would see.
+"""Benchmarks: frame rate, memory and time per stage of a job, and of a live session.
 
-    clip      what is matted: a given clip, at its size or scaled, or a generated talking head
-    job       the whole job as `process` does it, and the floor: the same clip decoded and encoded
-    stages    each stage by itself, batch by batch
-    against   another program on the same clip
-    live      a live session by the clock, with a clip as its camera
-    memory    the most that the process and the device have held
-    report    all of it as a table and as JSON
+    clip         the clip: a given one, at its size or scaled, or a generated talking head
+    end_to_end   the whole job as `process` does it, and the codec baseline: the same clip decoded and encoded
+    stages       each stage by itself, batch by batch
+    competitor   another program on the same clip, in paired runs
+    live         a live session with a clip as its camera
+    report       the results as a table and as JSON
+    runner       run_bench: all of a job's benchmarks
 
-`run_bench` does it all. What is measured runs in a process of its own, so that neither the clip's
-making nor the caller counts.
+Everything is measured in a process of its own, so that the clip's generation and the caller do not count.
 """

@@ -1,8 +1,8 @@
-"""What is matted: a given clip, at its size or scaled, or a generated talking head.
+"""The clip to time: a given one, at its size or scaled, or a generated talking head.
 
 The talking head is a public-domain portrait with its alpha (see samples/README.md) that sways over
-an out-of-focus room, with a camera's noise: what the networks see is a person with hair, and the
-unknown band is as wide as it is in such clips.
+an out-of-focus room, with camera noise: the networks get a person with hair, and an unknown band as wide
+as in real clips.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SIZES: Final = MappingProxyType(
 )
 
 _RATE: Final = 25
-# Height of the sitter's picture as a share of the frame's.
+# Height of the portrait relative to the frame's.
 _PERSON_HEIGHT: Final = 0.96
 _NOISE: Final = 0.008
 
@@ -44,7 +44,7 @@ _Image = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class BenchClip:
-    """A clip, how it was come by, and the second at which its first frames end (None: with it)."""
+    """A clip, its name for reports, its size, and the end in seconds of the frames to time (None: all)."""
 
     path: Path
     name: str
@@ -63,11 +63,11 @@ def prepare(folder: Path, clip: Path | None, size: str | None, frames: int, *, c
     """The clip to time, its first ``frames`` frames.
 
     Args:
-        folder: where a generated or copied clip is put.
+        folder: folder of a generated or copied clip.
         clip: the given clip; None generates one.
         size: a key of `SIZES`; None keeps the clip's size.
         frames: how many frames at most.
-        copied: whether the clip's file must hold just those frames.
+        copied: whether the file must hold exactly those frames.
 
     Raises:
         InputError: the clip cannot be read.
@@ -75,34 +75,34 @@ def prepare(folder: Path, clip: Path | None, size: str | None, frames: int, *, c
     path = folder / "clip.mp4"
     if clip is None:
         width, height = SIZES[size or "720p"]
-        pictures = (_as_tensor(picture) for picture in talking_head(width, height, frames))
-        return _write_clip(path, "talking head", pictures, width, height)
+        images = (_as_tensor(image) for image in talking_head(width, height, frames))
+        return _write_clip(path, "talking head", images, width, height)
     with ClipReader(clip, batch_size=1) as reader:
         width, height = reader.format.width, reader.format.height
         if size is None and not copied:
             return BenchClip(clip, clip.name, width, height, _end_s(reader, frames))
         if size is not None:
             width, height = _even(width * SIZES[size][1] / height), SIZES[size][1]
-        pictures = (scale_to(to_rgb(batch), height, width) for batch in islice(reader, frames))
-        return _write_clip(path, clip.name, pictures, width, height)
+        images = (scale_to(to_rgb(batch), height, width) for batch in islice(reader, frames))
+        return _write_clip(path, clip.name, images, width, height)
 
 
-def talking_head(width: int, height: int, frames: int, *, sitter_px: int | None = None) -> Iterator[_Image]:
+def talking_head(width: int, height: int, frames: int, *, person_px: int | None = None) -> Iterator[_Image]:
     """Frames (height, width, 3) float32 RGB in 0..1 of a person who sways; the same on every run.
 
-    ``sitter_px``: height of the person in pixels; without it, almost that of the frame.
+    ``person_px``: height of the person in pixels; without it, almost that of the frame.
     """
     rng = np.random.default_rng(6)
-    sitter, room = _person_layer(), _background(width, height, rng)
-    scale = (sitter_px or _PERSON_HEIGHT * height) / sitter.shape[0]
+    person, background = _person_layer(), _background(width, height, rng)
+    scale = (person_px or _PERSON_HEIGHT * height) / person.shape[0]
     noise = rng.normal(0, _NOISE, (height, width, 1)).astype(np.float32)
     for index in range(frames):
         t = index / _RATE
         lean = 0.02 * np.sin(0.9 * t) + 0.006 * np.sin(3.1 * t)
-        place = cv2.getRotationMatrix2D((sitter.shape[1] / 2, sitter.shape[0]), 60 * lean, scale)
-        place[:, 2] += (width / 2 - sitter.shape[1] / 2 + lean * height, height - sitter.shape[0])
-        layer = cv2.warpAffine(sitter, place, (width, height), flags=cv2.INTER_CUBIC)
-        frame = layer[..., :3] + (1 - layer[..., 3:]) * room
+        place = cv2.getRotationMatrix2D((person.shape[1] / 2, person.shape[0]), 60 * lean, scale)
+        place[:, 2] += (width / 2 - person.shape[1] / 2 + lean * height, height - person.shape[0])
+        layer = cv2.warpAffine(person, place, (width, height), flags=cv2.INTER_CUBIC)
+        frame = layer[..., :3] + (1 - layer[..., 3:]) * background
         frame += np.roll(noise, (7 * index, 131 * index), axis=(0, 1))
         yield np.clip(frame, 0, 1)
 
@@ -116,18 +116,18 @@ def _person_layer() -> _Image:
 
 
 def _background(width: int, height: int, rng: np.random.Generator) -> _Image:
-    """A wall, with boxes of many colours far out of focus."""
-    room = np.full((90, 160, 3), (0.60, 0.58, 0.54), np.float32)
+    """A wall with coloured boxes, far out of focus."""
+    background = np.full((90, 160, 3), (0.60, 0.58, 0.54), np.float32)
     for _ in range(40):
         left, top = int(rng.integers(160)), int(rng.integers(90))
         colour = rng.uniform(0.15, 0.85, 3).tolist()
-        cv2.rectangle(room, (left, top), (left + 14, top + 22), colour, -1)
-    room = np.asarray(cv2.GaussianBlur(room, (0, 0), 3), np.float32)
-    return np.asarray(cv2.resize(room, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+        cv2.rectangle(background, (left, top), (left + 14, top + 22), colour, -1)
+    background = np.asarray(cv2.GaussianBlur(background, (0, 0), 3), np.float32)
+    return np.asarray(cv2.resize(background, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def _as_tensor(picture: _Image) -> Tensor:
-    return torch.from_numpy(picture).permute(2, 0, 1)[None]
+def _as_tensor(image: _Image) -> Tensor:
+    return torch.from_numpy(image).permute(2, 0, 1)[None]
 
 
 def _even(side: float) -> int:
@@ -143,10 +143,10 @@ def _end_s(reader: ClipReader, frames: int) -> float | None:
     return None
 
 
-def _write_clip(path: Path, name: str, pictures: Iterable[Tensor], width: int, height: int) -> BenchClip:
+def _write_clip(path: Path, name: str, images: Iterable[Tensor], width: int, height: int) -> BenchClip:
     fmt = FrameFormat(width, height, matrix=MATRIX_BT709, primaries=1, transfer=1)
     with ClipWriter(path, preset_named("h264"), fmt, Fraction(1, _RATE)) as writer:
-        for index, picture in enumerate(pictures):
-            planes = round_planes(from_rgb(picture, fmt), fmt)
+        for index, image in enumerate(images):
+            planes = round_planes(from_rgb(image, fmt), fmt)
             writer.write(FrameBatch(planes, fmt, (index,), (1,), Fraction(1, _RATE)))
     return BenchClip(path, name, width, height)

@@ -1,4 +1,4 @@
-"""The whole job as a user runs it, and its floor: the same clip decoded and encoded, no matting."""
+"""The whole job as a user runs it, and the codec baseline: the same clip decoded and encoded, no matting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from autohair_video.runtime.queues import BackgroundWorker, prefetch
 
 @dataclass(frozen=True)
 class EndToEndTime:
-    """What a job took: seconds on the clock, processor seconds of all threads, most bytes held."""
+    """A job's wall-clock seconds, processor seconds of all threads, and peak memory in bytes."""
 
     frames: int
     wall_s: float
@@ -31,7 +31,7 @@ class EndToEndTime:
 
     @property
     def fps(self) -> float:
-        """Frames per second on the clock."""
+        """Frames per wall-clock second."""
         return self.frames / self.wall_s
 
 
@@ -40,25 +40,27 @@ def time_end_to_end(
 ) -> EndToEndTime:
     """Times `process`, from its call to the finished file.
 
-    ``warm``: the networks are loaded and have matted one batch before; what they need for a first
-    batch only (allocations, compiled graphs) is no share of a clip of some length.
+    ``warm``: one batch is matted before, so that one-time costs of the first batch (allocations, compiled
+    graphs) do not count; they are negligible in a clip of some length.
     """
-    matter = load()
+    pipeline = load()
     if warm:
-        with ClipReader(clip.path, batch_size=BATCH_FRAMES[matter.device.type]) as reader:
-            next(matter.frames(reader))
-    began_s, cpu_began_s = time.perf_counter(), time.process_time()
-    report = process(clip.path, out, background=background, end_s=clip.end_s, overwrite=True, pipeline=matter)
-    wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_began_s
+        with ClipReader(clip.path, batch_size=BATCH_FRAMES[pipeline.device.type]) as reader:
+            next(pipeline.frames(reader))
+    started_s, cpu_started_s = time.perf_counter(), time.process_time()
+    report = process(
+        clip.path, out, background=background, end_s=clip.end_s, overwrite=True, pipeline=pipeline
+    )
+    wall_s, cpu_s = time.perf_counter() - started_s, time.process_time() - cpu_started_s
     return EndToEndTime(
-        report.frames, wall_s, cpu_s, peak_memory_bytes(), peak_device_memory_bytes(matter.device)
+        report.frames, wall_s, cpu_s, peak_memory_bytes(), peak_device_memory_bytes(pipeline.device)
     )
 
 
 def time_codec_baseline(clip: BenchClip, out: Path) -> EndToEndTime:
     """Times decoding and encoding alone, with the queues and the encoder of the whole job."""
     frames = 0
-    began_s, cpu_began_s = time.perf_counter(), time.process_time()
+    started_s, cpu_started_s = time.perf_counter(), time.process_time()
     with (
         ClipReader(clip.path, batch_size=BATCH_FRAMES["cpu"], end_s=clip.end_s) as reader,
         copy_writer(reader, clip.path, out) as writer,
@@ -68,11 +70,11 @@ def time_codec_baseline(clip: BenchClip, out: Path) -> EndToEndTime:
         for batch in batches:
             encoder.put(batch)
             frames += len(batch)
-    return EndToEndTime(frames, time.perf_counter() - began_s, time.process_time() - cpu_began_s)
+    return EndToEndTime(frames, time.perf_counter() - started_s, time.process_time() - cpu_started_s)
 
 
 def copy_writer(reader: ClipReader, source: Path, out: Path) -> ClipWriter:
-    """What encodes a clip as the job does, sound and all."""
+    """The writer of a job: encodes a clip and copies its audio."""
     return ClipWriter(
         out,
         preset_named("h264"),

@@ -1,4 +1,4 @@
-"""What a benchmark prints and leaves behind: tables and JSON."""
+"""Output of a benchmark: tables and JSON."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from autohair_video.runtime.devices import working_dtype
 
 @dataclass(frozen=True)
 class BenchResult:
-    """All that was measured of one clip. ``floor`` is the same clip decoded and encoded, unmatted."""
+    """All results of one clip. ``baseline`` is the same clip decoded and encoded, without matting."""
 
     clip: BenchClip
     machine: Mapping[str, str | int]
     job: EndToEndTime
-    floor: EndToEndTime
+    baseline: EndToEndTime
     stages: tuple[StageTime, ...]
     against: CompetitorTime | None = None
 
 
 def describe_machine(device: torch.device) -> dict[str, str | int]:
-    """What the figures belong to."""
+    """Device, precision and versions to which the figures belong."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "device": str(device),
@@ -47,7 +47,7 @@ def describe_machine(device: torch.device) -> dict[str, str | int]:
 
 
 def as_table(bench: BenchResult) -> Group:
-    """The stages, then the whole job, for a rich console."""
+    """Time per stage and the whole job, for a rich console."""
     clip, m = bench.clip, bench.machine
     title = f"{clip.name}, {clip.width}x{clip.height}, {bench.job.frames} frames, {m['device']}"
     parts = [_stage_table(bench.stages, title), _whole_table(bench)]
@@ -61,8 +61,8 @@ def as_json(bench: BenchResult) -> str:
         "clip": {"name": clip.name, "width": clip.width, "height": clip.height},
         "machine": dict(bench.machine),
         "job": _job(bench.job),
-        "floor": _job(bench.floor),
-        "share_of_floor": bench.job.fps / bench.floor.fps,
+        "codec_baseline": _job(bench.baseline),
+        "fraction_of_baseline": bench.job.fps / bench.baseline.fps,
         "stages": [
             {
                 "name": stage.name,
@@ -74,8 +74,19 @@ def as_json(bench: BenchResult) -> str:
         ],
     }
     if bench.against is not None:
-        content["against"] = {**asdict(bench.against), "ratio": bench.against.ratio}
+        content["against"] = _against(bench.against)
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def _against(other: CompetitorTime) -> dict[str, Any]:
+    ours_fps, theirs_fps = other.fps
+    return {
+        **asdict(other),
+        "ours_fps": ours_fps,
+        "theirs_fps": theirs_fps,
+        "ratios": list(other.ratios),
+        "ratio": other.ratio,
+    }
 
 
 def _job(job: EndToEndTime) -> dict[str, Any]:
@@ -91,7 +102,7 @@ def _job(job: EndToEndTime) -> dict[str, Any]:
 
 def _stage_table(stages: tuple[StageTime, ...], title: str) -> Table:
     table = Table(title=title, caption="each stage by itself; quartiles of the batches")
-    for column in ("stage", "ms/frame", "median", "quartiles", "share"):
+    for column in ("stage", "ms/frame", "median", "quartiles", "fraction"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     whole = sum(stage.mean_ms for stage in stages)
     for stage in stages:
@@ -109,24 +120,29 @@ def _stage_table(stages: tuple[StageTime, ...], title: str) -> Table:
 
 
 def _whole_table(bench: BenchResult) -> Table:
-    job, floor = bench.job, bench.floor
+    job, baseline = bench.job, bench.baseline
     table = Table(show_header=False)
     table.add_column()
     table.add_column(justify="right")
     table.add_row("whole job, stages overlapped", f"{job.fps:.2f} fps")
     table.add_row("processor time of all threads", f"{1000 * job.cpu_s / job.frames:.1f} ms/frame")
-    table.add_row("floor: decode and encode alone", f"{floor.fps:.2f} fps")
-    table.add_row("share of the floor", f"{job.fps / floor.fps:.1%}")
+    table.add_row("codec baseline: decode and encode alone", f"{baseline.fps:.2f} fps")
+    table.add_row("fraction of the baseline", f"{job.fps / baseline.fps:.1%}")
     table.add_row("peak memory", _megabytes(job.peak_memory_bytes))
     if job.peak_device_memory_bytes is not None:
         table.add_row("peak memory of the device", _megabytes(job.peak_device_memory_bytes))
     if (other := bench.against) is not None:
         table.add_section()
-        table.add_row("this program, start to end", f"{other.ours_s:.2f} s")
-        table.add_row(other.command, f"{other.theirs_s:.2f} s")
-        table.add_row("this program is faster by", f"{other.ratio:.2f} x")
+        (ours_fps, theirs_fps), start = other.fps, other.startup
+        table.add_row("the other program", other.command)
+        table.add_row("start-up: this program, the other", f"{start.ours_s:.2f}, {start.theirs_s:.2f} s")
+        table.add_row("frame rate: this program, the other", f"{ours_fps:.2f}, {theirs_fps:.2f} fps")
+        spread = f"{min(other.ratios):.2f} - {max(other.ratios):.2f}"
+        table.add_row(
+            f"speed ratio, median of {len(other.pairs)} pairs (range)", f"{other.ratio:.2f} ({spread})"
+        )
     return table
 
 
 def _megabytes(size: int | None) -> str:
-    return "not known" if size is None else f"{size / 1e6:.0f} MB"
+    return "unknown" if size is None else f"{size / 1e6:.0f} MB"

@@ -1,7 +1,7 @@
-"""Each stage by itself: one after the other, where a real job overlaps decoding, matting and encoding.
+"""Time of each stage, run one after the other; a real job overlaps decoding, matting and encoding.
 
-The encoder has threads of its own that would take their share of the other stages' time, so it runs
-when those are done, on the clip that the job has written.
+The encoder's own threads would slow the other stages down, so it is timed after them, on the clip that the
+job has written.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class StageTime:
 
 
 class _StageTimes:
-    """A stopwatch's seconds, batch by batch."""
+    """Accumulates a `StageTimer`'s seconds, batch by batch."""
 
     def __init__(self) -> None:
         self._frames = 0
@@ -59,7 +59,7 @@ class _StageTimes:
         self._batches_ms: dict[str, list[float]] = {}
 
     def add(self, seconds: dict[str, float], frames: int) -> None:
-        """One batch; with 0 frames, work that belongs to the clip as a whole."""
+        """Add one batch; with 0 frames, work that belongs to the clip as a whole."""
         self._frames += frames
         for stage, spent_s in seconds.items():
             self._total_ms[stage] = self._total_ms.get(stage, 0.0) + 1000 * spent_s
@@ -67,7 +67,7 @@ class _StageTimes:
                 self._batches_ms.setdefault(stage, []).append(1000 * spent_s / frames)
 
     def stages(self) -> tuple[StageTime, ...]:
-        """In the order in which a frame meets them."""
+        """All stages, in the order in which a frame meets them."""
         return tuple(
             StageTime(stage, self._total_ms[stage] / self._frames, tuple(batches))
             for stage, batches in self._batches_ms.items()
@@ -79,55 +79,55 @@ def time_matting(
 ) -> tuple[StageTime, ...]:
     """Times all stages from decoding to the finished frames; nothing is written.
 
-    A batch is matted beforehand that does not count. On an accelerator every stage waits for the work
-    that it has queued.
+    One batch is matted beforehand as a warm-up. On an accelerator every stage waits for the kernels that it
+    launched.
     """
-    matter = load()
-    size = BATCH_FRAMES[matter.device.type]
+    pipeline = load()
+    size = BATCH_FRAMES[pipeline.device.type]
     with ClipReader(clip.path, batch_size=size) as reader:
-        next(matter.frames(reader))
-    matter.watch = watch = StageTimer(matter.device)
-    laps = _StageTimes()
+        next(pipeline.frames(reader))
+    pipeline.watch = watch = StageTimer(pipeline.device)
+    times = _StageTimes()
     with ClipReader(clip.path, batch_size=size, end_s=clip.end_s) as reader:
         target = codec_format(preset_named("h264"), reader.format)
         with closing(open_background_planes(background, target)) as scene:
-            for batch, matte in single_threaded_frames(matter, timed_stages(reader, watch, "decode")):
+            for batch, matte in single_threaded_frames(pipeline, timed_stages(reader, watch, "decode")):
                 result = composite(batch, matte, scene, target, watch=watch)
                 with watch("download"):
                     result.to("cpu")
-                laps.add(watch.take(), len(batch))
-    return laps.stages()
+                times.add(watch.take(), len(batch))
+    return times.stages()
 
 
 def single_threaded_frames(
-    matter: MattingPipeline, batches: Iterable[FrameBatch]
+    pipeline: MattingPipeline, batches: Iterable[FrameBatch]
 ) -> Iterator[tuple[FrameBatch, Matte]]:
-    """What `MattingPipeline.frames` gives, all on one thread, so that each stage's time is its own."""
+    """`MattingPipeline.frames` on a single thread, so that stages do not overlap."""
     state = None
     for batch in batches:
-        done, state = matter.step(batch, state)
+        done, state = pipeline.step(batch, state)
         yield from done
     if state is not None:
-        yield from matter.flush(state)[0]
+        yield from pipeline.flush(state)[0]
 
 
 def time_encoder(clip: Path, out: Path) -> tuple[StageTime, ...]:
-    """Times encoding alone; the mean has the frames that the encoder holds back until the end."""
-    laps, watch = _StageTimes(), StageTimer(torch.device("cpu"))
+    """Times encoding alone; the mean includes the frames that the encoder delays until the end."""
+    times, watch = _StageTimes(), StageTimer(torch.device("cpu"))
     with ClipReader(clip, batch_size=BATCH_FRAMES["cpu"]) as reader, ExitStack() as stack:
         writer = stack.enter_context(copy_writer(reader, clip, out))
         for batch in reader:
             with watch("encode"):
                 writer.write(batch)
-            laps.add(watch.take(), len(batch))
+            times.add(watch.take(), len(batch))
         with watch("encode"):
             stack.close()
-        laps.add(watch.take(), 0)
-    return laps.stages()
+        times.add(watch.take(), 0)
+    return times.stages()
 
 
 def timed_stages(items: Iterable[T], watch: StageClock, stage: str) -> Iterator[T]:
-    """The items; what it takes to draw each counts to ``stage``."""
+    """The items; the time to produce each counts to ``stage``."""
     waiting = iter(items)
     while True:
         with watch(stage):

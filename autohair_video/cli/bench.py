@@ -49,6 +49,7 @@ def bench_command(
         str | None,
         typer.Option(metavar="CMD", help="Time another program too: it reads {clip} and may write {out}."),
     ] = None,
+    pairs: Annotated[int, typer.Option(help="How often both programs run with --against.")] = 3,
     live: Annotated[
         bool, typer.Option("--live", help="Time a live session instead, the clip being its camera.")
     ] = False,
@@ -76,7 +77,7 @@ def bench_command(
     for line in () if quiet else lookahead_warnings(pipeline.matting, given):
         say(f"note: {line}")
     count = _DEFAULT_FRAMES if frames is None else frames
-    options = BenchOptions(clip, cast("Size | None", size), count, background, against)
+    options = BenchOptions(clip, cast("Size | None", size), count, background, against, pairs)
     load = partial(load_pipeline, pipeline)
     with status_line(quiet=quiet) as show:
         bench = run_bench(options, load, device=pipeline.device, json_path=json_path, progress=show)

@@ -34,9 +34,9 @@ HERE = Path(__file__).resolve().parents[1]
 README = HERE.parent / "README.md"
 MARKS = re.compile(r"(<!-- performance -->\n).*?(<!-- /performance -->)", re.DOTALL)
 
-SITTERS_PX = (100, 220, 340, 500, 690)
+PERSONS_PX = (100, 220, 340, 500, 690)
 FRAMES_PX = ((640, 360), (1280, 720), (1920, 1080), (3840, 2160))
-FIXED_SITTER_PX = 340
+FIXED_PERSON_PX = 340
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ def main() -> None:
     if asked.sizes:
         text = table({size: _bench(size, asked.frames, asked.device) for size in asked.sizes}, asked.frames)
         README.write_text(MARKS.sub(rf"\g<1>{text}\g<2>", README.read_text("utf-8")), "utf-8")
-    matter = MattingPipeline(device=asked.device)
-    by_band = [cost(matter, (1280, 720), sitter_px) for sitter_px in SITTERS_PX]
-    by_frame = [cost(matter, size, FIXED_SITTER_PX) for size in FRAMES_PX]
+    pipeline = MattingPipeline(device=asked.device)
+    by_band = [cost(pipeline, (1280, 720), person_px) for person_px in PERSONS_PX]
+    by_frame = [cost(pipeline, size, FIXED_PERSON_PX) for size in FRAMES_PX]
     (HERE / "readme" / "cost.svg").write_text(plot(by_band, by_frame), "utf-8")
 
 
@@ -84,22 +84,22 @@ def table(benches: Mapping[str, BenchResult], frames: int) -> str:
         "| --- | --- | --- | --- | --- |",
     ]
     for size, bench in benches.items():
-        job, floor = bench.job, bench.floor
+        job, baseline = bench.job, bench.baseline
         memory = "" if job.peak_memory_bytes is None else f"{job.peak_memory_bytes / 1e6:.0f} MB"
         lines.append(
             f"| {size} ({bench.clip.width}x{bench.clip.height}) | {job.fps:.2f} fps "
-            f"| {1000 * job.cpu_s / job.frames:.0f} ms/frame | {floor.fps:.1f} fps | {memory} |"
+            f"| {1000 * job.cpu_s / job.frames:.0f} ms/frame | {baseline.fps:.1f} fps | {memory} |"
         )
     where = f"{m['device_name']} ({m['device']}, {m['precision']}), {m['cpus']} cores, torch {m['torch']}"
     return "\n".join([*lines, "", f"{frames} frames each; {where}.", ""])
 
 
-def cost(matter: MattingPipeline, size: tuple[int, int], sitter_px: int) -> Cost:
+def cost(pipeline: MattingPipeline, size: tuple[int, int], person_px: int) -> Cost:
     """What matting four frames of a talking head costs; they are matted once before, to warm up."""
-    watch = StageTimer(matter.device, clock=time.process_time)
+    watch = StageTimer(pipeline.device, clock=time.process_time)
     for measured in (untimed, watch):
-        matter.watch = measured
-        mattes = [matte for _, matte in single_threaded_frames(matter, _batches(size, sitter_px))]
+        pipeline.watch = measured
+        mattes = [matte for _, matte in single_threaded_frames(pipeline, _batches(size, person_px))]
     spent_s, frames = watch.take(), sum(len(matte) for matte in mattes)
     trimap = torch.cat([matte.trimap for matte in mattes if matte.trimap is not None])
     return Cost(
@@ -110,11 +110,11 @@ def cost(matter: MattingPipeline, size: tuple[int, int], sitter_px: int) -> Cost
     )
 
 
-def _batches(size: tuple[int, int], sitter_px: int) -> Iterator[FrameBatch]:
+def _batches(size: tuple[int, int], person_px: int) -> Iterator[FrameBatch]:
     fmt = FrameFormat(*size, matrix=1)
-    pictures = [torch.from_numpy(p).permute(2, 0, 1) for p in talking_head(*size, 4, sitter_px=sitter_px)]
+    images = [torch.from_numpy(p).permute(2, 0, 1) for p in talking_head(*size, 4, person_px=person_px)]
     for first in (0, 2):
-        planes = round_planes(from_rgb(torch.stack(pictures[first : first + 2]), fmt), fmt)
+        planes = round_planes(from_rgb(torch.stack(images[first : first + 2]), fmt), fmt)
         yield FrameBatch(planes, fmt, (first, first + 1), (1, 1), Fraction(1, 25))
 
 
@@ -123,7 +123,7 @@ def plot(by_band: Sequence[Cost], by_frame: Sequence[Cost]) -> str:
     panels = []
     for costs, along, caption in (
         (by_band, "band_mpx", "unknown band in 1280x720, megapixels"),
-        (by_frame, "frame_mpx", f"frame, megapixels; the person always {FIXED_SITTER_PX} px high"),
+        (by_frame, "frame_mpx", f"frame, megapixels; the person always {FIXED_PERSON_PX} px high"),
     ):
         x = [getattr(c, along) for c in costs]
         series = (

@@ -49,8 +49,8 @@ def test_encoder_delay_counts_in_the_mean(clip: BenchClip, tmp_path: Path) -> No
 
 def test_job_and_codec_baseline_write_the_same_frames(clip: BenchClip, tmp_path: Path) -> None:
     job = time_end_to_end(clip, tmp_path / "job.mp4", "#00ff00", LOAD)
-    floor = time_codec_baseline(clip, tmp_path / "floor.mp4")
-    assert job.frames == floor.frames == 10
+    baseline = time_codec_baseline(clip, tmp_path / "baseline.mp4")
+    assert job.frames == baseline.frames == 10
     assert job.fps == pytest.approx(10 / job.wall_s)
     assert job.cpu_s > 0
 
