@@ -1,16 +1,29 @@
 """Hair-accurate alpha mattes for video.
 
-The way of a frame:
+The way of a frame through a clip's job:
 
-    media.reader    matting.segment   matting.trimap   matting.matte     matting.temporal
-    demux, decode,  DeepLab v3+       unknown band     Deep Image        motion-compensated
-    planes, pts  -> person, hair   -> fg / bg / ?   -> Matting, tiles -> smoothing -----------+
-                                                                                              |
-    media.writer    media.colour      matting.composite     matting.foreground                |
-    encode, mux, <- RGB -> YUV     <- over background,   <- colour estimation <---------------+
-    sound copied                      straight alpha
+    media.reader         matting.segmentation   matting.trimap      matting.tiled_inference   matting.temporal
+    demux, decode,       DeepLab v3+            unknown band        Deep Image Matting        warp along the
+    planes, pts       -> person, hair        -> fg / bg / unknown-> on tiles of the band   -> flow, average --+
+                                                                                                              |
+    media.writer         media.colour           compositing.over    compositing.foreground                    |
+    encode, mux,      <- RGB -> YUV          <- over background, <- foreground colours    <-------------------+
+    audio copied                                straight alpha
 
-`MattingPipeline` composes the matting stages; `process` does a whole job; `errors` holds what they raise.
+    jobs         a file job: options, sinks, resumable segments, batches; `process` does a whole job
+    live         the same stages for a camera
+    cli          the command line
+    matting      segmentation to alpha; `MattingPipeline` composes the stages
+    tracking     which person is the subject
+    compositing  foreground colours, despill, backgrounds
+    media        everything that touches FFmpeg and image files
+    models       the networks; weights: their files
+    verify       outputs compared with their inputs
+    evaluate     errors against known alpha; bench: speed
+    training     how the shipped weights were made
+    runtime      devices, threads, queues, profiling
+
+`errors` holds what they raise, `options` every option, `frames` the frames that they hand on.
 
 Nothing heavy is imported before a name is used.
 """

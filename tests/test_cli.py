@@ -125,7 +125,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
         ("a.mp4 --format ffv1-matte", 2, "is a matte's: name its file as the matte"),
         ("a.mp4 --format h264", 2, "needs a background"),
         ("a.mp4 --matte m.png", 2, "m.png"),
-        ("a.mp4 --trimap file:p.png", 2, "not the one picture"),
+        ("a.mp4 --trimap file:p.png", 2, "not the one image"),
         ("a.mp4 --trimap wide", 2, "unknown trimap 'wide'"),
         ("a.mp4 --trimap fixed:1", 2, "fixed:EROSION,SIZE or file:PATH"),
         ("a.mp4 --temporal never", 2, "unknown temporal mode 'never'"),
@@ -143,7 +143,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
         ("a.mp4 b.mp4 -o o.mov", 2, "a.mp4 and b.mp4 would both be written to o.mov: put {name}"),
         ("a.mp4 --rate fast", 2, "rate 'fast'"),
         ("--quiet", 2, "INPUT"),
-        ("p.png --start 1", 2, "p.png is a picture"),
+        ("p.png --start 1", 2, "p.png is a still image"),
         ("p.png -o o.jpg", 2, "no alpha"),
         ("evaluate missing", 1, "missing is not a folder"),
         ("evaluate .", 1, "no items"),
@@ -162,7 +162,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
         ("weights", 2, "Missing command"),
         ("weights add missing.pth", 1, "missing.pth"),
         ("weights add https://example.com/w.pth", 2, "--sha256"),
-        ("train matter", 2, "--"),
+        ("train matting", 2, "--"),
         ("prob a.mp4", 2, "there is no clip prob: for the command write probe"),
     ],
 )
@@ -572,7 +572,7 @@ def test_dry_run_prints_an_estimate_and_writes_nothing(
     assert lines[1].startswith("  -> out/a_red.mp4: h264, about ")
     assert "frames a second" in lines[2]
     assert "of memory" in lines[3]
-    assert lines[4:] == ["p.png: a picture", "  -> out/p_red.png: png"]
+    assert lines[4:] == ["p.png: a still image", "  -> out/p_red.png: png"]
     assert _contents(folder) == before
 
 

@@ -124,7 +124,7 @@ def test_resumable_job_continues_once_there_is_space(tmp_path: Path, mount: Moun
         )
 
     with pytest.raises(
-        OutputError, match=r"cannot write .*(full|No space).*; the same call goes on from .*resume$"
+        OutputError, match=r"cannot write .*(full|No space).*; the same call resumes from .*resume$"
     ):
         go_on()
     assert "o.mov.resume" in _names(disk)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from autohair_video import JobOptions, OptionError, PipelineOptions, process
+from autohair_video import InputError, JobOptions, OptionError, PipelineOptions, process
 from autohair_video.cli import run
 from autohair_video.option_group import option_info, option_types
 from autohair_video.options import (
@@ -70,6 +70,11 @@ def test_paths_may_be_texts() -> None:
 def test_unknown_keywords_are_refused_with_the_nearest_name() -> None:
     with pytest.raises(OptionError, match="no option 'backgroud': background was probably meant"):
         process("a.mp4", backgroud="red")
+
+
+def test_former_keywords_still_work() -> None:
+    with pytest.warns(DeprecationWarning, match="keep_alpha is now input_alpha"), pytest.raises(InputError):
+        process("missing.mp4", keep_alpha=False)
 
 
 @pytest.mark.parametrize("tier", ["fast", "best"])

@@ -1,4 +1,4 @@
-"""What is said while a job runs: on stderr, and on one line each."""
+"""Messages while a job runs: on stderr, one line each."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def progress_lines(count: int, *, quiet: bool) -> Iterator[Callable[[int, str], 
 
 @contextmanager
 def stop_on_signal() -> Iterator[Event]:
-    """An event that the first Ctrl-C, or SIGTERM, sets; the next one interrupts at once."""
+    """An event that the first Ctrl-C, or SIGTERM, sets; the next one interrupts immediately."""
     stop = Event()
 
     def ask(number: int, frame: object) -> None:
@@ -91,7 +91,7 @@ def stop_on_signal() -> Iterator[Event]:
 
 @contextmanager
 def status_line(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """A line that is written anew with each call; nothing when quiet or not on a terminal."""
+    """A line that is rewritten by each call; nothing when quiet or not on a terminal."""
     if quiet or not _errors.is_terminal:
         yield lambda _: None
         return

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import typer
+from rich import filesize
 
 from autohair_video.cli.console import progress_lines, say
 from autohair_video.errors import AutohairError
@@ -131,37 +132,27 @@ def print_plans(specs: Sequence[JobSpec], pipeline: PipelineOptions, notices: Se
 def _plan_lines(plan: Plan) -> list[str]:
     lines = [f"{plan.spec.source}: {_input(plan)}"]
     for output in plan.outputs:
-        size = "" if output.bytes is None else f", about {_size(output.bytes)}"
+        size = "" if output.bytes is None else f", about {filesize.decimal(output.bytes)}"
         lines.append(f"  -> {output.path}: {output.format}{size}")
     if plan.seconds is not None and plan.frames:
         rate = plan.frames / plan.seconds
         lines.append(f"  about {_time(plan.seconds)} on {plan.device} ({rate:.1f} frames a second)")
     if plan.peak_bytes is not None and plan.free_bytes is not None:
-        needs = "" if plan.disk_bytes is None else f", {_size(plan.disk_bytes)} of disk"
-        lines.append(f"  about {_size(plan.peak_bytes)} of memory{needs} ({_size(plan.free_bytes)} free)")
+        needs = "" if plan.disk_bytes is None else f", {filesize.decimal(plan.disk_bytes)} of disk"
+        lines.append(
+            f"  about {filesize.decimal(plan.peak_bytes)} of memory{needs} ({filesize.decimal(plan.free_bytes)} free)"
+        )
     return lines
 
 
 def _input(plan: Plan) -> str:
     if plan.info is None:
-        return "a picture"
+        return "a still image"
     info, fmt = plan.info, plan.info.format
     rate = "unknown" if info.rate is None else f"{float(info.rate):.6g}"
     frames = "unknown many" if plan.frames is None else str(plan.frames)
     size = f"{fmt.width}x{fmt.height}, {fmt.bit_depth} bit, {info.codec}"
     return f"{frames} frames of {size}, {rate} a second"
-
-
-def _size(count: int) -> str:
-    """Bytes for people.
-
-    >>> _size(1_234_567), _size(900)
-    ('1.2 MB', '1 kB')
-    """
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{max(1, round(count / 1e3))} kB"
 
 
 def _time(seconds: float) -> str:

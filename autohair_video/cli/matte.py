@@ -128,5 +128,5 @@ def _tier_notices(pipeline: PipelineOptions) -> list[str]:
     if all(entry is None or entry.tier == pipeline.tier for entry in used):
         return []
     return [
-        f"tier {pipeline.tier} has no networks of its own yet: those of the fast tier looked at larger frames"
+        f"tier {pipeline.tier} has no networks of its own yet: those of the fast tier ran on larger frames"
     ]

@@ -7,7 +7,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-train = typer.Typer(help="Train the networks; goes on where a run was left.")
+train = typer.Typer(help="Train the networks; resumes where a run was stopped.")
 _Shared = Annotated[Path, typer.Option("--shared", help="Folder with data/ and init/.")]
 _SharedOrPacked = Annotated[Path | None, typer.Option("--shared", help="Folder with data/ and init/.")]
 _Cache = Annotated[Path, typer.Option("--cache", help="Folder for labels and rendered layers.")]
@@ -33,7 +33,7 @@ def train_segmenter_command(
     crop: Annotated[int, typer.Option(help="Side of the smallest samples in pixels.")] = 256,
     batch: Annotated[int, typer.Option(help="Samples of that size in a step.")] = 8,
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 6e-4,
-    encoder_share: Annotated[float, typer.Option(help="The encoder's share of that rate.")] = 0.1,
+    encoder_share: Annotated[float, typer.Option(help="The encoder's fraction of that rate.")] = 0.1,
     seed: _Seed = 0,
 ) -> None:
     """Train DeepLab v3+ on people (needs the extra train)."""
@@ -52,8 +52,9 @@ def train_segmenter_command(
     print(train_segmenter(out, Materials(shared, cache), options, start=start or ()))
 
 
-@train.command("matter")
-def train_matter_command(
+@train.command("matter", hidden=True)  # its name in version 0.1
+@train.command("matting")
+def train_matting_command(
     out: _Out,
     steps: _Steps,
     shared: _SharedOrPacked = None,
@@ -113,7 +114,7 @@ def train_pack_command(
     layers: _Layers = 1000,
     photos: Annotated[int, typer.Option(help="Photos for backgrounds.")] = 400,
 ) -> None:
-    """Make a small copy of the matter's training set, for a machine that is reached by copy."""
+    """Make a small copy of the matting training set, for a machine that is reached by copy."""
     from autohair_video.training.train import Materials, matte_source
 
     size = matte_source(Materials(shared, cache), layers=layers).pack(out, layers=layers, photos=photos)
@@ -123,7 +124,7 @@ def train_pack_command(
 @train.command("render-people")
 def train_render_people_command(
     shared: _Shared,
-    out: Annotated[Path, typer.Option("--out", help="Folder of the pictures; what is there is kept.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the images; existing ones are kept.")],
     stills: Annotated[int, typer.Option(min=0, help="Number of stills.")] = 2000,
     clips: Annotated[int, typer.Option(min=0, help="Number of clips of eight frames.")] = 150,
     seed: _Seed = 0,

@@ -49,11 +49,11 @@ def add_command(
     sha256: Annotated[str | None, typer.Option(help="Its SHA-256; a URL needs one.")] = None,
     name: Annotated[str | None, typer.Option(help="The name to load it by; the file's without it.")] = None,
     architecture: Annotated[
-        str | None, typer.Option(help="Its network, where that cannot be recognised: dim-vgg16-skip.")
+        str | None, typer.Option(help="Its network, where that cannot be detected: dim-vgg16-skip.")
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Refuse to download.")] = False,
 ) -> None:
-    """Check a weights file and keep a copy, for --segmenter or --matter."""
+    """Check a weights file and keep a copy, for --segmenter or --matting-net."""
     from autohair_video.weights import add
 
     with status_line() as show:

@@ -1,15 +1,15 @@
-"""What lies beside the outputs of a job that can be resumed: parts of the clip, and the state after them.
+"""The checkpoint folder of a resumable job: encoded segments, and the temporal state after them.
 
-A part is a fixed span of frames, matted from the state that the part before it left and written to files
-of its own, so that it comes out the same whether or not the job was interrupted before or after it. Of
-each output, the parts' packets one after the other make the whole.
+A segment is a fixed span of frames, matted from the state that the one before it left and written to files of
+its own, so that it is the same whether or not the job was interrupted before or after it. The packets of an
+output's segments, concatenated, are the output.
 
     out.mov.resume/
-      job.json        what was asked for; another job is refused
-      00000-0.mov     part 0 of output 0, and so on
-      00000.state     what part 0 leaves to part 1; only the last is kept
-      00000.json      written last: part 0 is whole
-      joined.json     all parts are, and the outputs get their names
+      job.json        the job's options; another job is refused
+      00000-0.mov     segment 0 of output 0, and so on
+      00000.state     the state after segment 0; only the last is kept
+      00000.json      written last: segment 0 is complete
+      joined.json     all segments are, and the outputs are being renamed
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _JOINED: Final = "joined.json"
 
 @dataclass(frozen=True)
 class Segment:
-    """A span of frames that is done.
+    """A completed span of frames.
 
-    ``frames``: how many. ``end``: the tick at which its last one ends. ``place``: where in the clip the
-    next part begins.
+    ``frames``: how many. ``end``: the tick at which its last one ends. ``seek_point``: where in the clip the next
+    segment begins.
     """
 
     index: int
@@ -49,7 +49,7 @@ class Segment:
     end: int
     files: tuple[str, ...]
     notices: tuple[str, ...] = ()
-    place: SeekPoint | None = None
+    seek_point: SeekPoint | None = None
 
 
 def finalize_was_interrupted(output: Path) -> bool:
@@ -68,7 +68,7 @@ def remove_stale(output: Path) -> None:
 class JobCheckpoint:
     """The folder of a job that can be resumed, named after the job's first output.
 
-    ``done``: the parts that are whole, in order; what a crash left of others is removed.
+    ``done``: the complete segments, in order; what a crash left of others is removed.
 
     Raises:
         OutputError: the folder is of another job, or cannot be made or read.
@@ -82,40 +82,40 @@ class JobCheckpoint:
             raise OutputError(f"cannot write to {output.parent} ({reason(exc)})") from exc
         try:
             self._check_job(job)
-            self.done = self._whole_parts()
+            self.done = self._complete_segments()
             self.tidy()
         except (OSError, ValueError, KeyError, TypeError) as exc:
-            raise OutputError(f"cannot resume from {self.path} ({exc}): delete it to begin anew") from exc
+            raise OutputError(f"cannot resume from {self.path} ({exc}): delete it to start again") from exc
 
     def file(self, index: int, output: int, like: Path) -> Path:
-        """Where output number ``output`` of part ``index`` goes; ``like`` is the name of the whole."""
+        """Where output number ``output`` of segment ``index`` goes; ``like`` is the output's own name."""
         number = "%05d" if "%" in like.name else ""
         return self.path / f"{index:05}-{output}{'-' * bool(number)}{number}{like.suffix}"
 
     def files(self, output: int) -> list[Path]:
-        """The files of one output in all parts that are done, in order."""
-        return [self.path / part.files[output] for part in self.done]
+        """The files of one output in all complete segments, in order."""
+        return [self.path / segment.files[output] for segment in self.done]
 
-    def commit(self, part: Segment, carried: CarriedState) -> None:
-        """Makes a part count, with the state that it leaves; it does so after a power cut, too."""
-        for name in part.files:
+    def commit(self, segment: Segment, after: CarriedState) -> None:
+        """Makes a segment durable, with the state after it; it survives a power cut."""
+        for name in segment.files:
             for file in self._of(name):
                 flush_to_disk(file)
-        state = self.path / f"{part.index:05}.state"
+        state = self.path / f"{segment.index:05}.state"
         held = io.BytesIO()
-        torch.save(carried.state, held)
+        torch.save(after.state, held)
         try:
             state.write_bytes(held.getbuffer())
             flush_to_disk(state)
         except OSError as exc:
             raise OutputError(f"cannot write {state} ({reason(exc)})") from exc
-        self._write_json(f"{part.index:05}.json", asdict(part))
-        self.done.append(part)
-        if part.index:
-            (self.path / f"{part.index - 1:05}.state").unlink(missing_ok=True)
+        self._write_json(f"{segment.index:05}.json", asdict(segment))
+        self.done.append(segment)
+        if segment.index:
+            (self.path / f"{segment.index - 1:05}.state").unlink(missing_ok=True)
 
     def load_state(self) -> CarriedState:
-        """The state after the last part that is done."""
+        """The state after the last complete segment."""
         if not self.done:
             return CarriedState()
         file = self.path / f"{self.done[-1].index:05}.state"
@@ -123,14 +123,14 @@ class JobCheckpoint:
             with torch.serialization.safe_globals(_state_classes(CarriedState)):
                 return CarriedState(torch.load(file, weights_only=True))
         except (OSError, RuntimeError, pickle.UnpicklingError) as exc:
-            raise OutputError(f"cannot resume from {file}: delete {self.path} to begin anew") from exc
+            raise OutputError(f"cannot resume from {file}: delete {self.path} to start again") from exc
 
     def mark_joined(self) -> None:
-        """Notes that from now on the outputs get their names, which the same call may then replace."""
+        """Notes that from now on the outputs get their names, which the same call may then reseek_point."""
         self._write_json(_JOINED, {})
 
     def remove(self) -> None:
-        """Removes the folder with all that is in it; at no time it has the look of a job that can go on."""
+        """Removes the folder with its content; a crash meanwhile leaves nothing that would be resumed."""
         discarded = _discarded(self.path)
         shutil.rmtree(discarded, ignore_errors=True)
         with suppress(OSError):
@@ -148,25 +148,25 @@ class JobCheckpoint:
         if changed:
             raise OutputError(
                 f"{self.path} is of a job with another {', '.join(changed)}: call it as before, "
-                "or delete that folder to begin anew"
+                "or delete that folder to start again"
             )
 
-    def _whole_parts(self) -> list[Segment]:
-        parts: list[Segment] = []
-        while (file := self.path / f"{len(parts):05}.json").exists():
+    def _complete_segments(self) -> list[Segment]:
+        segments: list[Segment] = []
+        while (file := self.path / f"{len(segments):05}.json").exists():
             entry = json.loads(file.read_text())
             lists = {name: tuple(entry[name]) for name in ("files", "notices")}
-            place = entry.get("place")
-            if place is not None:
-                place = SeekPoint(**place | {"damage": tuple(place["damage"])})
-            parts.append(Segment(**entry | lists | {"place": place}))
-        return parts
+            seek_point = entry.get("seek_point")
+            if seek_point is not None:
+                seek_point = SeekPoint(**seek_point | {"damage": tuple(seek_point["damage"])})
+            segments.append(Segment(**entry | lists | {"seek_point": seek_point}))
+        return segments
 
     def tidy(self) -> None:
-        """Removes what is of no part that is done."""
+        """Removes files of incomplete segments."""
         last = f"{len(self.done) - 1:05}.state"
-        kept = {_JOB, _JOINED, last, *(f"{part.index:05}.json" for part in self.done)}
-        kept |= {file.name for part in self.done for name in part.files for file in self._of(name)}
+        kept = {_JOB, _JOINED, last, *(f"{segment.index:05}.json" for segment in self.done)}
+        kept |= {file.name for segment in self.done for name in segment.files for file in self._of(name)}
         for file in self.path.iterdir():
             if file.name not in kept:
                 shutil.rmtree(file) if file.is_dir() else file.unlink()
@@ -196,10 +196,10 @@ def _discarded(folder: Path) -> Path:
 def _state_classes(kind: Any) -> list[Any]:
     """The dataclasses and tuples of which a saved state may consist: those that fields of ``kind`` name."""
     found: list[Any] = []
-    for part in (kind, *get_args(kind)):
-        if isinstance(part, type) and (is_dataclass(part) or issubclass(part, tuple)):
-            found.append(part)
-            found += [name for hint in get_type_hints(part).values() for name in _state_classes(hint)]
-        elif part is not kind:
-            found += _state_classes(part)
+    for inner in (kind, *get_args(kind)):
+        if isinstance(inner, type) and (is_dataclass(inner) or issubclass(inner, tuple)):
+            found.append(inner)
+            found += [name for hint in get_type_hints(inner).values() for name in _state_classes(hint)]
+        elif inner is not kind:
+            found += _state_classes(inner)
     return found

@@ -35,7 +35,7 @@ class PlannedOutput:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a job would do. ``info`` is None for a picture.
+    """What a job would do. ``info`` is None for a still image.
 
     Estimates, None where nothing is known: ``frames``, ``seconds`` of work, ``peak_bytes`` of memory (the
     accelerator's, if there is one), ``disk_bytes`` needed and ``free_bytes`` at the first output.
@@ -99,7 +99,7 @@ def _plan_clip(spec: JobSpec, pipeline: MattingPipeline) -> Plan:
         frames,
         seconds=None if frames is None else frame_s * frames,
         peak_bytes=peak_device_memory_bytes(pipeline.device) or peak_memory_bytes(),
-        # until they are joined, the parts lie beside the whole
+        # until they are concatenated, the segments take as much again
         disk_bytes=None if scale is None else round(sum(sizes) * scale) * (2 if o.resume else 1),
         free_bytes=shutil.disk_usage(_existing(specs[0].path.parent)).free,
         notices=notices,

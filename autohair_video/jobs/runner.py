@@ -12,6 +12,7 @@ networks loaded, and the outputs are opened last.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -90,9 +91,21 @@ def process(
             Of a clip that is damaged or breaks off, that is all that decodes.
         StoppedError: ``stop`` was set, likewise.
     """
+    pipeline = _former_keywords(changes) or pipeline
     spec = make_job_spec(input, output, options, **changes)
     report = run_job(spec, pipeline or PipelineOptions(), on_progress=on_progress, stop=stop)
     return replace(report, notices=(*spec.ineffective_option_warnings, *report.notices))
+
+
+def _former_keywords(changes: dict[str, Any]) -> MattingPipeline | None:
+    """Takes those of version 0.1, kept for one release, out of ``changes``; the pipeline that one of them was."""
+    if "keep_alpha" in changes:
+        warnings.warn("keep_alpha is now input_alpha", DeprecationWarning, stacklevel=3)
+        changes["input_alpha"] = "keep" if changes.pop("keep_alpha") else "replace"
+    if "matter" in changes:
+        warnings.warn("matter is now pipeline", DeprecationWarning, stacklevel=3)
+    pipeline: MattingPipeline | None = changes.pop("matter", None)
+    return pipeline
 
 
 def run_job(

@@ -96,7 +96,7 @@ class SegmentedSink:
 
     def __enter__(self) -> SegmentedSink:
         done = self._checkpoint.done
-        if done and not (done[-1].place is not None and self._reader.resume_from(done[-1].place)):
+        if done and not (done[-1].seek_point is not None and self._reader.resume_from(done[-1].seek_point)):
             self._skipped_batches = -(-self.frames_done // self._batch_frames)
         return self
 
@@ -201,7 +201,7 @@ class SegmentedSink:
                     kept.append(str(staged.commit_partial()))
         self._checkpoint.tidy()
         so_far = f"; kept so far: {', '.join(kept)}" if kept else ""
-        return type(error)(f"{error}{so_far}; the same call goes on from {self._checkpoint.path}")
+        return type(error)(f"{error}{so_far}; the same call resumes from {self._checkpoint.path}")
 
     def _tail(self, sink: Sink, *, whole: bool) -> TailSpec:
         reader = self._reader

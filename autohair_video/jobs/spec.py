@@ -83,13 +83,13 @@ class JobSpec:
         o = self.options
         for_clips = (o.preset, o.purpose, o.start_s, o.end_s, o.premultiplied or None)
         if any(value is not None for value in for_clips):
-            raise OptionError(f"{self.source} is a picture: a format, a start or an end goes with clips")
+            raise OptionError(f"{self.source} is a still image: a format, a start or an end is for clips")
         results = self._result_paths(".png")
         outputs = [OutputSpec(path, "result") for path in results]
         outputs += [OutputSpec(path, content) for content, path in self._extras()]
         for output in outputs:
             if is_sequence(output.path):
-                raise OptionError(f"{output.path} names a sequence, and {self.source} is one picture")
+                raise OptionError(f"{output.path} names a sequence, and {self.source} is one image")
             image_depth(output.path)
         for path in results:
             with self._hinting_at_background():
@@ -117,8 +117,8 @@ class JobSpec:
             return
         if Source.of(trimap).is_still:
             raise OptionError(
-                f"{self.source} is a clip: its trimaps are a clip or numbered stills (name.%05d.png), "
-                f"not the one picture {trimap}"
+                f"{self.source} is a clip: its trimaps are a clip or an image sequence (name.%05d.png), "
+                f"not the one image {trimap}"
             )
         if self.options.subject.choice != "all":
             raise OptionError("your own trimaps say who is kept: leave out --subject and --mask, or --trimap")
@@ -228,7 +228,7 @@ class JobSpec:
         return (folder / f"{self.source.stem}_{self._content()}{extension}",)
 
     def _content(self) -> str:
-        """What an output's name tells of its content: ``cutout``, or the background."""
+        """What an output's name says of its content: ``cutout``, or the background."""
         background = self.options.background
         if background is None or self.is_cutout:
             return "cutout"

@@ -1,4 +1,4 @@
-"""The subject that a call names, with its pictures read and fitted to the frames."""
+"""The images that select or mask the subject, loaded and scaled to the frames of one clip."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autohair_video.media.image import read_gray
 from autohair_video.options import SubjectOptions
 from autohair_video.tracking.selection import SubjectPrompt
 
-# Relative difference of aspect up to which a picture is taken as rendered on a frame.
+# Relative difference of aspect up to which an image counts as drawn on a frame.
 _SAME_ASPECT = 0.02
 
 
@@ -27,7 +27,7 @@ def load_subject_prompt(
 
     Raises:
         OptionError: the place lies outside the frame.
-        InputError: a picture is missing, unreadable, or of another aspect than the frames, or the mask has
+        InputError: an image is missing, unreadable, or of another aspect than the frames, or the mask has
             no white.
     """
     x, y = (*options.place, 0.0, 0.0)[:2]
@@ -67,13 +67,13 @@ def late_subject_warnings(options: SubjectOptions, last_s: float | None) -> list
     if last_s is None or options.at_s <= last_s:
         return []
     return [
-        f"the subject's time {options.at_s:g} s lies past the last frame at {last_s:.2f} s: the body nearest "
+        f"the subject's time {options.at_s:g} s lies past the last frame at {last_s:.2f} s: the person nearest "
         "to the place was kept; name an earlier time"
     ]
 
 
 def _fitted(path: Path | None, fmt: FrameFormat) -> Tensor | None:
-    """A gray picture as (1, 1, H, W) float in 0..1 at the size of the frames."""
+    """A gray image as (1, 1, H, W) float in 0..1 at the size of the frames."""
     if path is None:
         return None
     gray = read_gray(path).float()
@@ -93,6 +93,5 @@ def check_trimap_size(path: Path, width: int, height: int, fmt: FrameFormat) -> 
     """Raises InputError if a given trimap is not of the size of the frames."""
     if (width, height) != (fmt.width, fmt.height):
         raise InputError(
-            f"trimap {path} is {width}x{height}, "
-            f"the picture {fmt.width}x{fmt.height}: they must be of one size"
+            f"trimap {path} is {width}x{height}, the image {fmt.width}x{fmt.height}: they must be of one size"
         )

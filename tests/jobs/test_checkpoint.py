@@ -97,7 +97,7 @@ def test_loading_state_never_unpickles_code(tmp_path: Path) -> None:
     folder = JobCheckpoint(tmp_path / "o.mov", {})
     folder.commit(Segment(0, 2, 9, ()), CarriedState())
     torch.save(np.float64, folder.path / "00000.state")
-    with pytest.raises(OutputError, match="to begin anew"):
+    with pytest.raises(OutputError, match="to start again"):
         JobCheckpoint(tmp_path / "o.mov", {}).load_state()
 
 
@@ -170,7 +170,7 @@ def test_resume_after_two_stops_equals_one_run(
     for done, frames in ((0, 12), (8, 12), (8, 24)):
         stop, seen = _stopping((frames - done) // BATCH_FRAMES["cpu"])
         with pytest.raises(
-            StoppedError, match=f"after {frames} of 29 frames; kept so far: .*same call goes on"
+            StoppedError, match=f"after {frames} of 29 frames; kept so far: .*same call resumes"
         ):
             process(clip, tmp_path / name, stop=stop, on_progress=seen, **asked)
         kept = timeline(partial_path(tmp_path / name))
