@@ -2,13 +2,13 @@
 
 The way of a frame through a clip's job:
 
-    media.reader         matting.segmentation   matting.trimap      matting.tiled_inference   matting.temporal
-    demux, decode,       DeepLab v3+            unknown band        Deep Image Matting        warp along the
-    planes, pts       -> person, hair        -> fg / bg / unknown-> on tiles of the band   -> flow, average --+
-                                                                                                              |
-    media.writer         media.colour           compositing.over    compositing.foreground                    |
-    encode, mux,      <- RGB -> YUV          <- over background, <- foreground colours    <-------------------+
-    audio copied                                straight alpha
+    media.reader       matting.segmentation  matting.trimap     matting.tiled_inference  matting.temporal
+    demux, decode,     DeepLab v3+           unknown band       Deep Image Matting       warp along the
+    planes, pts     -> person, hair       -> fg / bg / ?     -> on tiles of the band  -> flow, average --+
+                                                                                                         |
+    media.writer       media.colour          compositing.over   compositing.foreground                   |
+    encode, mux,    <- RGB -> YUV         <- over background,<- foreground colours   <-------------------+
+    audio copied                             straight alpha
 
     jobs         a file job: options, sinks, resumable segments, batches; `process` does a whole job
     live         the same stages for a camera

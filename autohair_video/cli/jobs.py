@@ -138,10 +138,9 @@ def _plan_lines(plan: Plan) -> list[str]:
         rate = plan.frames / plan.seconds
         lines.append(f"  about {_time(plan.seconds)} on {plan.device} ({rate:.1f} frames a second)")
     if plan.peak_bytes is not None and plan.free_bytes is not None:
+        memory, free = filesize.decimal(plan.peak_bytes), filesize.decimal(plan.free_bytes)
         needs = "" if plan.disk_bytes is None else f", {filesize.decimal(plan.disk_bytes)} of disk"
-        lines.append(
-            f"  about {filesize.decimal(plan.peak_bytes)} of memory{needs} ({filesize.decimal(plan.free_bytes)} free)"
-        )
+        lines.append(f"  about {memory} of memory{needs} ({free} free)")
     return lines
 
 

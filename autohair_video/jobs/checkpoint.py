@@ -40,8 +40,8 @@ _JOINED: Final = "joined.json"
 class Segment:
     """A completed span of frames.
 
-    ``frames``: how many. ``end``: the tick at which its last one ends. ``seek_point``: where in the clip the next
-    segment begins.
+    ``frames``: how many. ``end``: the tick at which its last one ends. ``seek_point``: where in the clip the
+    next segment begins.
     """
 
     index: int
@@ -126,7 +126,7 @@ class JobCheckpoint:
             raise OutputError(f"cannot resume from {file}: delete {self.path} to start again") from exc
 
     def mark_joined(self) -> None:
-        """Notes that from now on the outputs get their names, which the same call may then reseek_point."""
+        """Notes that from now on the outputs get their names, which the same call may then replace."""
         self._write_json(_JOINED, {})
 
     def remove(self) -> None:

@@ -98,7 +98,7 @@ def process(
 
 
 def _former_keywords(changes: dict[str, Any]) -> MattingPipeline | None:
-    """Takes those of version 0.1, kept for one release, out of ``changes``; the pipeline that one of them was."""
+    """Takes keywords of version 0.1 out of ``changes``, for one release; the pipeline that one of them was."""
     if "keep_alpha" in changes:
         warnings.warn("keep_alpha is now input_alpha", DeprecationWarning, stacklevel=3)
         changes["input_alpha"] = "keep" if changes.pop("keep_alpha") else "replace"
@@ -169,8 +169,8 @@ def _process_clip(spec: JobSpec, pipeline: LazyPipeline, on_progress: OnProgress
                                 break
                     if stop.is_set():
                         raise StoppedError(_stopped(frames, clip.expected))
-        late = _late_notices(clip)
-    return Report(clip.paths, frames, (*sink.notices, *late, *clip.reader.notices))
+        notices = (*sink.notices, *_late_notices(clip), *clip.reader.notices)
+    return Report(clip.paths, frames, notices)
 
 
 def _open_clip(spec: JobSpec, stack: ExitStack) -> _Clip:

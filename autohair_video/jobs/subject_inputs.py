@@ -67,8 +67,8 @@ def late_subject_warnings(options: SubjectOptions, last_s: float | None) -> list
     if last_s is None or options.at_s <= last_s:
         return []
     return [
-        f"the subject's time {options.at_s:g} s lies past the last frame at {last_s:.2f} s: the person nearest "
-        "to the place was kept; name an earlier time"
+        f"the subject's time {options.at_s:g} s lies past the last frame at {last_s:.2f} s: the person "
+        "nearest to the place was kept; name an earlier time"
     ]
 
 
