@@ -98,7 +98,7 @@ def process(
 
 
 def _former_keywords(changes: dict[str, Any]) -> MattingPipeline | None:
-    """Takes keywords of version 0.1 out of ``changes``, for one release; the pipeline that one of them was."""
+    """Takes keywords of version 0.1, kept for one release, out of ``changes``; the pipeline among them."""
     if "keep_alpha" in changes:
         warnings.warn("keep_alpha is now input_alpha", DeprecationWarning, stacklevel=3)
         changes["input_alpha"] = "keep" if changes.pop("keep_alpha") else "replace"
