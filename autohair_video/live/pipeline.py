@@ -66,7 +66,7 @@ class MattedFrame:
     @property
     def image(self) -> BgrImage:
         """(H, W, 3) uint8 BGR."""
-        return self.camera_frame.picture
+        return self.camera_frame.image
 
 
 @dataclass(frozen=True)

@@ -228,8 +228,8 @@ class LiveSession:
 
     def _segment(self, camera_frame: CameraFrame, settings: Settings) -> None:
         started_s = time.monotonic()
-        image = scale_and_crop(camera_frame.picture, self.options.width, self.options.height)
-        camera_frame = replace(camera_frame, picture=image)
+        image = scale_and_crop(camera_frame.image, self.options.width, self.options.height)
+        camera_frame = replace(camera_frame, image=image)
         segmented = self._pipeline.segment(image, settings, self._quality.level, self._time_s(camera_frame))
         item = _InferItem(camera_frame, segmented, settings, time.monotonic() - started_s)
         self._infer_stage.flush()
@@ -250,7 +250,7 @@ class LiveSession:
     def _matte(self, camera_frame: CameraFrame, segmented: SegmentedFrame) -> MattedFrame:
         matte = self._pipeline.infer(segmented)
         time_ms = round(1000 * self._time_s(camera_frame))
-        frames = to_frame_batch(camera_frame.picture, time_ms, duration_ms=round(1000 / self.options.rate))
+        frames = to_frame_batch(camera_frame.image, time_ms, duration_ms=round(1000 / self.options.rate))
         self._matted = MattedFrame(camera_frame, frames.to(matte.alpha.device), matte)
         return self._matted
 

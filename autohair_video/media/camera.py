@@ -49,7 +49,7 @@ class CameraFrame:
     `time.monotonic` when the camera had handed it over.
     """
 
-    picture: BgrImage
+    image: BgrImage
     number: int
     taken_s: float
 

@@ -96,7 +96,7 @@ def test_a_file_loops_at_its_own_rate(tmp_path: Path) -> None:
         while shots[-1].number < 14:
             shots.append(_shot(camera))
     for shot in shots:
-        bar = shot.picture[30:46, 40:60].mean()
+        bar = shot.image[30:46, 40:60].mean()
         assert abs(bar - luma_of((shot.number - 1) % 6)) < 12
     seconds, pictures = shots[-1].taken_s - shots[0].taken_s, shots[-1].number - shots[0].number
     assert seconds > 0.7 * pictures / 25
@@ -155,11 +155,11 @@ def test_a_camera_reconnects_after_it_was_unplugged(webcam: Webcam, monkeypatch:
 def test_images_may_change_size(webcam: Webcam, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cameras, "FIRST_PAUSE_S", 0.02)
     with _camera(webcam.url) as camera:
-        assert _shot(camera).picture.shape == (48, 64, 3)
+        assert _shot(camera).image.shape == (48, 64, 3)
         webcam.plugged = False
         _trouble(camera, "unplugged")
         webcam.size, webcam.plugged = (128, 96), True
-        while _shot(camera).picture.shape != (96, 128, 3):
+        while _shot(camera).image.shape != (96, 128, 3):
             pass
 
 
