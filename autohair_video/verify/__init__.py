@@ -1,6 +1,7 @@
 """Decodes an output again and compares it with its input.
 
-times     frames, pts, durations, sound and subtitles
-pixels    alpha: there, straight or premultiplied; the subject's own pixels
-checks    one line each, and what they add up to
+runner    opens both files and runs all checks
+timeline  frames, pts, durations, sound and subtitles
+pixels    presence of alpha, straight or premultiplied; unchanged opaque samples
+checks    the result: one line per check
 """

@@ -5,6 +5,7 @@ shapes         outlines, fingers, random colours
 strands        hair and fur as curves
 plants         leaves and branches
 sources        real colours and outlines from photographs
+people         rendered people: body, clothes, hair, pose
 recipes        one random foreground from all of the above
 render_cache   foregrounds rendered once, by number, and kept on disk
 """
