@@ -3,6 +3,10 @@
 In the order in which a frame meets them:
 
     inputs          what an input may be: file, folder, sequence, URL, pipe
+    image_type      whether a file is a still image, by its content
+    sequences       numbered stills: which files are one sequence, which numbers are missing
+    animated_webp   animated WebP as a clip that FFmpeg decodes
+    temporary       temporary files that last as long as the process
     decode          opens a clip and decodes its video stream
     probe           what a clip holds: streams, times, rotation, colour
     orientation     how a display matrix rotates and mirrors frames
