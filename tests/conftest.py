@@ -8,6 +8,26 @@ from pathlib import Path
 import pytest
 import torch
 
+# What a test needs follows from the fixtures that it uses.
+MARKER_OF_FIXTURE = {"cuda": "gpu", "browser": "browser", "display": "display", "mount": "root"}
+ROOT = Path(__file__).parents[1]
+SLOW = frozenset(
+    line
+    for line in (ROOT / "tests" / "slow_tests.txt").read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the fixtures that they use, and by the list of slow ones."""
+    for item in items:
+        for fixture, marker in MARKER_OF_FIXTURE.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(marker)
+        file, _, _ = item.nodeid.partition("::")
+        if file in SLOW or item.nodeid.partition("[")[0] in SLOW:
+            item.add_marker("slow")
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

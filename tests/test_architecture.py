@@ -52,3 +52,12 @@ def test_a_package_docstring_lists_its_modules(package: Path) -> None:
     if package.name in INCOMPLETE:
         pytest.xfail("this docstring is known to be incomplete")
     assert _listed(package) == _names(package)
+
+
+def test_every_slow_test_that_is_listed_exists() -> None:
+    """A name that no longer matches would let a slow test back into the fast set."""
+    for line in (ROOT / "tests" / "slow_tests.txt").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            file, _, test = line.partition("::")
+            assert (ROOT / file).is_file(), line
+            assert not test or f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), line
