@@ -154,7 +154,6 @@ def test_frames_are_drawn_only_a_little_before_they_are_asked_for() -> None:
     mattes = matter.frames(batches())
     next(mattes)
     mattes.close()
-    assert drawn == list(range(len(drawn)))
     assert 2 <= len(drawn) <= 4
 
 
@@ -465,7 +464,8 @@ def test_tiers_and_devices_that_are_not_there_are_refused() -> None:
     with pytest.raises(OptionError, match="device"):
         choose_device("tpu")
     assert choose_device("cpu") == torch.device("cpu")
-    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+    best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    assert choose_device("auto").type == best
     with pytest.raises(OptionError, match="number"):
         choose_device("cpu:first")
     if not torch.cuda.is_available():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -89,6 +89,13 @@ def _trouble(camera: Camera, text: str) -> None:
         assert time.monotonic() < end_s, camera.fault
 
 
+def _until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for what the camera's thread does, with a deadline."""
+    end_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end_s, f"in vain: {what}"
+
+
 def test_a_file_loops_at_its_own_rate(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(6))
     with _camera(clip) as camera:
@@ -159,8 +166,7 @@ def test_images_may_change_size(webcam: Webcam, monkeypatch: pytest.MonkeyPatch)
         webcam.plugged = False
         _trouble(camera, "unplugged")
         webcam.size, webcam.plugged = (128, 96), True
-        while _shot(camera).image.shape != (96, 128, 3):
-            pass
+        _until(lambda: _shot(camera).image.shape == (96, 128, 3), "images of the new size")
 
 
 def test_black_and_frozen_images_are_reported_until_they_end(
@@ -174,5 +180,4 @@ def test_black_and_frozen_images_are_reported_until_they_end(
         webcam.level, webcam.noise = 90, 0
         _trouble(camera, "same image")
         webcam.noise = 30
-        while camera.fault is not None:
-            _shot(camera)
+        _until(lambda: _shot(camera) is not None and camera.fault is None, "the end of the fault")
