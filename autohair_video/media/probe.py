@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from autohair_video.errors import InputError
-from autohair_video.frames import MATRIX_RGB, UNSPECIFIED, FrameFormat
+from autohair_video.frames import MATRIX_BT470BG, MATRIX_RGB, UNSPECIFIED, FrameFormat
 from autohair_video.media.colour import effective_matrix
 from autohair_video.media.decode import decoded_frames, open_clip
 from autohair_video.media.hdr import HdrMetadata, read_hdr_metadata
@@ -217,7 +217,8 @@ def _matrix(stream: VideoStream, frame: VideoFrame) -> int:
     for code in (frame.colorspace, stream.codec_context.colorspace):
         if code not in (MATRIX_RGB, UNSPECIFIED, _RESERVED):
             return int(code)
-    return UNSPECIFIED
+    # RFC 6386, 9.2: VP8 has no other, and of its decoders only FFmpeg's own says so.
+    return MATRIX_BT470BG if stream.codec_context.codec.canonical_name == "vp8" else UNSPECIFIED
 
 
 def _is_full_range(frame: VideoFrame) -> bool:

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 import av
+from av.packet import Packet
 
 from autohair_video.media.clock import ContinuousClock, continuous_packets
 from autohair_video.media.inputs import Source, SourceLike
@@ -51,8 +52,8 @@ class Timeline:
         return len(self.pts)
 
     def begins_s(self, index: int) -> Fraction:
-        """When a frame begins, in seconds."""
-        return self.pts[index] * self.time_base - self.origin
+        """When a frame begins, in seconds; the writer moves times back by whole ticks."""
+        return (self.pts[index] - round(self.origin / self.time_base)) * self.time_base
 
     @property
     def length_s(self) -> Fraction:
@@ -104,10 +105,17 @@ def read_tracks(path: Source | SourceLike, *, origin: Fraction, until: Fraction 
             if (origin and begin_s <= origin - _MICROSECOND) or (until is not None and begin_s >= until):
                 continue
             begins.setdefault(packet.stream.index, begin_s - origin)
-            digests[packet.stream.index].update(bytes(packet))
+            digests[packet.stream.index].update(_payload(packet))
         return [
             TrackTimes(s.type, _codec(s), begins.get(s.index), digests[s.index].hexdigest()) for s in streams
         ]
+
+
+def _payload(packet: Packet[Any]) -> bytes:
+    """A packet without the ADTS header (ISO/IEC 13818-7, 6.2) that AAC has in some containers."""
+    data = bytes(packet)
+    is_adts = _codec(packet.stream) == "aac" and len(data) > 1 and data[0] == 0xFF and data[1] & 0xF6 == 0xF0
+    return data[7 if data[1] & 1 else 9 :] if is_adts else data
 
 
 def compare_tracks(

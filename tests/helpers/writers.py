@@ -26,9 +26,10 @@ def write(
     sound: bool = True,
     delay: int = 0,
     notices: list[str] | None = None,
+    keep_alpha: bool = False,
 ) -> Path:
     """A clip as ``preset`` writes it, with the alpha of `disc`; the frames come ``delay`` ticks late."""
-    with ClipReader(source) as reader:
+    with ClipReader(source, keep_alpha=keep_alpha) as reader:
         fmt = codec_format(preset, reader.format)
         fmt = reader.format if preset.role == "matte" else fmt
         with ClipWriter(

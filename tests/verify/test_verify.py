@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,38 @@ def test_the_command_prints_a_table_or_json_and_fails_with_its_output(
     out = capfd.readouterr().out
     assert "premultiplied, by" in out
     assert "FAILED" not in out
+
+
+STREAMS = {
+    "mpeg2.ts": ("mpeg2video", "mp2"),
+    "h264.ts": ("libx264", "aac"),
+    "a.m2ts": ("libx264", "ac3"),
+    "a.mts": ("libx264", "ac3"),
+    "a.vob": ("mpeg2video", "ac3"),
+    "a.flv": ("libx264", "aac"),
+}
+
+
+@pytest.mark.parametrize("target", ["o.mp4", "o.mov", "o.webm"])
+@pytest.mark.parametrize("name", STREAMS)
+def test_clips_whose_clock_starts_anywhere_pass(tmp_path: Path, name: str, target: str) -> None:
+    codec, sound = STREAMS[name]
+    source = make_clip(tmp_path / name, codec=codec, sound=sound, options={"bf": "2"}, container={})
+    row = PRESETS[{"o.mp4": "stacked", "o.mov": "prores4444", "o.webm": "vp9-alpha"}[target]]
+    assert failures(source, write(source, tmp_path / target, row), row) == []
+
+
+@pytest.mark.parametrize("name", ["prores4444", "ffv1-alpha", "vp9-alpha"])
+def test_untagged_vp8_with_alpha_passes(tmp_path: Path, name: str) -> None:
+    source = make_clip(
+        tmp_path / "in.webm",
+        codec="libvpx",
+        pixel_format="yuva420p",
+        options={"auto-alt-ref": "0"},
+        time_base=Fraction(1, 1000),
+        pts=range(0, 400, 40),
+        last=40,
+    )
+    row = PRESETS[name]
+    target = write(source, tmp_path / f"out{row.default_extension}", row, keep_alpha=True)
+    assert failures(source, target, row) == []
