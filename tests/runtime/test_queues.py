@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -86,28 +87,30 @@ def test_closing_prefetch_returns_while_its_source_waits_for_a_pipe_nobody_write
         pass  # lets the thread end
 
 
-@needs_fifo
-def test_leaving_a_clip_on_a_stalled_pipe_neither_hangs_nor_frees_what_is_being_read(tmp_path: Path) -> None:
+def test_leaving_a_clip_on_a_stalled_url_neither_hangs_nor_frees_what_is_being_read(tmp_path: Path) -> None:
     content = make_clip(tmp_path / "a.mkv", pts=range(60)).read_bytes()
-    pipe = tmp_path / "pipe.mkv"
-    os.mkfifo(pipe)
-    opened = threading.Event()
     left = threading.Event()
 
-    def write() -> None:
-        with pipe.open("wb") as file:
-            file.write(content[: len(content) * 3 // 4])
-            file.flush()
-            opened.set()
+    class Stalled(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) * 3 // 4])
             left.wait()
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    with ClipReader(pipe, batch_size=4) as reader, closing(prefetch(reader)) as batches:
-        assert len(next(batches)) == 4
-        opened.wait()
-    left.set()
-    writer.join()
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stalled) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/a.mkv"
+        with ClipReader(url, batch_size=4) as reader, closing(prefetch(reader)) as batches:
+            assert len(next(batches)) == 4
+        left.set()
+        server.shutdown()
+        thread.join()
 
 
 def test_background_work_is_done_in_order_when_the_block_ends() -> None:
