@@ -137,7 +137,9 @@ def run_compare(
     frames = _source_frames(source, options.frames)
     first = next(frames)
     loaded = pipeline() if callable(pipeline) else pipeline
-    engines = {name: loaded.solve_still if name == "dim" else _classical(name) for name in options.engines}
+    engines = {
+        name: loaded.still_matting_net if name == "dim" else _classical(name) for name in options.engines
+    }
     segmenters_by_name = {name: load() for name, load in (segmenters or {}).items()}
     study = _Grid(segmenters_by_name or {"DeepLab": loaded.segment}, engines, options, progress)
     compared = (study.frame(label, rgb.to(loaded.device)) for label, rgb in chain([first], frames))

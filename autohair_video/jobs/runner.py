@@ -157,7 +157,7 @@ def _process_clip(spec: JobSpec, pipeline: LazyPipeline, on_progress: OnProgress
             for span in sink.spans(prefetched):
                 with sink.open(span) as files:
                     mattes = network.frames(
-                        span.batches, guide=clip.subject, trimaps=clip.trimaps, carry=span.state
+                        span.batches, prompt=clip.subject, trimaps=clip.trimaps, resume_state=span.state
                     )
                     with BackgroundWorker(render_and_encode(clip.sinks, files)) as encoder:
                         for batch, matte in mattes:

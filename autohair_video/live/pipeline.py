@@ -191,15 +191,15 @@ class LivePipeline:
         trimap = initial
         if expansions and last is not None and frame.motion is not None:
             trimap = keep_expansion(initial, last.trimap, last.mean.value)
-        solver = self._pipeline.solve.at(tile_options_for(frame.samples.shape[2]))
+        solver = self._pipeline.matting_net.at(tile_options_for(frame.samples.shape[2]))
         with self._pipeline.watch("matte"):
-            alpha, tiles = solver.follow(frame.samples, trimap, tiles, frame.prior)
+            alpha, tiles = solver.infer_sequence(frame.samples, trimap, tiles, frame.prior)
             for _ in range(expansions):
                 expanded = expand_band(alpha, trimap, initial)
                 if torch.equal(expanded, trimap):
                     break
                 trimap = expanded
-                alpha, tiles = solver.follow(frame.samples, trimap, tiles, frame.prior)
+                alpha, tiles = solver.infer_sequence(frame.samples, trimap, tiles, frame.prior)
         return alpha, trimap, tiles
 
     def _probability(
@@ -231,18 +231,18 @@ class LivePipeline:
             full = _bgr_to_rgb_tensor(image).to(small.device)
             selected = select_subject(small, full, (time_s,), self._prompt, self._subject)
         self._subject = selected.state
-        return selected.seen, selected.others
+        return selected.probability, selected.others
 
     def _previous(self, size: tuple[int, int]) -> tuple[InferredAlpha | None, tuple[CachedTile, ...]]:
         """Result and tiles of the previous frame, for frames of a height and width."""
         if self._inferred is None:
             return None, ()
         last, tiles = self._inferred
-        if last.picture.shape[2:] == size:
+        if last.image.shape[2:] == size:
             return last, tiles
         alpha, value, weight = (_resize(x, size) for x in (last.alpha, last.mean.value, last.mean.weight))
-        picture, trimap = _resize(last.picture, size), F.interpolate(last.trimap, size, mode="nearest")
-        return InferredAlpha.of(picture, alpha, trimap, RunningMean(value, weight)), ()
+        image, trimap = _resize(last.image, size), F.interpolate(last.trimap, size, mode="nearest")
+        return InferredAlpha.of(image, alpha, trimap, RunningMean(value, weight)), ()
 
 
 def scale_trimap_band(options: TrimapOptions, band: float) -> TrimapOptions:

@@ -1,16 +1,19 @@
-"""From frames to composites, in the order in which a frame meets the stages.
+"""From frames to mattes, in the order in which a frame meets the modules.
 
-    segment     frame -> probability of person and hair
-    looks       one body's colours and shape, and which pixels are likely its own
-    bodies      who is who in the probabilities, followed through the clip
-    subject     which bodies are kept; keep and drop mattes
-    trimap      probabilities or a hard mask -> foreground, background, unknown band
-    tiles       the band of a batch of frames as fixed-size squares, and back
-    matte       alpha in the band
-    temporal    probabilities and alpha steadied along the motion
-    edges       choke, feather, levels and gamma of the finished matte
-    foreground  the subject's own colours in the mixed pixels
-    composite   subject over a background
+    loading           options -> the pipeline with its networks
+    pipeline          the composed stages: frames -> frames with mattes
+    state             recurrent state of a clip
+    arrays            images and trimaps of the Python API -> tensors
+    preprocess        upload, RGB conversion and optical flow, prefetchable
+    optical_flow      motion between consecutive frames, its confidence, warping
+    segmentation      frame -> probability of person and hair
+    temporal          probabilities and alpha smoothed along optical flow
+    trimap            probabilities or a hard mask -> foreground, background, unknown band
+    tiled_inference   alpha in the band, with a cache of unchanged tiles
+    tiling            fixed-size tiles over the band of a batch, and blending
+    trimap_expansion  a wider band where alpha is not saturated at its boundary
+    flow_refinement   flow of the subject, registered on its outline
+    matte_adjust      choke, feather, levels and gamma of the finished matte
 
-Tensors in, tensors out; what lasts from frame to frame is passed in and handed back.
+Tensors in, tensors out; state is passed in and returned.
 """

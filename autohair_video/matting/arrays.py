@@ -1,4 +1,4 @@
-"""Pictures and trimaps as callers from Python hand them over -> tensors as the stages take them."""
+"""Images and trimaps of the Python API -> tensors of the stages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def as_trimap(trimap: NDArray[np.uint8] | Tensor, rgb: Tensor) -> Tensor:
     """(1, 1, H, W) uint8 of 0, 128 and 255, of an (H, W) uint8 array or tensor for ``rgb`` (1, 3, H, W).
 
     Raises:
-        OptionError: it is of another type, or of another size than the picture.
+        OptionError: it is of another type, or its size differs from the image.
     """
     given = trimap if isinstance(trimap, Tensor) else _copied(trimap)
     if given.shape != rgb.shape[2:] or given.dtype != torch.uint8:
@@ -46,7 +46,7 @@ def as_trimap(trimap: NDArray[np.uint8] | Tensor, rgb: Tensor) -> Tensor:
 
 
 def _copied(array: NDArray[Any]) -> Tensor:
-    """Pictures come as read-only views (Pillow) and mirrored ones, which torch does not take."""
+    """Torch takes neither read-only views (Pillow) nor negative strides."""
     return torch.from_numpy(np.array(array, order="C"))
 
 

@@ -1,4 +1,4 @@
-"""Loading the networks of a pipeline, when they are first needed."""
+"""Loading the networks of a pipeline on first use."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def load_pipeline(options: PipelineOptions) -> MattingPipeline:
         device=options.device,
         options=options.matting,
         segmenter=options.segmenter,
-        matter=options.matting_net,
+        matting_net=options.matting_net,
     )
     _log.info("tier %s on %s loaded in %.1f s", options.tier, pipeline.device, time.perf_counter() - began_s)
     return pipeline
 
 
 class LazyPipeline:
-    """A pipeline that is loaded at the first use, once for all jobs.
+    """A pipeline that is loaded on first use, once for all jobs.
 
-    ``error``: what loading failed with.
+    ``error``: the exception of a failed load.
     """
 
     def __init__(self, source: PipelineOptions | MattingPipeline) -> None:

@@ -1,4 +1,4 @@
-"""Edge controls that editors know, on a finished matte: choke, feather, levels and gamma."""
+"""Edge controls of a finished matte: choke, feather, levels and gamma."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from torch.nn import functional as F
 
 from autohair_video.options import EdgeOptions
 
-# Gaussians reach no further than this many standard deviations.
-_REACH: Final = 3.0
-_LARGEST_DISC_PX: Final = 4.0
-# So much larger, small digital discs come nearest to round ones.
-_ROUNDER_PX: Final = 0.4
+# Radius of the Gaussian kernel. Unit: standard deviations. Source: 99.7 % of the weight lies inside.
+_GAUSSIAN_SIGMAS: Final = 3.0
+# Larger discs are composed of discs of at most this radius. Unit: px. Source: by eye.
+_MAX_DISC_PX: Final = 4.0
+# Radius bias that minimises the discretisation error of small disc structuring elements. Unit: px. Source: by
+# eye.
+_RADIUS_BIAS_PX: Final = 0.4
 
 
 def adjust_matte(alpha: Tensor, options: EdgeOptions) -> Tensor:
@@ -42,14 +44,14 @@ def adjust_matte(alpha: Tensor, options: EdgeOptions) -> Tensor:
 def choke(alpha: Tensor, distance_px: float) -> Tensor:
     """Alpha with its edge moved inward by a distance, or outward by a negative one.
 
-    The minimum (maximum) over a disc, as in Sternberg, "Grayscale Morphology", 1986. A large disc is
-    several small ones; a radius that is no whole number mixes the two discs beside it. The frame's
-    edge does not count.
+    Grayscale erosion (dilation) by a disc (Sternberg, "Grayscale Morphology", 1986). Large discs are
+    composed of small ones; a fractional radius interpolates between the two nearest discs. Outside the
+    frame nothing counts.
     """
     if distance_px < 0:
         return 1 - choke(1 - alpha, -distance_px)
     while distance_px > 0:
-        step = min(distance_px, _LARGEST_DISC_PX)
+        step = min(distance_px, _MAX_DISC_PX)
         part = step - math.floor(step)
         near = _disc_minimum(alpha, math.floor(step))
         alpha = torch.lerp(near, _disc_minimum(alpha, math.ceil(step)), part) if part else near
@@ -58,8 +60,8 @@ def choke(alpha: Tensor, distance_px: float) -> Tensor:
 
 
 def feather(alpha: Tensor, sigma_px: float) -> Tensor:
-    """Alpha blurred by a Gaussian of that standard deviation; beyond the frame its edge goes on."""
-    reach = math.ceil(_REACH * sigma_px)
+    """Alpha blurred by a Gaussian of that standard deviation; the frame is padded by replication."""
+    reach = math.ceil(_GAUSSIAN_SIGMAS * sigma_px)
     steps = torch.arange(-reach, reach + 1, device=alpha.device, dtype=alpha.dtype)
     taps = torch.exp(-0.5 * (steps / sigma_px).square())
     taps = taps / taps.sum()
@@ -69,14 +71,14 @@ def feather(alpha: Tensor, sigma_px: float) -> Tensor:
 
 
 def _disc_minimum(alpha: Tensor, radius_px: int) -> Tensor:
-    """Minimum over a disc, as the least of the minima over rectangles that fill it."""
+    """Minimum over a disc, decomposed into rectangles."""
     if radius_px == 0:
         return alpha
-    least = alpha
+    minimum = alpha
     for half_height in range(radius_px + 1):
-        half_width = int(math.sqrt((radius_px + _ROUNDER_PX) ** 2 - half_height**2))
-        least = torch.minimum(least, _box_minimum(alpha, half_height, half_width))
-    return least
+        half_width = int(math.sqrt((radius_px + _RADIUS_BIAS_PX) ** 2 - half_height**2))
+        minimum = torch.minimum(minimum, _box_minimum(alpha, half_height, half_width))
+    return minimum
 
 
 def _box_minimum(alpha: Tensor, half_height: int, half_width: int) -> Tensor:

@@ -1,7 +1,7 @@
-"""How the picture moves from frame to frame, and how far that can be trusted.
+"""Dense optical flow between consecutive frames, with a confidence per pixel.
 
-Flow is found on thumbnails (`estimate_motions`), judged by its way back and by the colours at its two
-ends, and read at the pixels of any larger map (`backward_warp_grid`, `warp`).
+Flow is estimated on thumbnails (`estimate_motions`). Its confidence comes from the forward-backward error and
+the luma residual. `backward_warp_grid` and `warp` sample any larger map along it.
 """
 
 from __future__ import annotations
@@ -21,188 +21,197 @@ from torch.nn import functional as F
 from autohair_video.options import TemporalOptions
 from autohair_video.runtime.thread_pools import on_spare_cores
 
-_Picture = npt.NDArray[np.uint8]
+_Image = npt.NDArray[np.uint8]
 _Map = npt.NDArray[np.float32]
 
-# Luma residual, of 1, at which trust falls to 1/e in the thumbnail.
-_RESIDUAL: Final = 0.03
-# Where no motion explains the luma as well as the flow does, but for this, it has not moved.
-_STILL_MARGIN: Final = 0.005
-# Mean confidence of a frame under which it is another scene. On the clips this was tried on it fell
-# to 0.67 within a shot, and was under 0.45 at 95 % of the joints of unlike shots.
-_CUT_TRUST: Final = 0.5
-# What hardly moves: by less than so many pixels of the thumbnail but for a small share of the subject, and
-# nearly all of it found again.
-_CALM_PX: Final = 2.5
-_CALM_SHARE: Final = 0.03
-_CALM_TRUST: Final = 0.85
+# Luma residual at which confidence falls to 1/e. Unit: of full scale. Source: by eye.
+_LUMA_RESIDUAL: Final = 0.03
+# A pixel is static if zero motion explains its luma to within this margin as well as the flow does. Unit: of
+# full scale. Source: by eye.
+_STATIC_MARGIN: Final = 0.005
+# Mean confidence below which a frame starts a new scene; within a shot it stays above. Unit: of 1. Source: by
+# eye.
+_CUT_CONFIDENCE: Final = 0.5
+# Displacement above which a pixel moves fast, so that segmentation must run. Unit: px of the thumbnail.
+# Source: by eye.
+_LOW_MOTION_PX: Final = 2.5
+# Low motion: at most this fraction of the subject moves fast. Unit: of 1. Source: by eye.
+_FAST_FRACTION: Final = 0.03
+# Low motion: the mean confidence over the subject exceeds this. Unit: of 1. Source: by eye.
+_LOW_MOTION_CONFIDENCE: Final = 0.85
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Where the surfaces of a frame are in another.
+    """Optical flow from a frame to another, on the thumbnail.
 
-    ``way`` (1, 2, h, w): for each pixel of a small picture of the frame, the way (x, y) to its surface
-    in the other frame, in pixels of the small picture. ``confidence`` (1, 1, h, w) float in 0..1: whether it
-    is the same surface.
+    ``displacement`` (1, 2, h, w): offset (x, y) of each pixel to its position in the other frame, in pixels
+    of the thumbnail. ``confidence`` (1, 1, h, w) float in 0..1: whether both show the same surface.
     """
 
-    way: Tensor
+    displacement: Tensor
     confidence: Tensor
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Between a frame and the one before it: ``back`` from this one, ``forth`` from the one before."""
+    """Flow between a frame and the previous one: ``backward`` to the previous frame, ``forward`` from it."""
 
-    back: Flow
-    forth: Flow
+    backward: Flow
+    forward: Flow
 
 
 def estimate_motions(
-    previous: Tensor | None, pictures: Tensor, options: TemporalOptions
+    previous: Tensor | None, images: Tensor, options: TemporalOptions
 ) -> tuple[Motion | None, ...]:
-    """The motion of each frame of a batch against the frame before it.
+    """Motion of each frame of a batch relative to the previous frame.
 
     Dense inverse search (Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016;
-    OpenCV, on the CPU) both ways on thumbnails.
+    OpenCV, on the CPU), forward and backward on thumbnails.
 
     Args:
         previous: the frame before the batch, (1, 3, H, W) uint8 RGB; None at the start.
-        pictures: (N, 3, H, W) uint8 RGB.
+        images: (N, 3, H, W) uint8 RGB.
         options: the thumbnail's long side is ``flow_long_side_px``.
 
     Returns:
         One per frame; None for a clip's first frame, after a cut, and in mode ``off``.
     """
     if options.mode == "off" or options.strength == 0:
-        return (None,) * len(pictures)
-    frames = [pictures[n : n + 1] for n in range(len(pictures))]
+        return (None,) * len(images)
+    frames = [images[n : n + 1] for n in range(len(images))]
     if previous is not None:
         frames.insert(0, previous)
-    # down and up again all at once: an accelerator is waited for each time
+    # one download and one upload per batch: each synchronises with the accelerator
     small = torch.cat([_thumbnail(frame, options.flow_long_side_px) for frame in frames]).cpu().numpy()
     pairs = list(pairwise(small))
-    planes = on_spare_cores(lambda pair: _motion(*pair), pairs, pictures.device)
-    found = [both for both in planes if both is not None]
-    flows = iter(torch.from_numpy(np.stack(found)).to(pictures.device) if found else ())
-    motions = tuple(None if both is None else _as_motion(next(flows)) for both in planes)
+    planes = on_spare_cores(lambda pair: _motion(*pair), pairs, images.device)
+    estimated = [pair for pair in planes if pair is not None]
+    flows = iter(torch.from_numpy(np.stack(estimated)).to(images.device) if estimated else ())
+    motions = tuple(None if pair is None else _as_motion(next(flows)) for pair in planes)
     return motions if previous is not None else (None, *motions)
 
 
-def _motion(before: _Picture, now: _Picture) -> _Map | None:
-    """(2, 3, h, w): back and forth, each flow and confidence; None at a cut."""
-    way_back, way_forth = _dense_flow(now, before), _dense_flow(before, now)
-    back = _judged(now, before, way_back, way_forth)
-    if back[2].mean() < _CUT_TRUST:
+def _motion(before: _Image, now: _Image) -> _Map | None:
+    """(2, 3, h, w): backward and forward flow, each with its confidence; None at a cut."""
+    backward_displacement, forward_displacement = _dense_flow(now, before), _dense_flow(before, now)
+    backward = _with_confidence(now, before, backward_displacement, forward_displacement)
+    if backward[2].mean() < _CUT_CONFIDENCE:
         return None
-    forth = _judged(before, now, way_forth, way_back)
-    return np.stack([back, forth])
+    forward = _with_confidence(before, now, forward_displacement, backward_displacement)
+    return np.stack([backward, forward])
 
 
 def _as_motion(planes: Tensor) -> Motion:
-    back, forth = (Flow(flow[:, :2], flow[:, 2:]) for flow in torch.split(planes, 1))
-    return Motion(back, forth)
+    backward, forward = (Flow(flow[:, :2], flow[:, 2:]) for flow in torch.split(planes, 1))
+    return Motion(backward, forward)
 
 
-def _thumbnail(picture: Tensor, long_side_px: int) -> Tensor:
-    """(1, 3, H, W) uint8 as a small 8 bit luma picture (1, h, w)."""
-    height, width = picture.shape[2:]
+def _thumbnail(image: Tensor, long_side_px: int) -> Tensor:
+    """(1, 3, H, W) uint8 as an 8 bit luma thumbnail (1, h, w)."""
+    height, width = image.shape[2:]
     scale = min(1.0, long_side_px / max(height, width))
     # DIS needs a few blocks of 8 px even of the thinnest frame.
     size = (max(16, round(height * scale)), max(16, round(width * scale)))
     pooled = max(1, int(1 / scale))
-    # Of cells of 4x4 px and more, every second pixel of every second row says enough.
+    # cells of 4x4 px and more are sampled at every second pixel of every second row
     step = 2 if pooled >= 4 else 1
-    luma = picture[..., ::step, ::step].float().mean(dim=1, keepdim=True)
+    luma = image[..., ::step, ::step].float().mean(dim=1, keepdim=True)
     small = F.avg_pool2d(luma, pooled // step, ceil_mode=True, count_include_pad=False)
     small = F.interpolate(small, size, mode="bilinear", align_corners=False)
     return small[0].round().clamp(0, 255).to(torch.uint8)
 
 
-def _judged(here: _Picture, there: _Picture, way: _Map, back: _Map) -> _Map:
-    """(3, h, w): flow from ``here`` to ``there``, zero where nothing moved, and its confidence.
+def _with_confidence(here: _Image, there: _Image, displacement: _Map, reverse: _Map) -> _Map:
+    """(3, h, w): flow from ``here`` to ``there``, zero at static pixels, and its confidence.
 
-    ``way`` and ``back`` (2, h, w): the flow as found, and that from ``there`` to ``here``.
+    ``displacement`` and ``reverse`` (2, h, w): the estimated flow, and that from ``there`` to ``here``.
     """
     height, width = here.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    residual = _residual(_sample(there, x + way[0], y + way[1]), here)
-    still_residual = _residual(there, here)
-    still = still_residual <= residual + _STILL_MARGIN
-    way = np.where(still, np.float32(0), way)
-    residual = np.where(still, still_residual, residual)
-    x, y = x + way[0], y + way[1]
-    astray = _round_trip_error(way, np.stack([_sample(plane, x, y) for plane in back]))
-    confidence = np.exp(-np.where(still, 0, astray) - np.square(residual / _RESIDUAL))
+    residual = _residual(_sample(there, x + displacement[0], y + displacement[1]), here)
+    static_residual = _residual(there, here)
+    static = static_residual <= residual + _STATIC_MARGIN
+    displacement = np.where(static, np.float32(0), displacement)
+    residual = np.where(static, static_residual, residual)
+    x, y = x + displacement[0], y + displacement[1]
+    error = _forward_backward_error(displacement, np.stack([_sample(plane, x, y) for plane in reverse]))
+    confidence = np.exp(-np.where(static, 0, error) - np.square(residual / _LUMA_RESIDUAL))
     inside = (x >= -0.5) & (y >= -0.5) & (x <= width - 0.5) & (y <= height - 0.5)
-    return np.stack([*way, confidence * inside]).astype(np.float32)
+    return np.stack([*displacement, confidence * inside]).astype(np.float32)
 
 
-def _dense_flow(here: _Picture, there: _Picture) -> _Map:
-    """(2, h, w) way (x, y) from each pixel of ``here`` to its surface in ``there``."""
+def _dense_flow(here: _Image, there: _Image) -> _Map:
+    """(2, h, w) displacement (x, y) of each pixel of ``here`` to its position in ``there``."""
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     flow = dis.calc(here, there, np.zeros((*here.shape, 2), np.float32))
     return np.stack(cv2.split(flow))
 
 
-def _sample(source: _Picture | _Map, x: _Map, y: _Map) -> _Map:
-    """Bilinear samples of a plane (h, w) at places (h, w) in pixels."""
+def _sample(source: _Image | _Map, x: _Map, y: _Map) -> _Map:
+    """Bilinear samples of a plane (h, w) at coordinates (h, w) in pixels."""
     found = cv2.remap(source, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(found, np.float32)
 
 
-def _residual(there: _Picture | _Map, here: _Picture) -> _Map:
-    """Difference of two pictures, of 1, without noise, and as large as anywhere near."""
+def _residual(there: _Image | _Map, here: _Image) -> _Map:
+    """Denoised absolute difference of two images, of full scale, dilated by 2 px."""
     smooth = cv2.blur(np.subtract(here, there, dtype=np.float32), (3, 3))
     largest = cv2.dilate(np.abs(smooth), np.ones((5, 5), np.uint8))
     return np.asarray(largest / 255, np.float32)
 
 
-def _round_trip_error(way: _Map, back: _Map) -> _Map:
-    """Squared distance by which way and way back miss, relative to what is tolerable.
+def _forward_backward_error(displacement: _Map, reverse: _Map) -> _Map:
+    """Squared distance between a pixel and its round trip, relative to the tolerance.
 
     Sundaram et al., "Dense Point Trajectories by GPU-accelerated Large Displacement Optical Flow",
     ECCV 2010, equation 5.
     """
-    miss, there, again = (np.square(x) + np.square(y) for x, y in (way + back, way, back))
-    return np.asarray(miss / (0.01 * (there + again) + 0.5), np.float32)
+    vectors = displacement + reverse, displacement, reverse
+    error, there, back = (np.square(x) + np.square(y) for x, y in vectors)
+    return np.asarray(error / (0.01 * (there + back) + 0.5), np.float32)
 
 
 def is_low_motion(motions: Sequence[Motion | None], alpha: Tensor | None) -> list[bool]:
-    """In which of consecutive frames the subject hardly moves, so that its outline may be carried along.
+    """Which of consecutive frames have so little motion that segmentation may be skipped.
 
     Args:
-        motions: of each frame; where there is none, it is not calm.
-        alpha: (1, 1, H, W) of the frame before the first; after a cut, without it, or without a subject the
-            whole frame counts.
+        motions: of each frame; a frame without motion is not low-motion.
+        alpha: (1, 1, H, W) of the frame before the first. The whole frame counts without it, after a cut, and
+            where there is no subject.
     """
-    near: Tensor | None = None
-    found = []
+    mask: Tensor | None = None
+    flags = []
     for motion in motions:
         if motion is None:
-            alpha = near = None
+            alpha = mask = None
             continue
-        way, confidence = motion.back.way, motion.back.confidence
-        if near is None:
-            near = _near_subject(alpha, confidence)
-        fast = way.square().sum(dim=1, keepdim=True) > _CALM_PX**2
-        share = near / near.sum()
-        found.append(((share * confidence).sum() > _CALM_TRUST) & ((share * fast).sum() < _CALM_SHARE))
-    calm = iter(torch.stack(found).tolist() if found else ())
-    return [motion is not None and next(calm) for motion in motions]
+        displacement, confidence = motion.backward.displacement, motion.backward.confidence
+        if mask is None:
+            mask = _subject_mask(alpha, confidence)
+        is_fast = displacement.square().sum(dim=1, keepdim=True) > _LOW_MOTION_PX**2
+        weight = mask / mask.sum()
+        flags.append(
+            ((weight * confidence).sum() > _LOW_MOTION_CONFIDENCE)
+            & ((weight * is_fast).sum() < _FAST_FRACTION)
+        )
+    low_motion = iter(torch.stack(flags).tolist() if flags else ())
+    return [motion is not None and next(low_motion) for motion in motions]
 
 
-def _near_subject(alpha: Tensor | None, like: Tensor) -> Tensor:
-    """(1, 1, h, w) of 0 and 1: in and around the subject; without one, everywhere."""
+def _subject_mask(alpha: Tensor | None, reference: Tensor) -> Tensor:
+    """(1, 1, h, w) of 0 and 1: the dilated subject; all ones without a subject."""
     if alpha is None:
-        return torch.ones_like(like)
-    near = F.max_pool2d(area_downsample(alpha, (like.shape[2], like.shape[3])), 9, stride=1, padding=4) > 0
-    return (near | ~near.any()).to(like.dtype)
+        return torch.ones_like(reference)
+    mask = (
+        F.max_pool2d(area_downsample(alpha, (reference.shape[2], reference.shape[3])), 9, stride=1, padding=4)
+        > 0
+    )
+    return (mask | ~mask.any()).to(reference.dtype)
 
 
 def area_downsample(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """(1, 1, H, W) at a smaller size, means of areas; on a CPU whole cells take a third of pooling's time."""
+    """(1, 1, H, W) at a smaller size by area averaging; whole cells on a CPU skip the slower pooling."""
     (height, width), (h, w) = x.shape[2:], size
     if height % h or width % w:
         return F.adaptive_avg_pool2d(x, size)
@@ -214,36 +223,38 @@ def area_downsample(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def full_sampling_grid(size: tuple[int, int], device: torch.device) -> Tensor:
-    """(1, H, W, 2) places of all pixels of a frame of that height and width, x first, -1..1 over it."""
+    """(1, H, W, 2) sampling grid of all pixels of a frame of that height and width: (x, y) in -1..1."""
     y, x = ((torch.arange(side, device=device) + 0.5) * (2 / side) - 1 for side in size)
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[None]
 
 
 def sampling_grid_at(pixels: Tensor, size: tuple[int, int]) -> Tensor:
-    """(1, 1, K, 2) places of ``pixels`` (K,), counted row by row from the top left, likewise."""
+    """(1, 1, K, 2) sampling grid of ``pixels`` (K,), indices in row-major order."""
     height, width = size
     x, y = pixels % width, pixels.div(width, rounding_mode="floor")
     return torch.stack([(x + 0.5) * (2 / width) - 1, (y + 0.5) * (2 / height) - 1], dim=-1)[None, None]
 
 
-def backward_warp_grid(flow: Flow, places: Tensor) -> tuple[Tensor, Tensor]:
-    """Where places (1, h, w, 2) of a frame lie in the other frame, and the confidence (1, 1, h, w) in it."""
-    known = warp(torch.cat([flow.way, flow.confidence], dim=1), places)
-    size = (flow.way.shape[2], flow.way.shape[3])
-    return displaced_grid(places, known[:, :2], size), known[:, 2:]
+def backward_warp_grid(flow: Flow, grid: Tensor) -> tuple[Tensor, Tensor]:
+    """Backward-warp coordinates of a grid (1, h, w, 2), and the confidence (1, 1, h, w) of the flow there."""
+    sampled = warp(torch.cat([flow.displacement, flow.confidence], dim=1), grid)
+    size = (flow.displacement.shape[2], flow.displacement.shape[3])
+    return displaced_grid(grid, sampled[:, :2], size), sampled[:, 2:]
 
 
-def displaced_grid(places: Tensor, way: Tensor, size: tuple[int, int]) -> Tensor:
-    """Places (1, h, w, 2) moved by ``way`` (1, 2, h, w) in pixels of a map of that height and width."""
+def displaced_grid(grid: Tensor, displacement: Tensor, size: tuple[int, int]) -> Tensor:
+    """A grid (1, h, w, 2) moved by ``displacement`` (1, 2, h, w), in pixels of a map of that size (h, w)."""
     height, width = size
-    return torch.stack([way[:, 0] * (2 / width), way[:, 1] * (2 / height)], dim=-1).add_(places)
+    return torch.stack([displacement[:, 0] * (2 / width), displacement[:, 1] * (2 / height)], dim=-1).add_(
+        grid
+    )
 
 
-def warp(other: Tensor, places: Tensor, *, sharp: bool = False) -> Tensor:
-    """A frame's (1, C, H, W) float values at places (1, h, w, 2), as (1, C, h, w).
+def warp(source: Tensor, grid: Tensor, *, sharp: bool = False) -> Tensor:
+    """(1, C, H, W) float ``source`` sampled at a grid (1, h, w, 2), as (1, C, h, w).
 
-    ``sharp``: cubic, for what is carried on from frame to frame, as linear means would soften it each time
-    anew; values can go a little beyond those there are.
+    ``sharp``: bicubic, for values warped repeatedly, which bilinear sampling would soften a little more each
+    time; the result can overshoot the range of the source.
     """
     mode = "bicubic" if sharp else "bilinear"
-    return F.grid_sample(other, places, mode, padding_mode="border", align_corners=False)
+    return F.grid_sample(source, grid, mode, padding_mode="border", align_corners=False)

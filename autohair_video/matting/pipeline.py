@@ -1,4 +1,4 @@
-"""The stages composed: frames in time order -> the same frames with their mattes."""
+"""The composed stages: frames in time order -> the same frames with their mattes."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ Done = tuple[FrameBatch, Matte]
 
 
 class MattingPipeline:
-    """Mattes images and frames. Made once: it loads the networks and holds no state between clips.
+    """Mattes images and frames. It loads the networks once and holds no state between clips.
 
     Args:
         tier: ``fast`` or ``best``.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        options: how each stage works; the tier's defaults without it.
+        options: of the stages; default: those of the tier.
         segmenter: weights file of the segmenter instead of the tier's.
-        matter: weights file of the matting network instead of the tier's.
+        matting_net: weights file of the matting network instead of the tier's.
 
     Raises:
         WeightsError: weights are missing, altered or do not fit.
-        DeviceError: the device is not there.
+        DeviceError: the device does not exist.
     """
 
     def __init__(
@@ -76,22 +76,22 @@ class MattingPipeline:
         device: str = "auto",
         options: MattingOptions | None = None,
         segmenter: str | Path | None = None,
-        matter: str | Path | None = None,
+        matting_net: str | Path | None = None,
     ) -> None:
         self.tier = tier
         self.watch: StageClock = untimed
         self.device = choose_device(device)
         self.options = options or MattingOptions.for_tier(tier)
         self._networks: list[nn.Module] = []
-        # how many frames of a size the memory has room for, where a batch once was too large
-        self._most_frames: dict[tuple[int, int], int] = {}
+        # frames of a size that fit into memory, once a batch was too large
+        self._max_frames: dict[tuple[int, int], int] = {}
         self.segment = Segmenter(self._network("segmenter", segmenter), self.options.segment)
         self.segment_still = self.segment.at(self.options.still_segment)
         tiles = self.options.tiles
         if self.options.temporal.mode == "off":
             tiles = replace(tiles, reuse=False)
-        self.solve = TiledMattingNet(self._network("matting", matter), tiles)
-        self.solve_still = self.solve.at(self.options.still_tiles)
+        self.matting_net = TiledMattingNet(self._network("matting", matting_net), tiles)
+        self.still_matting_net = self.matting_net.at(self.options.still_tiles)
 
     def _network(self, role: Role, own: str | Path | None) -> nn.Module:
         network = load_network(own or f"{role}-{self.tier}", role=role)
@@ -102,7 +102,7 @@ class MattingPipeline:
         return network
 
     def fingerprint(self) -> str:
-        """A digest of all that decides a matte: weights, options, and the kind of device."""
+        """A digest of all inputs of a matte: weights, options, and the type of device."""
         kind = self.device.type, working_dtype(self.device)
         digest = hashlib.sha256(f"{self.options} {kind}".encode())
         for network in self._networks:
@@ -115,338 +115,358 @@ class MattingPipeline:
         batches: Iterable[FrameBatch],
         *,
         trimaps: Iterable[Tensor] | None = None,
-        guide: SubjectPrompt | None = None,
-        carry: CarriedState | None = None,
+        prompt: SubjectPrompt | None = None,
+        resume_state: CarriedState | None = None,
     ) -> Iterator[tuple[FrameBatch, Matte]]:
         """Matte a clip: consecutive frames in time order.
 
         Args:
             batches: the frames, on any device.
-            trimaps: the clip's own trimaps, (N, 1, H, W) uint8 of 0, 128 and 255, as many in all as there
-                are frames; without them, they are made.
-            guide: which of the bodies is the subject, and what is forced in or out.
-            carry: where the batches are a part of a clip, what the part before it left; when they are
-                used up, it holds what this one leaves.
+            trimaps: the user's trimaps, (N, 1, H, W) uint8 of 0, 128 and 255, one per frame in all;
+                default: generated.
+            prompt: which of the tracks is the subject, and garbage mattes.
+            resume_state: where the batches are a segment of a clip, the state after the previous
+                segment; updated in place when the batches are exhausted.
 
         Yields:
-            The frames on the pipeline's device, and their matte; with look-ahead some frames later than
-            they went in. Where the device's memory was too small for a batch, it comes back in parts.
+            The frames on the pipeline's device, and their matte, delayed by the look-ahead. Batches too
+            large for the memory of the device are split.
 
         Raises:
             DeviceError: a single frame needs more memory than the device has.
             InputError: there are fewer trimaps than frames.
-            OptionError: there are trimaps, and ``guide`` names a subject.
+            OptionError: there are trimaps, and ``prompt`` names a subject.
         """
-        state = carry.state if carry else None
-        guide = SubjectPrompt() if guide is None else guide.to(self.device)
+        state = resume_state.state if resume_state else None
+        prompt = SubjectPrompt() if prompt is None else prompt.to(self.device)
         given = None if trimaps is None else (one for some in trimaps for one in torch.split(some, 1))
-        before, options = _picture_of(state), self.options.temporal
-        # the CPU finds the flow of the next frames while the networks are at these
-        parts = (part for batch in batches for part in self._fitting(batch))
-        in_turn = preprocess_batches(parts, before, options, device=self.device, watch=self.watch)
-        with closing(prefetch(in_turn, depth=1)) as prepared:
-            for frames in prepared:
+        before, options = _image_of(state), self.options.temporal
+        # the CPU estimates flow of the next frames while the networks run on these
+        pieces = (piece for batch in batches for piece in self._fitting(batch))
+        preprocessed = preprocess_batches(pieces, before, options, device=self.device, watch=self.watch)
+        with closing(prefetch(preprocessed, depth=1)) as prefetched:
+            for frames in prefetched:
                 trimap = None if given is None else _next_trimaps(given, len(frames.batch))
-                done, state = self._step(frames, state or ClipState(), guide, trimap)
+                done, state = self._step(frames, state or ClipState(), prompt, trimap)
                 yield from done
         if state is not None:
-            done, state = self.flush(state, guide=guide)
+            done, state = self.flush(state, prompt=prompt)
             yield from done
-        if carry is not None:
-            carry.state = state
+        if resume_state is not None:
+            resume_state.state = state
 
     def step(
         self,
         batch: FrameBatch,
         state: ClipState | None,
         *,
-        guide: SubjectPrompt | None = None,
+        prompt: SubjectPrompt | None = None,
         trimap: Tensor | None = None,
     ) -> tuple[list[Done], ClipState]:
         """One batch of a clip.
 
         Args:
             batch: the frames that follow those of the last step, on any device.
-            state: what the last step gave back; None at the start of a clip.
-            guide: as for `frames`, on the MattingPipeline's device.
+            state: of the last step; None at the start of a clip.
+            prompt: as for `frames`, on the pipeline's device.
             trimap: (N, 1, H, W) uint8 of 0, 128 and 255, or None.
 
         Returns:
-            The frames that are done, and the state for the next step. Without look-ahead the batch
-            itself is done; with it the last frames wait in the state.
+            The finished frames, and the state for the next step. Without look-ahead these are the batch;
+            with it the last frames are pending in the state.
 
         Raises:
             DeviceError: a single frame needs more memory than the device has.
-            OptionError: there is a trimap, and ``guide`` names a subject.
+            OptionError: there is a trimap, and ``prompt`` names a subject.
         """
         state, done = state or ClipState(), []
         given = None if trimap is None else iter(torch.split(trimap, 1))
-        before, options = _picture_of(state), self.options.temporal
+        before, options = _image_of(state), self.options.temporal
         for frames in preprocess(batch, before, options, device=self.device, watch=self.watch):
             known = None if given is None else _next_trimaps(given, len(frames.batch))
-            ready, state = self._step(frames, state, guide or SubjectPrompt(), known)
+            ready, state = self._step(frames, state, prompt or SubjectPrompt(), known)
             done += ready
         return done, state
 
     def _step(
-        self, frames: PreprocessedBatch, state: ClipState, guide: SubjectPrompt, trimap: Tensor | None
+        self, frames: PreprocessedBatch, state: ClipState, prompt: SubjectPrompt, trimap: Tensor | None
     ) -> tuple[list[Done], ClipState]:
         batch = frames.batch
-        _check_choice(guide, trimap)
+        _check_prompt(prompt, trimap)
         try:
-            state = self._solve_batch(frames, state, guide, trimap)
+            state = self._infer_batch(frames, state, prompt, trimap)
         except torch.OutOfMemoryError as exc:
             if len(batch) == 1:
                 raise out_of_memory_error(self.device, batch.format.width, batch.format.height) from exc
-            self._most_frames[_size_of(batch)] = len(batch) - len(batch) // 2
+            self._max_frames[_size_of(batch)] = len(batch) - len(batch) // 2
         else:
-            return self._ready(state, guide, self.options.temporal.frames_ahead)
-        parts = (None, None) if trimap is None else trimap.tensor_split([len(batch) // 2])
+            return self._release(state, prompt, self.options.temporal.frames_ahead)
+        pieces = (None, None) if trimap is None else trimap.tensor_split([len(batch) // 2])
         done: list[Done] = []
-        for half, part in zip(batch.halves(), parts, strict=True):
-            ready, state = self.step(half, state, guide=guide, trimap=part)
+        for half, piece in zip(batch.halves(), pieces, strict=True):
+            ready, state = self.step(half, state, prompt=prompt, trimap=piece)
             done += ready
         return done, state
 
     def _fitting(self, batch: FrameBatch) -> Iterator[FrameBatch]:
-        """The batch, in parts if the memory has proved too small for as many frames."""
-        if len(batch) <= self._most_frames.get(_size_of(batch), len(batch)):
+        """The batch, split if as many frames once were too large for the memory."""
+        if len(batch) <= self._max_frames.get(_size_of(batch), len(batch)):
             yield batch
             return
         for half in batch.halves():
             yield from self._fitting(half)
 
-    def flush(self, state: ClipState, *, guide: SubjectPrompt | None = None) -> tuple[list[Done], ClipState]:
-        """The frames that still wait when a clip or a part of it has ended, and the state without them."""
-        return self._ready(state, guide or SubjectPrompt(), 0)
+    def flush(self, state: ClipState, *, prompt: SubjectPrompt | None = None) -> tuple[list[Done], ClipState]:
+        """The pending frames at the end of a clip or a segment, and the state without them."""
+        return self._release(state, prompt or SubjectPrompt(), 0)
 
-    def _ready(self, state: ClipState, guide: SubjectPrompt, prefetch: int) -> tuple[list[Done], ClipState]:
-        """The frames that ``prefetch`` others follow, as one batch, and the state without them."""
-        count = max(0, len(state.waiting) - prefetch)
+    def _release(
+        self, state: ClipState, prompt: SubjectPrompt, look_ahead: int
+    ) -> tuple[list[Done], ClipState]:
+        """Pending frames with ``look_ahead`` frames after them, as one batch, and the state without them."""
+        count = max(0, len(state.pending) - look_ahead)
         if not count:
             return [], state
         with self.watch("temporal"):
-            waiting = self._linked(state.waiting)
-            steadied = partial(self._steadied, waiting)
-            alpha = torch.cat(on_each_core(steadied, range(count), self.device))
-        frames = waiting[:count]
+            pending = self._with_correspondences(state.pending)
+            smoothed = partial(self._smoothed, pending)
+            alpha = torch.cat(on_each_core(smoothed, range(count), self.device))
+        frames = pending[:count]
         with self.watch("edges"):
             others = [frame.others for frame in frames if frame.others is not None]
-            alpha, raw_alpha = self._finish(alpha, guide, torch.cat(others) if others else None)
+            alpha, raw_alpha = self._finish(alpha, prompt, torch.cat(others) if others else None)
         batch = join_frames([frame.batch for frame in frames])
         matte = Matte(
             alpha,
             batch.pts,
             batch.durations,
             batch.time_base,
-            trimap=torch.cat([frame.solved.trimap for frame in frames]),
+            trimap=torch.cat([frame.inferred.trimap for frame in frames]),
             raw_alpha=raw_alpha,
             notices=tuple(line for frame in frames for line in frame.notices),
         )
-        return [(batch, matte)], replace(state, waiting=waiting[count:])
+        return [(batch, matte)], replace(state, pending=pending[count:])
 
-    def _linked(self, waiting: tuple[PendingFrame, ...]) -> tuple[PendingFrame, ...]:
-        """The same frames, each linked with the one after it, if frames wait for later ones at all."""
+    def _with_correspondences(self, pending: tuple[PendingFrame, ...]) -> tuple[PendingFrame, ...]:
+        """The same frames, each with its correspondence to the next one, if there is look-ahead."""
         if not self.options.temporal.frames_ahead:
-            return waiting
-        fresh = [n for n, (here, _) in enumerate(pairwise(waiting)) if here.later is None]
+            return pending
+        unlinked = [n for n, (here, _) in enumerate(pairwise(pending)) if here.correspondence is None]
 
-        def link(n: int) -> PendingFrame:
-            here, later = waiting[n : n + 2]
-            return replace(here, later=correspond_with_later(here.solved, later.solved))
+        def correspond(n: int) -> PendingFrame:
+            here, later = pending[n : n + 2]
+            return replace(here, correspondence=correspond_with_later(here.inferred, later.inferred))
 
-        linked = dict(zip(fresh, on_each_core(link, fresh, self.device), strict=True))
-        return tuple(linked.get(n, frame) for n, frame in enumerate(waiting))
+        linked = dict(zip(unlinked, on_each_core(correspond, unlinked, self.device), strict=True))
+        return tuple(linked.get(n, frame) for n, frame in enumerate(pending))
 
-    def _steadied(self, waiting: tuple[PendingFrame, ...], n: int) -> Tensor:
-        """Alpha of the ``n``-th of them, steadied by those that it looks ahead to."""
-        window = waiting[n : n + self.options.temporal.frames_ahead + 1]
-        solved, links = [frame.solved for frame in window], [frame.later for frame in window[:-1]]
-        return average_with_later(solved, links, self.options.temporal)
+    def _smoothed(self, pending: tuple[PendingFrame, ...], n: int) -> Tensor:
+        """Alpha of the ``n``-th pending frame, smoothed with its look-ahead."""
+        window = pending[n : n + self.options.temporal.frames_ahead + 1]
+        inferred, correspondences = (
+            [frame.inferred for frame in window],
+            [frame.correspondence for frame in window[:-1]],
+        )
+        return average_with_later(inferred, correspondences, self.options.temporal)
 
     def image(
         self, image: NDArray[np.uint8] | Tensor, trimap: NDArray[np.uint8] | Tensor | None = None
     ) -> Tensor:
-        """Alpha of one picture.
+        """Alpha of one image.
 
         Args:
             image: (H, W, 3) uint8 RGB array, or (3, H, W) float tensor in 0..1.
-            trimap: (H, W) uint8 array or tensor of 0, 128 and 255; without it, it is made.
+            trimap: (H, W) uint8 array or tensor of 0, 128 and 255; default: generated.
 
         Returns:
             (H, W) float32 alpha in 0..1 on the CPU.
 
         Raises:
-            OptionError: picture and trimap differ in size, or a shape is wrong.
+            OptionError: image and trimap differ in size, or a shape is wrong.
         """
         rgb = as_rgb(image).to(self.device)
         known = None if trimap is None else as_trimap(trimap, rgb).to(self.device)
         return self.still(rgb, known).alpha[0, 0].cpu()
 
-    def still(self, rgb: Tensor, trimap: Tensor | None = None, guide: SubjectPrompt | None = None) -> Matte:
-        """Matte of one picture: (1, 3, H, W) float RGB in 0..1, (1, 1, H, W) uint8 trimap or None.
+    def still(self, rgb: Tensor, trimap: Tensor | None = None, prompt: SubjectPrompt | None = None) -> Matte:
+        """Matte of one image: (1, 3, H, W) float RGB in 0..1, (1, 1, H, W) uint8 trimap or None.
 
         Raises:
-            OptionError: there is a trimap, and ``guide`` names a subject.
+            OptionError: there is a trimap, and ``prompt`` names a subject.
         """
         rgb = rgb.to(self.device)
-        pictures = (rgb * 255).round().to(torch.uint8)
-        guide = SubjectPrompt() if guide is None else guide.to(self.device)
-        _check_choice(guide, trimap)
+        images = (rgb * 255).round().to(torch.uint8)
+        prompt = SubjectPrompt() if prompt is None else prompt.to(self.device)
+        _check_prompt(prompt, trimap)
         if trimap is not None:
             known = trimap.to(self.device)
-            alpha = self.solve_still.follow(pictures, known)[0]
-            alpha, raw_alpha = self._finish(alpha, guide, None)
+            alpha = self.still_matting_net.infer_sequence(images, known)[0]
+            alpha, raw_alpha = self._finish(alpha, prompt, None)
             return Matte.of_still(alpha, trimap=known, raw_alpha=raw_alpha)
-        kept = self._kept(self.segment_still(rgb), pictures, (Fraction(guide.subject.at_s),), guide, None)
-        drawn = self._draw(kept.seen, (None,), pictures, None)
-        alpha, known, _ = self._close(self.solve_still, pictures, drawn, drawn, (), kept.seen)
-        alpha, raw_alpha = self._finish(alpha, guide, kept.others)
-        return Matte.of_still(alpha, trimap=known, raw_alpha=raw_alpha, notices=kept.notices)
+        selected = self._select(
+            self.segment_still(rgb), images, (Fraction(prompt.subject.at_s),), prompt, None
+        )
+        initial = self._initial_trimaps(selected.probability, (None,), images, None)
+        alpha, known, _ = self._infer_with_expansion(
+            self.still_matting_net, images, initial, initial, (), selected.probability
+        )
+        alpha, raw_alpha = self._finish(alpha, prompt, selected.others)
+        return Matte.of_still(alpha, trimap=known, raw_alpha=raw_alpha, notices=selected.notices)
 
-    def _solve_batch(
-        self, frames: PreprocessedBatch, state: ClipState, guide: SubjectPrompt, given: Tensor | None
+    def _infer_batch(
+        self, frames: PreprocessedBatch, state: ClipState, prompt: SubjectPrompt, given: Tensor | None
     ) -> ClipState:
-        """The state after these frames, which wait in it."""
+        """The state after these frames, which are pending in it."""
         options, watch, last = self.options.temporal, self.watch, state.last
-        batch, pictures, motions = frames.batch, frames.pictures, frames.motions
-        kept: SelectedProbability | None = None
+        batch, images, motions = frames.batch, frames.images, frames.motions
+        selected: SelectedProbability | None = None
         if given is None:
-            state, kept = self._look(frames, state, guide)
+            state, selected = self._segment(frames, state, prompt)
             with watch("trimap"):
-                drawn = self._draw(kept.seen, motions, pictures, state.drawn)
-                trimap = self._grown(drawn, motions, last)
-            alpha, trimap, tiles = self._close(self.solve, pictures, drawn, trimap, state.tiles, kept.seen)
-            state = replace(state, drawn=drawn[-1:])
+                initial = self._initial_trimaps(selected.probability, motions, images, state.initial_trimap)
+                trimap = self._keep_expansions(initial, motions, last)
+            alpha, trimap, tiles = self._infer_with_expansion(
+                self.matting_net, images, initial, trimap, state.tiles, selected.probability
+            )
+            state = replace(state, initial_trimap=initial[-1:])
         else:
             trimap = given.to(self.device)
             with watch("matte"):
-                alpha, tiles = self.solve.follow(pictures, trimap, state.tiles)
+                alpha, tiles = self.matting_net.infer_sequence(images, trimap, state.tiles)
         with watch("temporal"):
-            frames_solved = smooth_alphas(last, motions, pictures, alpha, trimap, options)
-        waiting = [
+            inferred_frames = smooth_alphas(last, motions, images, alpha, trimap, options)
+        pending = [
             PendingFrame(
                 batch.frame(n),
-                solved,
-                kept.others[n : n + 1] if kept and kept.others is not None else None,
-                kept.notices if kept and n == 0 else (),
+                inferred,
+                selected.others[n : n + 1] if selected and selected.others is not None else None,
+                selected.notices if selected and n == 0 else (),
             )
-            for n, solved in enumerate(frames_solved)
+            for n, inferred in enumerate(inferred_frames)
         ]
-        left = tuple(tile.for_next() for tile in tiles if tile.tile.frame == len(batch) - 1)
-        return replace(state, last=frames_solved[-1], tiles=left, waiting=(*state.waiting, *waiting))
+        cached = tuple(tile.for_next() for tile in tiles if tile.tile.frame == len(batch) - 1)
+        return replace(state, last=inferred_frames[-1], tiles=cached, pending=(*state.pending, *pending))
 
-    def _look(
-        self, frames: PreprocessedBatch, state: ClipState, guide: SubjectPrompt
+    def _segment(
+        self, frames: PreprocessedBatch, state: ClipState, prompt: SubjectPrompt
     ) -> tuple[ClipState, SelectedProbability]:
-        """What the segmenter sees of the subject, steadied, and the state with it."""
-        batch, pictures = frames.batch, frames.pictures
-        turns, unseen = self._turns(frames.motions, state)
+        """Smoothed probabilities of the subject, and the state with them."""
+        batch, images = frames.batch, frames.images
+        runs, since_segmented = self._segmentation_schedule(frames.motions, state)
         with self.watch("segment"):
-            chosen = [pictures[n : n + 1] for n, turn in enumerate(turns) if turn]
-            looked = iter(torch.split(self.segment(torch.cat(chosen).float() / 255), 1) if chosen else ())
-        seen, means = state.seen, []
+            images_to_run = [images[n : n + 1] for n, run in enumerate(runs) if run]
+            segmented = iter(
+                torch.split(self.segment(torch.cat(images_to_run).float() / 255), 1) if images_to_run else ()
+            )
+        probability, means = state.probability, []
         with self.watch("temporal"):
-            for motion, turn in zip(frames.motions, turns, strict=True):
-                now = next(looked) if turn else None
-                seen = smooth_probability(seen, motion, now, self.options.temporal)
-                means.append(seen.value)
+            for motion, run in zip(frames.motions, runs, strict=True):
+                now = next(segmented) if run else None
+                probability = smooth_probability(probability, motion, now, self.options.temporal)
+                means.append(probability.value)
         with self.watch("subject"):
             times_s = [pts * batch.time_base for pts in batch.pts]
-            kept = self._kept(torch.cat(means), pictures, times_s, guide, state.subject)
-        return replace(state, seen=seen, unseen=unseen, subject=kept.state), kept
+            selected = self._select(torch.cat(means), images, times_s, prompt, state.subject)
+        return replace(
+            state, probability=probability, since_segmented=since_segmented, subject=selected.state
+        ), selected
 
-    def _turns(self, motions: tuple[Motion | None, ...], state: ClipState) -> tuple[list[bool], int]:
-        """Which frames the segmenter looks at, and how many there are after the last of these."""
-        every, turns, unseen = self.options.segment.every, [], state.unseen
+    def _segmentation_schedule(
+        self, motions: tuple[Motion | None, ...], state: ClipState
+    ) -> tuple[list[bool], int]:
+        """On which frames segmentation runs, and how many frames follow the last of them."""
+        every, runs, since_segmented = self.options.segment.every, [], state.since_segmented
         if every == 1:
             return [True] * len(motions), 0
-        for calm in is_low_motion(motions, state.last.alpha if state.last else None):
-            unseen += 1
-            turn = unseen >= every or not calm
-            unseen = 0 if turn else unseen
-            turns.append(turn)
-        return turns, unseen
+        for low_motion in is_low_motion(motions, state.last.alpha if state.last else None):
+            since_segmented += 1
+            run = since_segmented >= every or not low_motion
+            since_segmented = 0 if run else since_segmented
+            runs.append(run)
+        return runs, since_segmented
 
-    def _draw(
-        self, seen: Tensor, motions: tuple[Motion | None, ...], pictures: Tensor, before: Tensor | None
+    def _initial_trimaps(
+        self, probability: Tensor, motions: tuple[Motion | None, ...], images: Tensor, before: Tensor | None
     ) -> Tensor:
-        """Trimaps (N, 1, H, W) of what was seen; ``before`` is the last one of the batch before."""
-        size, follows = (pictures.shape[2], pictures.shape[3]), [motion is not None for motion in motions]
-        return draw_trimaps(seen, size=size, options=self.options.trimap, before=before, follows=follows)
+        """Initial trimaps (N, 1, H, W); ``before`` is the last one of the previous batch."""
+        size, has_previous = (images.shape[2], images.shape[3]), [motion is not None for motion in motions]
+        return draw_trimaps(
+            probability, size=size, options=self.options.trimap, before=before, has_previous=has_previous
+        )
 
-    def _grown(self, drawn: Tensor, motions: tuple[Motion | None, ...], last: InferredAlpha | None) -> Tensor:
-        """Trimaps with what the band had grown by before the batch, up to the first cut."""
+    def _keep_expansions(
+        self, initial: Tensor, motions: tuple[Motion | None, ...], last: InferredAlpha | None
+    ) -> Tensor:
+        """Trimaps with the expansion of the frame before the batch kept, up to the first cut."""
         if not self.options.trimap.max_band_expansions or last is None:
-            return drawn
+            return initial
         cut = motions.index(None) if None in motions else len(motions)
-        shot = [keep_expansion(drawn[n : n + 1], last.trimap, last.mean.value) for n in range(cut)]
-        return torch.cat([*shot, drawn[cut:]])
+        shot = [keep_expansion(initial[n : n + 1], last.trimap, last.mean.value) for n in range(cut)]
+        return torch.cat([*shot, initial[cut:]])
 
-    def _close(
+    def _infer_with_expansion(
         self,
-        solver: TiledMattingNet,
-        pictures: Tensor,
-        drawn: Tensor,
+        network: TiledMattingNet,
+        images: Tensor,
+        initial: Tensor,
         trimap: Tensor,
         tiles: tuple[CachedTile, ...],
-        seen: Tensor,
+        probability: Tensor,
     ) -> tuple[Tensor, Tensor, tuple[CachedTile, ...]]:
-        """The closed loop: alpha, the trimap grown until alpha is settled at its rim, and the tiles."""
-        guess = encode_alpha_prior(seen[:, :1], (pictures.shape[2], pictures.shape[3]))
+        """Alpha, the trimap expanded until alpha is saturated at its boundary, and the tiles."""
+        prior = encode_alpha_prior(probability[:, :1], (images.shape[2], images.shape[3]))
         with self.watch("matte"):
-            alpha, tiles = solver.follow(pictures, trimap, tiles, guess)
+            alpha, tiles = network.infer_sequence(images, trimap, tiles, prior)
         for _ in range(self.options.trimap.max_band_expansions):
-            grown = expand_band(alpha, trimap, drawn)
-            if torch.equal(grown, trimap):
+            expanded = expand_band(alpha, trimap, initial)
+            if torch.equal(expanded, trimap):
                 break
-            trimap = grown
+            trimap = expanded
             with self.watch("matte"):
-                alpha, tiles = solver.follow(pictures, trimap, tiles, guess)
+                alpha, tiles = network.infer_sequence(images, trimap, tiles, prior)
         return alpha, trimap, tiles
 
-    def _kept(
+    def _select(
         self,
-        seen: Tensor,
-        pictures: Tensor,
+        probability: Tensor,
+        images: Tensor,
         times_s: Sequence[Fraction],
-        guide: SubjectPrompt,
+        prompt: SubjectPrompt,
         state: SubjectState | None,
     ) -> SelectedProbability:
-        kept = SelectedProbability(seen)
-        if guide.subject.choice != "all":
-            kept = select_subject(seen, pictures, times_s, guide, state)
-        return kept._replace(seen=merge_selected(kept.seen, guide.keep))
+        selected = SelectedProbability(probability)
+        if prompt.subject.choice != "all":
+            selected = select_subject(probability, images, times_s, prompt, state)
+        return selected._replace(probability=merge_selected(selected.probability, prompt.keep))
 
     def _finish(
-        self, alpha: Tensor, guide: SubjectPrompt, others: Tensor | None
+        self, alpha: Tensor, prompt: SubjectPrompt, others: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Alpha with what the user and the choice of a subject force, and `Matte.raw_alpha`.
-
-        The former has the edge controls.
-        """
-        high = upper_limit(guide.drop, others, (alpha.shape[2], alpha.shape[3]))
-        raw_alpha = limit_alpha(alpha, guide.keep, high)
-        edged = adjust_matte(raw_alpha, self.options.edges)
-        return edged, None if edged is raw_alpha else raw_alpha
+        """Alpha within garbage mattes and subject selection, with edge controls; and `Matte.raw_alpha`."""
+        limit = upper_limit(prompt.drop, others, (alpha.shape[2], alpha.shape[3]))
+        raw_alpha = limit_alpha(alpha, prompt.keep, limit)
+        adjusted = adjust_matte(raw_alpha, self.options.edges)
+        return adjusted, None if adjusted is raw_alpha else raw_alpha
 
 
 def _size_of(batch: FrameBatch) -> tuple[int, int]:
     return batch.format.width, batch.format.height
 
 
-def _picture_of(state: ClipState | None) -> Tensor | None:
-    return state.last.picture if state and state.last else None
+def _image_of(state: ClipState | None) -> Tensor | None:
+    return state.last.image if state and state.last else None
 
 
 def _next_trimaps(given: Iterator[Tensor], count: int) -> Tensor:
-    """The next ``count`` of a clip's own trimaps, which come one by one."""
+    """The next ``count`` of the user's trimaps."""
     some = list(islice(given, count))
     if len(some) < count:
-        raise InputError("the clip goes on after the last trimap: give one for each frame")
+        raise InputError("the clip has more frames than trimaps: give one for each frame")
     return torch.cat(some)
 
 
-def _check_choice(guide: SubjectPrompt, trimap: Tensor | None) -> None:
-    if trimap is not None and guide.subject.choice != "all":
-        raise OptionError("a trimap of one's own says who is kept: leave it out, or the subject and the mask")
+def _check_prompt(prompt: SubjectPrompt, trimap: Tensor | None) -> None:
+    if trimap is not None and prompt.subject.choice != "all":
+        raise OptionError(
+            "a given trimap already selects the subject: leave out the trimap, or the subject and the mask"
+        )

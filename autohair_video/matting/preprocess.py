@@ -1,4 +1,4 @@
-"""What of a frame needs no network, and so can be done ahead of time: its picture and its motion."""
+"""Stages that need no network and can be prefetched: upload, RGB conversion, optical flow."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from autohair_video.runtime.profiling import StageClock
 
 @dataclass(frozen=True)
 class PreprocessedBatch:
-    """Frames on the device, their pictures (N, 3, H, W) uint8 RGB, and each one's motion."""
+    """Frames on the device, as ``images`` (N, 3, H, W) uint8 RGB, and the motion of each."""
 
     batch: FrameBatch
-    pictures: Tensor
+    images: Tensor
     motions: tuple[Motion | None, ...]
 
 
@@ -37,7 +37,7 @@ def preprocess_batches(
     for batch in batches:
         for frames in preprocess(batch, before, options, device=device, watch=watch):
             yield frames
-            before = frames.pictures[-1:]
+            before = frames.images[-1:]
 
 
 def preprocess(
@@ -48,20 +48,20 @@ def preprocess(
     device: torch.device,
     watch: StageClock,
 ) -> Generator[PreprocessedBatch, None, None]:
-    """Frames made ready for the networks; in parts where the device's memory is too small for all of them.
+    """Frames ready for the networks; split where the memory of the device is too small for the batch.
 
     Args:
         batch: the frames, on any device.
-        before: the picture of the frame before, (1, 3, H, W) uint8 RGB; None at the start.
-        options: of the motion.
-        device: where the networks are.
-        watch: told how long each step takes.
+        before: the previous frame, (1, 3, H, W) uint8 RGB; None at the start.
+        options: of the optical flow.
+        device: of the networks.
+        watch: receives the time of each stage.
 
     Raises:
         DeviceError: a single frame needs more memory than the device has.
     """
     try:
-        frames = _at_once(batch, before, options, device, watch)
+        frames = _preprocess_batch(batch, before, options, device, watch)
     except torch.OutOfMemoryError as exc:
         if len(batch) == 1:
             raise out_of_memory_error(device, batch.format.width, batch.format.height) from exc
@@ -71,7 +71,7 @@ def preprocess(
     yield from preprocess_batches(batch.halves(), before, options, device=device, watch=watch)
 
 
-def _at_once(
+def _preprocess_batch(
     batch: FrameBatch,
     before: Tensor | None,
     options: TemporalOptions,
@@ -81,6 +81,6 @@ def _at_once(
     with watch("upload"):
         batch = batch.to(device)
     with watch("convert"):
-        pictures = to_rgb(batch).mul_(255).round_().to(torch.uint8)
+        images = to_rgb(batch).mul_(255).round_().to(torch.uint8)
     with watch("flow"):
-        return PreprocessedBatch(batch, pictures, estimate_motions(before, pictures, options))
+        return PreprocessedBatch(batch, images, estimate_motions(before, images, options))

@@ -1,6 +1,8 @@
-"""Where the person and the hair are: frames through DeepLab v3+ at a small working size."""
+"""Person and hair probabilities: DeepLab v3+ at a small working size."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -8,24 +10,26 @@ from torch.nn import functional as F
 
 from autohair_video.options import SegmentOptions
 
-_MULTIPLE_PX = 32
+# Input sides are padded to multiples of this. Unit: px. Source: largest stride of the
+# segmenter networks.
+_MULTIPLE_PX: Final = 32
 
 
 def working_size(height: int, width: int, long_side_px: int) -> tuple[int, int]:
     """Height and width of a frame scaled so that its long side is ``long_side_px``.
 
-    Small frames end at twice their size, where that is more than the default: there is no more in them.
+    Enlargement is limited to twice the size or the default long side, whichever is larger.
 
     >>> working_size(1080, 1920, 512), working_size(180, 320, 768)
     ((288, 512), (360, 640))
     """
-    most_px = max(2 * height, 2 * width, SegmentOptions.long_side_px)
-    scale = min(long_side_px, most_px) / max(height, width)
+    max_px = max(2 * height, 2 * width, SegmentOptions.long_side_px)
+    scale = min(long_side_px, max_px) / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 class Segmenter:
-    """A network with person and hair logits, and the size at which it looks at frames."""
+    """A network with person and hair logits, and its working size."""
 
     def __init__(self, network: nn.Module, options: SegmentOptions) -> None:
         self._network = network
@@ -40,7 +44,7 @@ class Segmenter:
         """Person and hair probabilities of frames.
 
         Frames keep their aspect: they are scaled to the working size, and their last column and row are
-        repeated up to multiples of 32, so that who is cut off by the frame goes on there.
+        replicated up to multiples of 32, so that a person cut off by the frame continues there.
 
         Args:
             rgb: (N, 3, H, W) float in 0..1 on the network's device.

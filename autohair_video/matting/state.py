@@ -1,4 +1,4 @@
-"""What frames of a clip hand on to the frames after them."""
+"""Recurrent state of a clip."""
 
 from __future__ import annotations
 
@@ -14,43 +14,44 @@ from autohair_video.tracking.selection import SubjectState
 
 @dataclass(frozen=True)
 class PendingFrame:
-    """A frame that is solved, as a batch of one, and waits for later ones to be steadied by.
+    """A frame with inferred alpha, as a batch of one, that waits for look-ahead frames.
 
-    ``later``: its link with the frame after it, once there is one. ``others`` and ``notices``: of `Kept`.
+    ``correspondence``: with the next frame, once there is one. ``others`` and ``notices``: of
+    `SelectedProbability`.
     """
 
     batch: FrameBatch
-    solved: InferredAlpha
+    inferred: InferredAlpha
     others: Tensor | None = None
     notices: tuple[str, ...] = ()
-    later: Correspondence | None = None
+    correspondence: Correspondence | None = None
 
 
 @dataclass(frozen=True)
 class ClipState:
-    """What a clip's frames hand to the next: tensors and plain numbers, nothing of the networks.
+    """State after a frame of a clip: tensors and plain numbers, nothing of the networks.
 
-    ``last``: the last frame, its picture, trimap, raw and steadied alpha. ``seen``: the probabilities that
-    its trimap came from, averaged over time, and ``drawn`` that trimap before it grew. ``unseen``: how many
-    frames ago the segmenter looked. ``tiles``: its tiles as they were last solved. ``waiting``: the frames
-    that have not been given back yet, oldest first. ``subject``: all bodies, and which are kept.
+    ``last``: the last frame with its trimap, inferred and smoothed alpha. ``probability``: running mean of
+    the segmenter's output; ``initial_trimap``: the trimap of it, before expansion. ``since_segmented``: how
+    many frames ago the segmenter ran. ``tiles``: tiles of the last frame as last inferred. ``pending``:
+    frames that wait for look-ahead, oldest first. ``subject``: all tracks, and which are selected.
     """
 
     last: InferredAlpha | None = None
-    seen: RunningMean | None = None
-    drawn: Tensor | None = None
-    unseen: int = 0
+    probability: RunningMean | None = None
+    initial_trimap: Tensor | None = None
+    since_segmented: int = 0
     tiles: tuple[CachedTile, ...] = ()
-    waiting: tuple[PendingFrame, ...] = ()
+    pending: tuple[PendingFrame, ...] = ()
     subject: SubjectState | None = None
 
 
 @dataclass
 class CarriedState:
-    """State in time that outlives one call of `MattingPipeline.frames`, where a clip is matted in parts.
+    """State that outlives one call of `MattingPipeline.frames`, where a clip is matted in segments.
 
-    ``state`` is that after the last frame of a part, and none waits in it: dataclasses of tensors and plain
-    values only, so that it can be saved. None at the beginning of a clip.
+    ``state``: after the last frame of a segment, without pending frames; dataclasses of tensors and plain
+    values only, so that it can be saved. None at the start of a clip.
     """
 
     state: ClipState | None = None

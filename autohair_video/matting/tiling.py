@@ -1,9 +1,9 @@
 """Fixed-size tiles over the unknown band of all frames of a batch.
 
-The tiles stand in fixed rows. Within a row they are moved to where the band is, so that few are needed,
-and they stay where the frame before had them for as long as they cover the band: still pictures have
-still tiles. Neighbours overlap. Cost follows the band's area, and the matter sees one shape whatever the
-clip's size.
+Tiles stand in fixed rows. Within a row they are placed on the band, so that few are needed, and they keep the
+positions of the previous frame for as long as these cover the band: static images have static tiles.
+Neighbours overlap. Cost is proportional to the area of the band, and the matting network gets one input shape
+at any clip size.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-# Tiles start at multiples of this many pixels, the output stride of the mobile matter's encoder, or end with
-# the frame: all that overlap so sample the picture at the same places, and agree the better.
-_STEP_PX: Final = 16
+# Tiles start at multiples of this or end with the frame, so that overlapping tiles are sampled alike. Unit:
+# px. Source: output stride of the mobile matting encoder.
+_GRID_STEP_PX: Final = 16
 
 _Columns = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A square of one frame: its index in the batch (-1: the frame before) and its corner in pixels."""
+    """A square of one frame: its index in the batch (-1: the previous frame) and its corner in pixels."""
 
     frame: int
     top: int
     left: int
 
     @property
-    def place(self) -> tuple[int, int]:
-        """The corner alone."""
+    def corner(self) -> tuple[int, int]:
+        """Top and left, in pixels."""
         return self.top, self.left
 
 
@@ -51,8 +51,8 @@ def plan_tiles(
         trimap: (N, 1, H, W) uint8, 0, 255, and between them unknown; consecutive frames.
         tile_px: side of a tile.
         overlap_px: least overlap of neighbours in the band, at most half a tile.
-        before: tiles to keep if they will do: those of the frame before the first, whose ``frame`` is
-            -1, and those that these frames themselves had.
+        before: tiles to reuse if they cover the band: those of the frame before the first, whose
+            ``frame`` is -1, and earlier ones of these frames.
     """
     height, width = trimap.shape[2:]
     tops = _starts(height, tile_px, overlap_px)
@@ -60,53 +60,53 @@ def plan_tiles(
     unknown = ((trimap > 0) & (trimap < 255))[:, 0]
     rows = [unknown[:, a:b].any(dim=1) for a, b in pairwise([0, *middles, height])]
     held = torch.stack(rows, dim=1).cpu().numpy()
-    line = _Line(width, tile_px, overlap_px // 2)
+    line = _TileRow(width, tile_px, overlap_px // 2)
     last: dict[tuple[int, int], list[int]] = {}
     for tile in before:
         last.setdefault((tile.frame, tile.top), []).append(tile.left)
     tiles = []
     for n, row in np.ndindex(held.shape[:2]):
         columns, top = np.flatnonzero(held[n, row]), tops[row]
-        kept = last.get((n, top)) or last.get((n - 1, top), [])
-        last[n, top] = line.cover(columns, kept)
+        previous = last.get((n, top)) or last.get((n - 1, top), [])
+        last[n, top] = line.cover(columns, previous)
         tiles += [Tile(n, top, left) for left in last[n, top]]
     return tuple(tiles)
 
 
 @dataclass(frozen=True)
-class _Line:
-    """A row of tiles: the frame's width, a tile's side, and how far inside a tile a pixel must lie."""
+class _TileRow:
+    """A row of tiles: width of the frame, side of a tile, and margin inside a tile where pixels must lie."""
 
     side_px: int
     tile_px: int
     margin_px: int
 
     def cover(self, columns: _Columns, before: list[int]) -> list[int]:
-        """Where tiles start that cover all of ``columns``; as ``before``, unless fewer will do."""
-        fresh = self._fewest(columns)
-        kept = [left for left in before if self._holds(left, columns).any()]
+        """Left edges of tiles that cover all of ``columns``; as ``before``, unless fewer suffice."""
+        fewest = self._minimal_cover(columns)
+        previous = [left for left in before if self._covers(left, columns).any()]
         held = np.zeros(len(columns), bool)
-        for left in kept:
-            held |= self._holds(left, columns)
-        return kept if held.all() and len(kept) <= len(fresh) else fresh
+        for left in previous:
+            held |= self._covers(left, columns)
+        return previous if held.all() and len(previous) <= len(fewest) else fewest
 
-    def _fewest(self, columns: _Columns) -> list[int]:
+    def _minimal_cover(self, columns: _Columns) -> list[int]:
         starts = []
         while len(columns):
             first = int(columns[0])
             reach = self._start(first - self.margin_px)
-            last = int(columns[self._holds(reach, columns)][-1])
+            last = int(columns[self._covers(reach, columns)][-1])
             middle = self._start((first + last - self.tile_px) // 2)
             ends = np.array([first, last])
-            starts.append(middle if self._holds(middle, ends).all() else reach)
+            starts.append(middle if self._covers(middle, ends).all() else reach)
             columns = columns[columns > last]
         return starts
 
     def _start(self, left: int) -> int:
-        return max(0, min(left // _STEP_PX * _STEP_PX, self.side_px - self.tile_px))
+        return max(0, min(left // _GRID_STEP_PX * _GRID_STEP_PX, self.side_px - self.tile_px))
 
-    def _holds(self, left: int, columns: _Columns) -> NDArray[np.bool_]:
-        """Which columns a tile that starts at ``left`` answers for."""
+    def _covers(self, left: int, columns: _Columns) -> NDArray[np.bool_]:
+        """Which columns a tile that starts at ``left`` covers."""
         right = left + self.tile_px
         begin = left + self.margin_px if left > 0 else 0
         end = right - self.margin_px if right < self.side_px else self.side_px
@@ -114,17 +114,17 @@ class _Line:
 
 
 def _starts(side_px: int, tile_px: int, overlap_px: int) -> list[int]:
-    """Where rows of tiles start: evenly spread on multiples of the step, the last one ends with the frame."""
+    """Tops of the rows: evenly spread on multiples of the step; the last row ends with the frame."""
     room = side_px - tile_px
     if room <= 0:
         return [0]
-    farthest = max(1, (tile_px - overlap_px) // _STEP_PX) * _STEP_PX
+    farthest = max(1, (tile_px - overlap_px) // _GRID_STEP_PX) * _GRID_STEP_PX
     rows = -(-room // farthest)
-    return [*(-(-room * i // (rows * _STEP_PX)) * _STEP_PX for i in range(rows)), room]
+    return [*(-(-room * i // (rows * _GRID_STEP_PX)) * _GRID_STEP_PX for i in range(rows)), room]
 
 
 def cut_tiles(frames: Tensor, tiles: tuple[Tile, ...], *, tile_px: int) -> Tensor:
-    """The tiles' pixels; beyond the frame it is mirrored.
+    """Pixels of the tiles; the frame is padded by reflection.
 
     Args:
         frames: (N, C, H, W), any dtype.
@@ -137,10 +137,10 @@ def cut_tiles(frames: Tensor, tiles: tuple[Tile, ...], *, tile_px: int) -> Tenso
     for dim in (2, 3):
         side = frames.shape[dim]
         if side < tile_px:
-            # a mirror keeps noise what it is; a row that goes on would look like a picture that changes
+            # reflection preserves the noise; replication would look like a changed image
             turn = max(1, 2 * (side - 1))
-            place = torch.arange(tile_px, device=frames.device) % turn
-            index = torch.minimum(place, turn - place)
+            position = torch.arange(tile_px, device=frames.device) % turn
+            index = torch.minimum(position, turn - position)
             frames = frames.index_select(dim, index)
     squares = [frames[t.frame, :, t.top : t.top + tile_px, t.left : t.left + tile_px] for t in tiles]
     return torch.stack(squares)

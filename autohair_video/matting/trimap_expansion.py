@@ -1,7 +1,7 @@
-"""The closed loop: where the matte runs out of its band, the band was too narrow.
+"""Trimap expansion: where alpha is not saturated at the band boundary, widen the band and infer again.
 
-At the rim of the unknown band alpha should have come to 0 or 1. Where it has not, a strand or a gap goes
-on into what the trimap took for known: there the band grows, and the matter looks again.
+At the boundary of the unknown band alpha should reach 0 or 1. Where it does not, a strand or a gap continues
+into pixels that the trimap took for known.
 """
 
 from __future__ import annotations
@@ -13,54 +13,61 @@ from torch.nn import functional as F
 
 from autohair_video.matting.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
-# Alpha this far from the known side's own is not settled.
-_UNSETTLED: Final = 0.12
-# The rim is this deep; and of a cell's pixels so many must be unsettled that it is no speck.
-_RIM_PX: Final = 2
+# Alpha this far from 0 or 1 at the band boundary is not saturated. Unit: alpha. Source: by eye.
+_UNSATURATED: Final = 0.12
+# Depth of the band boundary. Unit: px. Source: by eye.
+_BOUNDARY_PX: Final = 2
+# Side of the cells on which the band expands. Unit: px. Source: by eye.
 _CELL_PX: Final = 4
-_CELL_SHARE: Final = 0.2
-# How far the band grows at a time, and how far at most from where it was drawn, of the long side.
-_GROWTH: Final = 0.025
-_FARTHEST: Final = 0.06
+# Fraction of unsaturated pixels above which a cell is no speck. Unit: of the cell. Source: by eye.
+_CELL_FRACTION: Final = 0.2
+# Expansion of the band per pass. Unit: of the long side. Source: by eye.
+_EXPANSION_STEP: Final = 0.025
+# Largest distance of the expanded band from the initial one. Unit: of the long side. Source: by eye.
+_MAX_EXPANSION: Final = 0.06
 
 
-def expand_band(alpha: Tensor, trimap: Tensor, drawn: Tensor) -> Tensor:
-    """The trimap with a wider band where alpha at its rim is not settled.
+def expand_band(alpha: Tensor, trimap: Tensor, initial: Tensor) -> Tensor:
+    """The trimap with a wider band where alpha is not saturated at its boundary.
 
     Args:
-        alpha: (N, 1, H, W) float in 0..1, solved from ``trimap``.
+        alpha: (N, 1, H, W) float in 0..1, inferred from ``trimap``.
         trimap: (N, 1, H, W) uint8 of 0, 128 and 255.
-        drawn: the trimap as it was drawn at first: the band stays near that.
+        initial: the initial trimap, which bounds the expansion.
 
     Returns:
-        (N, 1, H, W) uint8; equal to ``trimap`` where all is settled.
+        (N, 1, H, W) uint8; equal to ``trimap`` where alpha is saturated.
     """
-    leaks = _leaks(alpha, trimap, BACKGROUND) | _leaks(1 - alpha, trimap, FOREGROUND)
-    cells = F.avg_pool2d(leaks.float(), _CELL_PX, ceil_mode=True, count_include_pad=False) > _CELL_SHARE
-    reach = _grown(cells.float(), _GROWTH * max(trimap.shape[2:]) / _CELL_PX) * _reach(drawn)
+    unsaturated = _unsaturated_boundary(alpha, trimap, BACKGROUND) | _unsaturated_boundary(
+        1 - alpha, trimap, FOREGROUND
+    )
+    cells = (
+        F.avg_pool2d(unsaturated.float(), _CELL_PX, ceil_mode=True, count_include_pad=False) > _CELL_FRACTION
+    )
+    reach = _dilate(cells.float(), _EXPANSION_STEP * max(trimap.shape[2:]) / _CELL_PX) * _reach(initial)
     return trimap.masked_fill(_as_pixels(reach, trimap) > 0, UNKNOWN)
 
 
 def keep_expansion(trimap: Tensor, before: Tensor, alpha: Tensor) -> Tensor:
-    """The trimap with what the band had grown by in the frame before, where alpha there was mixed.
+    """The trimap with the expansion of the previous frame kept where alpha there was mixed.
 
-    So a still picture's band is not grown anew in each frame.
+    So the band of a static image is not expanded again in each frame.
 
     Args:
-        trimap: (1, 1, H, W) uint8, as drawn.
-        before: trimap of the frame before, (1, 1, H, W) uint8.
-        alpha: of the frame before, (1, 1, H, W) float in 0..1.
+        trimap: (1, 1, H, W) uint8, the initial trimap.
+        before: trimap of the previous frame, (1, 1, H, W) uint8.
+        alpha: of the previous frame, (1, 1, H, W) float in 0..1.
     """
-    mixed = ((alpha > _UNSETTLED) & (alpha < 1 - _UNSETTLED)).float()
-    reach = _grown(F.max_pool2d(mixed, _CELL_PX, ceil_mode=True), 2)
+    mixed = ((alpha > _UNSATURATED) & (alpha < 1 - _UNSATURATED)).float()
+    reach = _dilate(F.max_pool2d(mixed, _CELL_PX, ceil_mode=True), 2)
     reach *= _reach(trimap)
     return trimap.masked_fill((_as_pixels(reach, trimap) > 0) & (before == UNKNOWN), UNKNOWN)
 
 
-def _reach(drawn: Tensor) -> Tensor:
-    """Cells, 1 or 0, that lie near enough to the band as drawn."""
-    near = F.max_pool2d((drawn == UNKNOWN).float(), _CELL_PX, ceil_mode=True)
-    return _grown(near, _FARTHEST * max(drawn.shape[2:]) / _CELL_PX)
+def _reach(initial: Tensor) -> Tensor:
+    """Cells, 1 or 0, within the largest expansion of the initial band."""
+    near = F.max_pool2d((initial == UNKNOWN).float(), _CELL_PX, ceil_mode=True)
+    return _dilate(near, _MAX_EXPANSION * max(initial.shape[2:]) / _CELL_PX)
 
 
 def _as_pixels(cells: Tensor, like: Tensor) -> Tensor:
@@ -68,14 +75,14 @@ def _as_pixels(cells: Tensor, like: Tensor) -> Tensor:
     return pixels[:, :, : like.shape[2], : like.shape[3]]
 
 
-def _leaks(away: Tensor, trimap: Tensor, side: int) -> Tensor:
-    """Unknown pixels next to the known ``side`` whose alpha is ``away`` from that side's own."""
-    rim = _grown((trimap == side).float(), _RIM_PX) > 0
-    return rim & (trimap == UNKNOWN) & (away > _UNSETTLED)
+def _unsaturated_boundary(distance_from_known: Tensor, trimap: Tensor, side: int) -> Tensor:
+    """Unknown pixels at the boundary to the known ``side`` whose alpha differs from that side's value."""
+    boundary = _dilate((trimap == side).float(), _BOUNDARY_PX) > 0
+    return boundary & (trimap == UNKNOWN) & (distance_from_known > _UNSATURATED)
 
 
-def _grown(mask: Tensor, radius: float) -> Tensor:
-    """Maximum over a square, a row and then a column."""
+def _dilate(mask: Tensor, radius: float) -> Tensor:
+    """Dilation by a square, as a row and then a column."""
     r = max(1, round(radius))
     row = F.max_pool2d(mask, (1, 2 * r + 1), stride=1, padding=(0, r))
     return F.max_pool2d(row, (2 * r + 1, 1), stride=1, padding=(r, 0))

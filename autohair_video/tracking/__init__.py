@@ -1,6 +1,6 @@
-"""Who is who: people followed through a clip, and which of them are kept.
+"""Multi-person tracking and subject selection, in the order in which a frame meets the modules.
 
-appearance  a person's colour histogram and region; similarity of two
-tracker     regions of the segmenter's probability -> tracks, with re-identification
-selection   which tracks are kept; keep and drop mattes
+selection   prompt and probabilities -> probabilities of the selected tracks; keep and drop mattes
+tracker     regions of the person probability -> tracks, with re-identification
+appearance  colour histogram and silhouette of a track; assignment of shared pixels
 """

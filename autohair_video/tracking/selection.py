@@ -1,7 +1,7 @@
-"""Which of the bodies in a clip is its subject, and what the user forces in or out of the matte.
+"""Subject selection among tracks, and garbage mattes (keep and drop).
 
-The bodies that are not wanted are taken out of the probabilities, before the trimap; what surely is one
-of them is kept out of alpha too. Keep and drop mattes bound alpha the same way.
+Tracks that are not selected are removed from the probabilities, before the trimap, and where they are certain
+also from alpha. Keep and drop mattes bound alpha in the same way.
 """
 
 from __future__ import annotations
@@ -18,22 +18,24 @@ from torch.nn import functional as F
 
 from autohair_video.options import SubjectOptions
 from autohair_video.tracking.appearance import Labels, Map, Mask, distance_to, nearest_label
-from autohair_video.tracking.tracker import Tracks, merge_into_nearest_track, prune, update_tracks
+from autohair_video.tracking.tracker import Tracks, add_track, prune, update_tracks
 
-# Pixels of the probability map beyond the subject, from which on another body is out for sure.
-_MARGIN_PX: Final = 3
-_SURE: Final = 0.5
-# Absences shorter than this are not worth a word.
+# Distance from the subject beyond which another person is excluded from alpha. Unit: px of the probability
+# map. Source: by eye.
+_OTHER_MARGIN_PX: Final = 3
+# Threshold of masks and of person probability. Unit: of 1. Source: the more likely class.
+_CERTAIN: Final = 0.5
+# Shorter absences of the subject are not reported. Unit: s. Source: by eye.
 _LOST_AFTER_S: Final = 0.5
 
 
 @dataclass(frozen=True)
 class SubjectPrompt:
-    """What the user says of one clip.
+    """Point, box or mask prompt of a clip, and its garbage mattes.
 
-    ``mask`` is the subject at the time that the options name; ``keep`` and ``drop`` are shares of each
-    pixel that are surely in and surely out. All are (1, 1, H, W) float in 0..1 at the frame's size.
-    ``begin_s``: the time of the clip's frames from which the options' time is counted.
+    ``mask`` is the subject at the time of the options; ``keep`` and ``drop`` are the lower bound of alpha and
+    of its complement. All are (1, 1, H, W) float in 0..1 at the size of the frame. ``begin_s``: the time of
+    the clip from which the time of the options counts.
     """
 
     subject: SubjectOptions = field(default_factory=SubjectOptions)
@@ -43,164 +45,175 @@ class SubjectPrompt:
     begin_s: Fraction = Fraction(0)
 
     def to(self, device: torch.device) -> SubjectPrompt:
-        """The same on a device."""
+        """A copy on a device."""
         mask, keep, drop = (x if x is None else x.to(device) for x in (self.mask, self.keep, self.drop))
         return replace(self, mask=mask, keep=keep, drop=drop)
 
 
 @dataclass(frozen=True)
 class SubjectState:
-    """What one frame hands to the next: all bodies, and the names of those that are kept.
+    """State after a frame: all tracks, and the ids of the selected ones.
 
-    ``chosen``: whether the choice is final. ``lost_s``: since when none of the kept is seen.
-    ``http_error_response``: whether that has been told.
+    ``is_final``: whether the selection is final. ``lost_s``: since when no selected track is present, and
+    ``lost_reported`` whether a notice said so.
     """
 
-    bodies: Tracks
-    kept: tuple[int, ...] = ()
-    chosen: bool = False
+    tracks: Tracks
+    selected: tuple[int, ...] = ()
+    is_final: bool = False
     lost_s: float | None = None
-    told: bool = False
+    lost_reported: bool = False
 
 
 class SelectedProbability(NamedTuple):
-    """The subject's probabilities and what goes with them.
+    """Probabilities of the selected tracks.
 
-    ``seen`` (N, 2, h, w); ``others`` (N, 1, h, w) float in 0..1 is what surely is another body; the
-    state after the last frame; and a line for each thing to know.
+    ``probability`` (N, 2, h, w); ``others`` (N, 1, h, w) float in 0..1 where certainly another person is;
+    ``state`` after the last frame; ``notices`` for the user.
     """
 
-    seen: Tensor
+    probability: Tensor
     others: Tensor | None = None
     state: SubjectState | None = None
     notices: tuple[str, ...] = ()
 
 
 def select_subject(
-    seen: Tensor,
-    pictures: Tensor,
+    probability: Tensor,
+    images: Tensor,
     times_s: Sequence[Fraction],
-    guide: SubjectPrompt,
+    prompt: SubjectPrompt,
     state: SubjectState | None,
 ) -> SelectedProbability:
-    """The probabilities with only the chosen bodies left in.
+    """The probabilities of the selected tracks alone.
 
-    A choice by place holds from its time on; until then the body nearest to the place is kept.
-    ``largest`` and a count are chosen where bodies first appear, and anew when they are lost.
+    A prompt by position is final from its time on; until then the nearest track is selected.
+    ``largest`` and a count are selected when tracks first appear, and again when they are lost.
 
     Args:
-        seen: (N, 2, h, w) float in 0..1, person and hair, in time order.
-        pictures: (N, 3, H, W) uint8 RGB.
+        probability: (N, 2, h, w) float in 0..1, person and hair, in time order.
+        images: (N, 3, H, W) uint8 RGB.
         times_s: time of each frame in seconds, on the clip's own clock.
-        guide: the choice; not of all.
-        state: after the frame before; None at the start.
+        prompt: with a choice other than ``all``.
+        state: after the previous frame; None at the start.
+
+    Raises:
+        ValueError: there are no frames.
     """
-    size = (pictures.shape[2], pictures.shape[3])
-    small = F.adaptive_avg_pool2d(pictures.float(), (seen.shape[2], seen.shape[3])).round().to(torch.uint8)
-    allowed = _allowed(guide, (seen.shape[2], seen.shape[3]))
+    size = (images.shape[2], images.shape[3])
+    small = (
+        F.adaptive_avg_pool2d(images.float(), (probability.shape[2], probability.shape[3]))
+        .round()
+        .to(torch.uint8)
+    )
+    allowed = _allowed(prompt, (probability.shape[2], probability.shape[3]))
     weights, others, notices = [], [], []
-    since_s = [float(time_s - guide.begin_s) for time_s in times_s]
-    persons = seen[:, 0].float().cpu().numpy()
+    since_s = [float(time_s - prompt.begin_s) for time_s in times_s]
+    persons = probability[:, 0].float().cpu().numpy()
     views = small.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     for person, pixels, time_s in zip(persons, views, since_s, strict=True):
         likely = person * allowed
-        state = _followed(state, update_tracks(state.bodies if state else None, likely, pixels, time_s))
-        state, lines = _told(_choose(state, guide, size, time_s), time_s)
-        state = replace(state, bodies=prune(state.bodies, state.kept))
-        weight, other = _parts(state, likely)
+        state = _with_tracks(state, update_tracks(state.tracks if state else None, likely, pixels, time_s))
+        state, lines = _update_lost_status(_select_tracks(state, prompt, size, time_s), time_s)
+        state = replace(state, tracks=prune(state.tracks, state.selected))
+        weight, other = _split_probability(state, likely)
         weights.append(weight)
         others.append(other)
         notices += lines
     assert state is not None
-    wanted, unwanted = (torch.from_numpy(np.stack(x))[:, None].to(seen) for x in (weights, others))
-    return SelectedProbability(seen * wanted, unwanted, state, tuple(notices))
+    selected, unselected = (torch.from_numpy(np.stack(x))[:, None].to(probability) for x in (weights, others))
+    return SelectedProbability(probability * selected, unselected, state, tuple(notices))
 
 
-def merge_selected(seen: Tensor, keep: Tensor | None) -> Tensor:
-    """Probabilities (N, 2, h, w) that see a person wherever the user keeps what is there."""
+def merge_selected(probability: Tensor, keep: Tensor | None) -> Tensor:
+    """Probabilities (N, 2, h, w) with the keep matte as a lower bound of person."""
     if keep is None:
-        return seen
-    size = (seen.shape[2], seen.shape[3])
+        return probability
+    size = (probability.shape[2], probability.shape[3])
     small = F.interpolate(keep, size, mode="bilinear", align_corners=False, antialias=True)
-    return torch.cat([torch.maximum(seen[:, :1], small), seen[:, 1:]], dim=1)
+    return torch.cat([torch.maximum(probability[:, :1], small), probability[:, 1:]], dim=1)
 
 
 def limit_alpha(alpha: Tensor, low: Tensor | None, high: Tensor | None) -> Tensor:
-    """Alpha (N, 1, H, W) held between a matte of what is in and one of what may be in, where given."""
+    """Alpha (N, 1, H, W) clamped between two mattes, where given."""
     alpha = alpha if low is None else torch.maximum(alpha, low)
     return alpha if high is None else torch.minimum(alpha, high)
 
 
 def upper_limit(drop: Tensor | None, others: Tensor | None, size: tuple[int, int]) -> Tensor | None:
-    """What alpha may be at most, for frames of ``size``; None where nothing is dropped."""
+    """Upper bound of alpha for frames of ``size``; None where nothing is dropped."""
     if others is not None:
-        grown = F.interpolate(others, size, mode="bilinear", align_corners=False)
-        drop = grown if drop is None else torch.maximum(grown, drop)
+        upsampled = F.interpolate(others, size, mode="bilinear", align_corners=False)
+        drop = upsampled if drop is None else torch.maximum(upsampled, drop)
     return None if drop is None else 1 - drop
 
 
-def _allowed(guide: SubjectPrompt, size: tuple[int, int]) -> Map:
-    """(h, w): 1 where bodies may be, 0 where the user drops what there is."""
-    if guide.drop is None:
+def _allowed(prompt: SubjectPrompt, size: tuple[int, int]) -> Map:
+    """(h, w): 1 where persons may be, 0 under the drop matte."""
+    if prompt.drop is None:
         return np.ones(size, np.float32)
-    return 1 - F.adaptive_avg_pool2d(guide.drop, size)[0, 0].cpu().numpy()
+    return 1 - F.adaptive_avg_pool2d(prompt.drop, size)[0, 0].cpu().numpy()
 
 
-def _followed(state: SubjectState | None, bodies: Tracks) -> SubjectState:
-    """The state with the bodies of the next frame; who is kept stays so under another name."""
+def _with_tracks(state: SubjectState | None, tracks: Tracks) -> SubjectState:
+    """The state with the tracks of the next frame; selected ids follow re-identification."""
     if state is None:
-        return SubjectState(bodies)
-    names = dict(bodies.renamed)
-    kept = dict.fromkeys(names.get(name, name) for name in state.kept)
-    return replace(state, bodies=bodies, kept=tuple(kept))
+        return SubjectState(tracks)
+    track_ids = dict(tracks.reidentified)
+    selected = dict.fromkeys(track_ids.get(track_id, track_id) for track_id in state.selected)
+    return replace(state, tracks=tracks, selected=tuple(selected))
 
 
-def _choose(state: SubjectState, guide: SubjectPrompt, size: tuple[int, int], time_s: float) -> SubjectState:
-    options = guide.subject
-    labels = state.bodies.labels.numpy()
+def _select_tracks(
+    state: SubjectState, prompt: SubjectPrompt, size: tuple[int, int], time_s: float
+) -> SubjectState:
+    options = prompt.subject
+    labels = state.tracks.labels.numpy()
     if options.choice == "largest":
-        held = [name for name in state.kept if name in state.bodies.present]
-        kept = state.kept if state.lost_s is None or not state.told else tuple(held)
+        visible = [track_id for track_id in state.selected if track_id in state.tracks.present]
+        selected = state.selected if state.lost_s is None or not state.lost_reported else tuple(visible)
         areas = np.bincount(labels.ravel())
-        areas[[0, *(name for name in kept if name < len(areas))]] = 0
-        free = [int(name) for name in np.argsort(-areas) if areas[name]]
-        return replace(state, kept=(*kept, *free[: max(0, options.count - len(kept))]), chosen=True)
-    if state.chosen or not labels.any():
+        areas[[0, *(track_id for track_id in selected if track_id < len(areas))]] = 0
+        free = [int(track_id) for track_id in np.argsort(-areas) if areas[track_id]]
+        return replace(
+            state, selected=(*selected, *free[: max(0, options.count - len(selected))]), is_final=True
+        )
+    if state.is_final or not labels.any():
         return state
-    due = time_s >= options.at_s
-    if options.choice == "mask" and due:
-        return _choose_mask(state, _small_mask(guide, labels.shape), time_s)
+    is_due = time_s >= options.at_s
+    if options.choice == "mask" and is_due:
+        return _select_by_mask(state, _downsampled_mask(prompt, labels.shape), time_s)
     if options.choice == "mask":
-        name = _most_overlap(labels, _small_mask(guide, labels.shape))
+        track_id = _most_overlap(labels, _downsampled_mask(prompt, labels.shape))
     else:
         scale = (labels.shape[1] / size[1], labels.shape[0] / size[0])
-        place = [value * scale[i % 2] for i, value in enumerate(options.place)]
-        name = (
-            _at_point(labels, *place)
+        position = [value * scale[i % 2] for i, value in enumerate(options.place)]
+        track_id = (
+            _at_point(labels, *position)
             if options.choice == "point"
-            else _most_overlap(labels, _box(labels, *place))
+            else _most_overlap(labels, _box(labels, *position))
         )
-    return replace(state, kept=(name,), chosen=due)
+    return replace(state, selected=(track_id,), is_final=is_due)
 
 
-def _choose_mask(state: SubjectState, mask: Mask, time_s: float) -> SubjectState:
-    """What the mask covers of the bodies becomes a body of its own."""
-    labels = state.bodies.labels.numpy()
+def _select_by_mask(state: SubjectState, mask: Mask, time_s: float) -> SubjectState:
+    """Splits the masked part of all tracks off as a track of its own."""
+    labels = state.tracks.labels.numpy()
     inside = mask & (labels > 0)
     if not inside.any():
-        return replace(state, kept=(_most_overlap(labels, mask),), chosen=True)
-    bodies, name = merge_into_nearest_track(state.bodies, inside, time_s)
-    return replace(state, bodies=bodies, kept=(name,), chosen=True)
+        return replace(state, selected=(_most_overlap(labels, mask),), is_final=True)
+    tracks, track_id = add_track(state.tracks, inside, time_s)
+    return replace(state, tracks=tracks, selected=(track_id,), is_final=True)
 
 
-def _small_mask(guide: SubjectPrompt, size: tuple[int, ...]) -> Mask:
-    assert guide.mask is not None
-    small: Map = F.adaptive_avg_pool2d(guide.mask, (size[0], size[1]))[0, 0].cpu().numpy()
-    return small > _SURE
+def _downsampled_mask(prompt: SubjectPrompt, size: tuple[int, ...]) -> Mask:
+    assert prompt.mask is not None
+    small: Map = F.adaptive_avg_pool2d(prompt.mask, (size[0], size[1]))[0, 0].cpu().numpy()
+    return small > _CERTAIN
 
 
 def _at_point(labels: Labels, x: float, y: float) -> int:
-    """The body at a point, or the nearest to it."""
+    """The track at a point, or the nearest one."""
     height, width = labels.shape
     return int(nearest_label(labels)[min(int(y), height - 1), min(int(x), width - 1)])
 
@@ -212,33 +225,35 @@ def _box(labels: Labels, x: float, y: float, width: float, height: float) -> Mas
 
 
 def _most_overlap(labels: Labels, mask: Mask) -> int:
-    """The body that fits a mask best (intersection over union), or the nearest to it."""
+    """The track with the highest intersection over union with a mask, or the nearest one."""
     inside, areas = np.bincount(labels[mask], minlength=labels.max() + 1), np.bincount(labels.ravel())
     inside[0] = 0
     if inside.any():
         return int(np.argmax(inside / np.maximum(areas + mask.sum() - inside, 1)))
-    away = np.where(labels > 0, distance_to(mask), np.inf)
-    return int(labels.ravel()[np.argmin(away)])
+    distance_px = np.where(labels > 0, distance_to(mask), np.inf)
+    return int(labels.ravel()[np.argmin(distance_px)])
 
 
-def _told(state: SubjectState, time_s: float) -> tuple[SubjectState, list[str]]:
-    """Keeps count of the subject's absence, with the lines that tell of it."""
-    if not state.kept:
+def _update_lost_status(state: SubjectState, time_s: float) -> tuple[SubjectState, list[str]]:
+    """The state with the absence of the subject, and notices when it is lost or found again."""
+    if not state.selected:
         return state, []
-    if state.bodies.present & set(state.kept):
-        lines = [f"the subject is seen again at {time_s:.2f} s"] if state.told else []
-        return replace(state, lost_s=None, told=False), lines
+    if state.tracks.present & set(state.selected):
+        lines = [f"the subject is seen again at {time_s:.2f} s"] if state.lost_reported else []
+        return replace(state, lost_s=None, lost_reported=False), lines
     lost_s = time_s if state.lost_s is None else state.lost_s
-    if state.told or time_s - lost_s < _LOST_AFTER_S:
+    if state.lost_reported or time_s - lost_s < _LOST_AFTER_S:
         return replace(state, lost_s=lost_s), []
     line = f"the subject is lost from {lost_s:.2f} s on: nothing is kept until it is seen again"
-    return replace(state, lost_s=lost_s, told=True), [line]
+    return replace(state, lost_s=lost_s, lost_reported=True), [line]
 
 
-def _parts(state: SubjectState, person: Map) -> tuple[Map, Map]:
-    """The subject's share of each pixel's probability, and where surely another body is."""
-    labels = state.bodies.labels.numpy()
-    mine = np.isin(labels, state.kept)
-    weight = np.isin(nearest_label(labels), state.kept)
-    sure = (labels > 0) & ~mine & (person > _SURE) & (distance_to(mine) > _MARGIN_PX)
-    return weight.astype(np.float32), sure.astype(np.float32)
+def _split_probability(state: SubjectState, person: Map) -> tuple[Map, Map]:
+    """Weight of the subject in each pixel's probability, and where certainly another person is."""
+    labels = state.tracks.labels.numpy()
+    is_selected = np.isin(labels, state.selected)
+    weight = np.isin(nearest_label(labels), state.selected)
+    certain = (
+        (labels > 0) & ~is_selected & (person > _CERTAIN) & (distance_to(is_selected) > _OTHER_MARGIN_PX)
+    )
+    return weight.astype(np.float32), certain.astype(np.float32)

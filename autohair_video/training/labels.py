@@ -127,7 +127,7 @@ def refined(item: Labelled, solver: TiledMattingNet) -> Labelled:
     seen = F.interpolate(maps / 255, small, mode="bilinear", align_corners=False, antialias=True)
     trimap = draw_trimap(seen, size=(height, width), options=TrimapOptions())
     guess = encode_alpha_prior(maps[:, :1] / 255, (height, width))
-    alpha = solver.follow(picture.to(torch.uint8), trimap, guess=guess)[0][0, 0].numpy()
+    alpha = solver.infer_sequence(picture.to(torch.uint8), trimap, prior=guess)[0][0, 0].numpy()
     person = np.rint(alpha * 255).astype(np.uint8)
     hair, weight = np.minimum(item.label[..., 1], person), item.label[..., 2]
     return Labelled(item.picture, np.dstack([person, hair, weight]))

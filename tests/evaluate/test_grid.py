@@ -36,7 +36,7 @@ class ScriptedPipeline:
     """The stages of a MattingPipeline, without weights files."""
 
     segment: Segmenter
-    solve_still: TiledMattingNet
+    still_matting_net: TiledMattingNet
     device: torch.device
 
 

@@ -210,7 +210,7 @@ def _matted(
         form = reader.info.format
         guide, scene = load_subject_prompt(who, form), open_background_planes(behind, form)
         waits.clear()
-        for batch, matte in matter.frames(reader, guide=guide):
+        for batch, matte in matter.frames(reader, prompt=guide):
             alphas.append(matte.alpha)
             lumas.append(composite(batch, matte, scene, form, blend).planes[0])
     waited = len(waits) / BATCHES

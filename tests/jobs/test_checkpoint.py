@@ -56,9 +56,9 @@ def test_segmented_matting_equals_one_pass(tmp_path: Path) -> None:
     folder = JobCheckpoint(tmp_path / "o.mov", {})
     alphas = []
     for index, batch in enumerate(batches):
-        carry = folder.load_state()
-        alphas += [matte.alpha for _, matte in pipeline.frames([batch], carry=carry)]
-        folder.commit(Segment(index, len(batch), 0, ()), carry)
+        resume_state = folder.load_state()
+        alphas += [matte.alpha for _, matte in pipeline.frames([batch], resume_state=resume_state)]
+        folder.commit(Segment(index, len(batch), 0, ()), resume_state)
         # as another process finds it
         folder = JobCheckpoint(tmp_path / "o.mov", {})
     assert torch.equal(torch.cat(alphas), whole)

@@ -20,13 +20,13 @@ def _radius(alpha: Tensor) -> float:
     return float((alpha.sum() / torch.pi).sqrt())
 
 
-def test_the_defaults_change_no_bit() -> None:
+def test_default_edge_options_are_the_identity() -> None:
     alpha = torch.rand(2, 1, 9, 13)
     assert adjust_matte(alpha, EdgeOptions()) is alpha
 
 
 @pytest.mark.parametrize("px", [1, 2.5, 9, -3, -0.5])
-def test_choke_moves_the_edge_by_that_many_pixels_all_round(px: float) -> None:
+def test_choke_moves_the_edge_isotropically_by_its_distance(px: float) -> None:
     alpha = _disc(24)
     choked = adjust_matte(alpha, EdgeOptions(choke_px=px))
     assert _radius(choked) == pytest.approx(24 - px, abs=0.3 + 0.03 * abs(px))
@@ -34,14 +34,14 @@ def test_choke_moves_the_edge_by_that_many_pixels_all_round(px: float) -> None:
     assert float(diagonal) == pytest.approx(24 - px, abs=1.0)
 
 
-def test_a_subject_cut_by_the_frame_stays_whole_there() -> None:
+def test_choke_ignores_the_frame_border() -> None:
     alpha = torch.zeros(1, 1, 20, 30)
     alpha[..., :12] = 1
     assert adjust_matte(alpha, EdgeOptions(choke_px=4))[0, 0, 0].tolist() == [1.0] * 8 + [0.0] * 22
     assert adjust_matte(torch.ones(1, 1, 20, 30), EdgeOptions(feather_px=5)).min() > 0.999
 
 
-def test_feather_softens_a_step_to_that_deviation() -> None:
+def test_feather_blurs_a_step_to_its_standard_deviation() -> None:
     alpha = torch.zeros(1, 1, 9, 100)
     alpha[..., 50:] = 1
     soft = adjust_matte(alpha, EdgeOptions(feather_px=4))[0, 0, 4]
@@ -51,7 +51,7 @@ def test_feather_softens_a_step_to_that_deviation() -> None:
     assert float(soft[49:51].mean()) == pytest.approx(0.5, abs=1e-3)
 
 
-def test_points_and_gamma_grade_alpha_and_keep_its_ends() -> None:
+def test_levels_and_gamma_keep_zero_and_one() -> None:
     alpha = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0]).view(1, 1, 1, 5)
     levels = adjust_matte(alpha, EdgeOptions(black_point=0.1, white_point=0.9))
     assert levels.flatten().tolist() == pytest.approx([0, 0, 0.5, 1, 1])
@@ -70,6 +70,6 @@ def test_points_and_gamma_grade_alpha_and_keep_its_ends() -> None:
         {"white_point": 1.2},
     ],
 )
-def test_what_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
+def test_invalid_edge_options_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(OptionError):
         EdgeOptions(**wrong)

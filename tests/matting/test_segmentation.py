@@ -14,10 +14,10 @@ class RedIsPerson(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.tensor(20.0))
-        self.seen: tuple[int, ...] = ()
+        self.probability: tuple[int, ...] = ()
 
     def forward(self, x: Tensor) -> Tensor:
-        self.seen = tuple(x.shape)
+        self.probability = tuple(x.shape)
         return self.gain * (x[:, :2] - x[:, 2:])
 
 
@@ -25,26 +25,26 @@ class RedIsPerson(nn.Module):
     ("frame", "expected"),
     [((720, 1280), (288, 512)), ((1280, 720), (512, 288)), ((480, 640), (384, 512)), ((1, 1), (512, 512))],
 )
-def test_the_working_size_keeps_the_aspect(frame: tuple[int, int], expected: tuple[int, int]) -> None:
+def test_working_size_keeps_the_aspect_ratio(frame: tuple[int, int], expected: tuple[int, int]) -> None:
     assert working_size(*frame, 512) == expected
 
 
 @pytest.mark.parametrize(("side", "expected"), [(200, 576), (320, 640), (500, 768), (2000, 768)])
-def test_small_frames_are_not_enlarged_without_end(side: int, expected: int) -> None:
+def test_enlargement_of_small_frames_is_limited(side: int, expected: int) -> None:
     assert working_size(side // 2, side, 768) == (expected // 2, expected)
 
 
 @pytest.mark.parametrize("size", [(90, 160), (160, 90), (33, 17), (1, 1), (1, 300)])
-def test_probabilities_lie_where_the_picture_has_them(size: tuple[int, int]) -> None:
+def test_probabilities_are_aligned_with_the_image(size: tuple[int, int]) -> None:
     network = RedIsPerson()
     picture = torch.zeros(2, 3, *size)
     picture[:, 2] = 1
     left = size[1] // 2
     picture[:, 0, :, :left], picture[:, 2, :, :left] = 1, 0
-    seen = Segmenter(network, SegmentOptions(long_side_px=64))(picture)
-    assert seen.shape == (2, 2, *working_size(*size, 64))
-    assert network.seen[2] % 32 == network.seen[3] % 32 == 0
-    middle = seen.shape[3] // 2
+    probability = Segmenter(network, SegmentOptions(long_side_px=64))(picture)
+    assert probability.shape == (2, 2, *working_size(*size, 64))
+    assert network.probability[2] % 32 == network.probability[3] % 32 == 0
+    middle = probability.shape[3] // 2
     if left:
-        assert float(seen[:, 0, :, : max(1, middle - 2)].min()) > 0.99
-    assert float(seen[:, 0, :, middle + 2 :].max() if seen.shape[3] > 5 else 0) < 0.01
+        assert float(probability[:, 0, :, : max(1, middle - 2)].min()) > 0.99
+    assert float(probability[:, 0, :, middle + 2 :].max() if probability.shape[3] > 5 else 0) < 0.01

@@ -1,4 +1,4 @@
-"""Steady where the picture is still, no trace where it moved, nothing across a cut."""
+"""Smooth where the image is static, no ghost where it moved, nothing across a cut."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _pictures(luma: torch.Tensor) -> torch.Tensor:
     return (luma * 255).round().to(torch.uint8).expand(-1, 3, -1, -1)
 
 
-def _solved(
+def _inferred(
     luma: torch.Tensor,
     alpha: torch.Tensor,
     trimap: torch.Tensor | None = None,
@@ -70,7 +70,7 @@ def _solved(
 
 
 def _smooth(luma: torch.Tensor, alpha: torch.Tensor, *, ahead: int = 0) -> torch.Tensor:
-    frames = _solved(luma, alpha)
+    frames = _inferred(luma, alpha)
     links = [correspond_with_later(here, later) for here, later in pairwise(frames)]
     return torch.cat(
         [
@@ -80,7 +80,7 @@ def _smooth(luma: torch.Tensor, alpha: torch.Tensor, *, ahead: int = 0) -> torch
     )
 
 
-def _steady_probability(
+def _smooth_probability_of(
     luma: torch.Tensor, probability: torch.Tensor, options: TemporalOptions = OPTIONS
 ) -> torch.Tensor:
     mean: RunningMean | None = None
@@ -92,7 +92,7 @@ def _steady_probability(
 
 
 @pytest.mark.parametrize("ahead", [0, 2])
-def test_noise_on_a_still_clip_is_at_least_halved(ahead: int) -> None:
+def test_noise_of_a_static_clip_is_at_least_halved(ahead: int) -> None:
     generator = torch.Generator().manual_seed(0)
     luma = _texture(3, (180, 320)).expand(16, -1, -1, -1)
     luma = (luma + torch.randn(luma.shape, generator=generator) * 2 / 255).clamp(0, 1)
@@ -104,7 +104,7 @@ def test_noise_on_a_still_clip_is_at_least_halved(ahead: int) -> None:
     assert after < 0.5 * before
 
 
-def test_frames_to_come_steady_a_moving_subject_too() -> None:
+def test_look_ahead_reduces_error_of_a_moving_subject() -> None:
     luma, alpha = _moving_subject(3, 8)
     generator = torch.Generator().manual_seed(0)
     noisy = (alpha + torch.randn(alpha.shape, generator=generator) * 0.1).clamp(0, 1)
@@ -116,7 +116,7 @@ def test_frames_to_come_steady_a_moving_subject_too() -> None:
     assert both < 0.9 * causal < 0.8 * raw
 
 
-def test_a_subject_before_a_moving_room_is_steadied() -> None:
+def test_static_subject_is_smoothed_before_a_moving_background() -> None:
     size = (180, 320)
     rooms = torch.cat([_texture(1, size, low=0.5).roll(6 * n, dims=3) for n in range(6)])
     alpha = _disc(size, (90, 160), 50).expand(6, -1, -1, -1)
@@ -128,16 +128,16 @@ def test_a_subject_before_a_moving_room_is_steadied() -> None:
 
 
 @pytest.mark.parametrize(("step_px", "changed"), [(0, True), (4, False)])
-def test_the_past_can_be_left_out_of_what_moves_alone(step_px: int, changed: bool) -> None:
+def test_zero_moving_strength_leaves_moving_regions_unsmoothed(step_px: int, changed: bool) -> None:
     luma, alpha = _moving_subject(step_px, 4)
     noise = torch.randn(alpha.shape, generator=torch.Generator().manual_seed(3)) * 0.1
     noisy = (alpha + noise).clamp(0, 1)
-    last = _solved(luma, noisy, options=TemporalOptions(moving_strength=0))[-1]
+    last = _inferred(luma, noisy, options=TemporalOptions(moving_strength=0))[-1]
     mixed = (alpha[-1:] > 0.02) & (alpha[-1:] < 0.98)
     assert bool((last.mean.value - noisy[-1:])[mixed].abs().mean() > 0.02) == changed
 
 
-def test_a_still_clip_without_noise_keeps_its_matte() -> None:
+def test_noiseless_static_clip_is_unchanged() -> None:
     luma = _texture(3, (90, 160)).expand(5, -1, -1, -1)
     alpha = _disc((90, 160), (45, 80), 25).expand(5, -1, -1, -1)
     torch.testing.assert_close(_smooth(luma, alpha), alpha, atol=1e-5, rtol=0)
@@ -145,19 +145,19 @@ def test_a_still_clip_without_noise_keeps_its_matte() -> None:
 
 @pytest.mark.parametrize("ahead", [0, 2])
 @pytest.mark.parametrize("step_px", [3, 12, 40])
-def test_a_moving_subject_leaves_no_ghost_and_sends_none_ahead(step_px: int, ahead: int) -> None:
+def test_moving_subject_leaves_no_ghost_in_either_direction(step_px: int, ahead: int) -> None:
     luma, alpha = _moving_subject(step_px, 8)
-    steady = _smooth(luma, alpha, ahead=ahead)
+    smoothed = _smooth(luma, alpha, ahead=ahead)
     for n in range(2, 6):
         to_come = (alpha[n + 2] > 0.5) & (alpha[n : n + 2].amax(dim=0) == 0)
         vacated = (alpha[n - 2] > 0.5) & (alpha[n - 1 : n + 1].amax(dim=0) == 0)
         if to_come.any():
-            assert steady[n][to_come].amax() < 2 / 255
+            assert smoothed[n][to_come].amax() < 2 / 255
         if vacated.any():
-            assert steady[n][vacated].amax() < 2 / 255
+            assert smoothed[n][vacated].amax() < 2 / 255
 
 
-def test_a_cut_leaks_nothing() -> None:
+def test_scene_cut_leaks_nothing() -> None:
     size = (180, 320)
     first, second = _texture(4, size), _texture(5, size)
     luma = torch.cat([first, first, second, second])
@@ -167,12 +167,12 @@ def test_a_cut_leaks_nothing() -> None:
     assert torch.equal(_smooth(luma, alpha, ahead=2), alpha)
 
 
-def test_a_fast_subject_is_not_a_cut() -> None:
+def test_fast_subject_is_not_a_scene_cut() -> None:
     luma, _ = _moving_subject(40, 6)
     assert all(estimate_motions(None, _pictures(luma), OPTIONS)[1:])
 
 
-def test_shifting_the_clip_shifts_the_result() -> None:
+def test_smoothing_is_shift_equivariant() -> None:
     luma, alpha = _moving_subject(6, 4)
     generator = torch.Generator().manual_seed(1)
     noisy = (alpha + 0.1 * torch.randn(alpha.shape, generator=generator)).clamp(0, 1)
@@ -184,60 +184,60 @@ def test_shifting_the_clip_shifts_the_result() -> None:
     assert (_smooth(*moved) - expected)[inside].abs().mean() < 1 / 255
 
 
-def test_known_pixels_stay_as_they_are() -> None:
+def test_known_pixels_are_unchanged() -> None:
     luma = _texture(6, (90, 160)).expand(3, -1, -1, -1)
     alpha = torch.rand(3, 1, 90, 160, generator=torch.Generator().manual_seed(2)).round()
     trimap = (alpha * 255).to(torch.uint8)
-    assert torch.equal(_solved(luma, alpha, trimap)[2].mean.value, alpha[2:])
+    assert torch.equal(_inferred(luma, alpha, trimap)[2].mean.value, alpha[2:])
 
 
 @pytest.mark.parametrize("options", [TemporalOptions(strength=0), TemporalOptions(mode="off")])
-def test_without_strength_nothing_changes(options: TemporalOptions) -> None:
+def test_zero_strength_is_the_identity(options: TemporalOptions) -> None:
     luma = _texture(7, (90, 160)).expand(3, -1, -1, -1)
     alpha = torch.rand(3, 1, 90, 160)
-    steady = [frame.mean.value for frame in _solved(luma, alpha, options=options)]
-    assert torch.equal(torch.cat(steady), alpha)
-    assert torch.equal(_steady_probability(luma, alpha, options), alpha)
+    smoothed = [frame.mean.value for frame in _inferred(luma, alpha, options=options)]
+    assert torch.equal(torch.cat(smoothed), alpha)
+    assert torch.equal(_smooth_probability_of(luma, alpha, options), alpha)
 
 
-def test_flickering_probabilities_of_a_still_clip_calm_down() -> None:
+def test_flicker_of_static_probabilities_is_reduced() -> None:
     luma = _texture(9, (180, 320)).expand(12, -1, -1, -1)
     flicker = torch.tensor([0.1, -0.1] * 6).view(12, 1, 1, 1)
     probability = (0.5 + flicker).expand(-1, 2, 90, 160)
-    steady = _steady_probability(luma, probability)
-    assert steady.shape == probability.shape
-    assert steady[6:].std(dim=0).amax() < 0.4 * probability[6:].std(dim=0).amin()
+    smoothed = _smooth_probability_of(luma, probability)
+    assert smoothed.shape == probability.shape
+    assert smoothed[6:].std(dim=0).amax() < 0.4 * probability[6:].std(dim=0).amin()
 
 
 def test_probabilities_leave_no_ghost() -> None:
     luma, alpha = _moving_subject(12, 8)
     person = F.interpolate(alpha, (90, 240), mode="bilinear", antialias=True)
-    steady = _steady_probability(luma, person)
+    smoothed = _smooth_probability_of(luma, person)
     vacated = (person[5] > 0.9) & (person[6:8].amax(dim=0) == 0)
     assert vacated.any()
-    assert steady[7][vacated].amax() < 0.02
+    assert smoothed[7][vacated].amax() < 0.02
 
 
-def test_flow_finds_where_things_were() -> None:
+def test_flow_recovers_a_known_shift() -> None:
     picture = _texture(8, (200, 320))
     luma = torch.cat([picture, picture.roll((4, 7), dims=(2, 3))])
     (_, motion) = estimate_motions(None, _pictures(luma), OPTIONS)
     assert isinstance(motion, Motion)
-    for flow, sign in ((motion.back, -1), (motion.forth, 1)):
-        inner = flow.way[0, :, 40:160, 40:280]
+    for flow, sign in ((motion.backward, -1), (motion.forward, 1)):
+        inner = flow.displacement[0, :, 40:160, 40:280]
         assert inner[0].median().item() == pytest.approx(7 * sign, abs=0.3)
         assert inner[1].median().item() == pytest.approx(4 * sign, abs=0.3)
 
 
-def test_what_moves_is_not_calm() -> None:
+def test_is_low_motion_rejects_a_moving_subject() -> None:
     luma, alpha = _moving_subject(12, 2)
     still = luma[:1].expand(2, -1, -1, -1)
-    for pictures, calm in ((still, True), (luma, False)):
+    for pictures, low_motion in ((still, True), (luma, False)):
         (_, motion) = estimate_motions(None, _pictures(pictures), OPTIONS)
-        assert is_low_motion([motion, None, motion], alpha[:1]) == [calm, False, calm]
+        assert is_low_motion([motion, None, motion], alpha[:1]) == [low_motion, False, low_motion]
 
 
-def test_where_the_segmenter_did_not_look_its_last_answer_moves_along() -> None:
+def test_probability_is_warped_where_segmentation_is_skipped() -> None:
     picture = _texture(8, (200, 320))
     luma = torch.cat([picture, picture.roll(8, dims=3)])
     person = _disc((200, 320), (100, 160), 50)
@@ -247,9 +247,9 @@ def test_where_the_segmenter_did_not_look_its_last_answer_moves_along() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 33), (3, 400), (720, 1280)])
-def test_any_frame_size(size: tuple[int, int]) -> None:
+def test_smoothing_works_at_any_frame_size(size: tuple[int, int]) -> None:
     luma = torch.rand(1, 1, *size).expand(2, -1, -1, -1)
     alpha = torch.rand(2, 1, *size)
-    steady = _smooth(luma, alpha, ahead=1)
-    assert steady.shape == alpha.shape
-    assert steady.isfinite().all()
+    smoothed = _smooth(luma, alpha, ahead=1)
+    assert smoothed.shape == alpha.shape
+    assert smoothed.isfinite().all()

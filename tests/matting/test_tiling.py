@@ -20,7 +20,7 @@ def _blob_trimap(size: tuple[int, int], *, frames: int = 2) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_every_unknown_pixel_lies_well_inside_a_tile_of_its_frame(size: tuple[int, int]) -> None:
+def test_unknown_pixels_lie_inside_a_tile_with_margin(size: tuple[int, int]) -> None:
     tile_px, overlap_px = 64, 24
     trimap = _blob_trimap(size)
     tiles = plan_tiles(trimap, tile_px=tile_px, overlap_px=overlap_px)
@@ -38,33 +38,33 @@ def test_every_unknown_pixel_lies_well_inside_a_tile_of_its_frame(size: tuple[in
 
 
 @pytest.mark.parametrize("size", [(65, 64), (70, 333), (360, 640), (1080, 300)])
-def test_tiles_start_on_the_networks_stride_or_end_with_the_frame(size: tuple[int, int]) -> None:
+def test_tiles_start_on_the_stride_or_end_with_the_frame(size: tuple[int, int]) -> None:
     everything = torch.full((1, 1, *size), 128, dtype=torch.uint8)
     for tile in plan_tiles(everything, tile_px=64, overlap_px=24):
-        for start, side in zip(tile.place, size, strict=True):
+        for start, side in zip(tile.corner, size, strict=True):
             assert start % 16 == 0 or start + 64 == side
 
 
-def test_only_tiles_with_something_to_solve_are_taken() -> None:
+def test_tiles_without_unknown_pixels_are_omitted() -> None:
     trimap = torch.zeros(3, 1, 400, 400, dtype=torch.uint8)
     trimap[1, 0, 10, 10] = 128
     trimap[2] = 255
     assert plan_tiles(trimap, tile_px=64, overlap_px=16) == (Tile(1, 0, 0),)
 
 
-def test_a_band_that_moves_a_little_keeps_its_tiles() -> None:
+def test_tiles_persist_under_small_motion_of_the_band() -> None:
     trimap = torch.zeros(8, 1, 300, 500, dtype=torch.uint8)
     for n in range(8):
         trimap[n, :, 60:200, 100 + n : 160 + n] = 128
     tiles = plan_tiles(trimap, tile_px=128, overlap_px=32)
-    places = [{t.place for t in tiles if t.frame == n} for n in range(8)]
+    places = [{t.corner for t in tiles if t.frame == n} for n in range(8)]
     assert len(places[0]) == 3
-    assert all(place == places[0] for place in places)
+    assert all(corner == places[0] for corner in places)
     last = [Tile(-1, t.top, t.left) for t in tiles if t.frame == 7]
-    assert {t.place for t in plan_tiles(trimap[:1], tile_px=128, overlap_px=32, before=last)} == places[0]
+    assert {t.corner for t in plan_tiles(trimap[:1], tile_px=128, overlap_px=32, before=last)} == places[0]
 
 
-def test_tiles_go_where_the_band_is() -> None:
+def test_tiles_are_placed_on_the_band() -> None:
     trimap = torch.zeros(1, 1, 256, 2000, dtype=torch.uint8)
     for left in range(100, 2000, 400):
         trimap[..., left : left + 150] = 128
@@ -75,7 +75,7 @@ def test_tiles_go_where_the_band_is() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("overlap_px", [0, 20])
-def test_cutting_and_blending_gives_back_the_picture(size: tuple[int, int], overlap_px: int) -> None:
+def test_cut_and_blend_round_trip(size: tuple[int, int], overlap_px: int) -> None:
     trimap = _blob_trimap(size)
     tiles = plan_tiles(trimap, tile_px=64, overlap_px=overlap_px)
     picture = torch.rand(2, 3, *size)
@@ -86,13 +86,13 @@ def test_cutting_and_blending_gives_back_the_picture(size: tuple[int, int], over
     torch.testing.assert_close(back[unknown], picture[unknown])
 
 
-def test_beyond_the_frame_it_is_mirrored() -> None:
+def test_frame_is_padded_by_reflection() -> None:
     picture = torch.arange(6, dtype=torch.uint8).reshape(1, 1, 2, 3)
     (square,) = cut_tiles(picture, (Tile(0, 0, 0),), tile_px=4)
     assert square.tolist() == [[[0, 1, 2, 1], [3, 4, 5, 4], [0, 1, 2, 1], [3, 4, 5, 4]]]
 
 
-def test_tiles_that_disagree_meet_without_a_step() -> None:
+def test_blending_of_different_tiles_has_no_step() -> None:
     trimap = torch.full((1, 1, 64, 256), 128, dtype=torch.uint8)
     tiles = plan_tiles(trimap, tile_px=64, overlap_px=32)
     values = torch.stack([torch.full((1, 64, 64), float(i % 2)) for i in range(len(tiles))])
@@ -102,7 +102,7 @@ def test_tiles_that_disagree_meet_without_a_step() -> None:
     assert blended.diff(dim=3).abs().amax() < 0.06
 
 
-def test_no_tile_gives_an_empty_picture() -> None:
+def test_blending_without_tiles_is_zero() -> None:
     nothing = blend_tiles(torch.empty(0, 1, 64, 64), (), frames=2, size=(30, 90), overlap_px=8)
     assert nothing.shape == (2, 1, 30, 90)
     assert not nothing.any()

@@ -64,7 +64,7 @@ def test_fixed_trimap_equals_kornia() -> None:
     assert torch.equal(fixed_trimap(mask, erosion=2, size=4), expected)
 
 
-def test_fixed_band_reaches_as_far_as_it_says() -> None:
+def test_fixed_band_has_the_documented_width() -> None:
     mask = torch.zeros(1, 1, 9, 200)
     mask[..., :100] = 1
     row = fixed_trimap(mask, erosion=5, size=25)[0, 0, 4]
@@ -84,20 +84,20 @@ def _none_like(person: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 33), (288, 512), (1080, 1920)])
-def test_without_a_person_all_is_background(size: tuple[int, int]) -> None:
+def test_empty_probability_is_background(size: tuple[int, int]) -> None:
     doubt = 0.4 * torch.rand(2, 1, 72, 128)
     trimap = adaptive_trimap(doubt, doubt, size=size)
     assert trimap.shape == (2, 1, *size)
     assert (trimap == BACKGROUND).all()
 
 
-def test_a_frame_full_of_person_is_foreground() -> None:
+def test_full_probability_is_foreground() -> None:
     person = torch.ones(1, 1, 72, 128)
     trimap = adaptive_trimap(person, _none_like(person), size=(144, 256))
     assert (trimap == FOREGROUND).all()
 
 
-def test_doubt_is_unknown_even_far_from_the_edge() -> None:
+def test_uncertain_pixels_are_unknown_far_from_the_edge() -> None:
     person = _disc(128, 128, 50)
     person[..., 60:68, 60:68] = 0.6
     trimap = adaptive_trimap(person, _none_like(person), size=(128, 128))
@@ -106,7 +106,7 @@ def test_doubt_is_unknown_even_far_from_the_edge() -> None:
     assert ((person <= 0.1) | (person >= 0.9) | (trimap == UNKNOWN)).all()
 
 
-def test_the_band_is_wider_at_hair_both_ways() -> None:
+def test_band_is_wider_at_hair_inward_and_outward() -> None:
     person = _disc(256, 256, 80, soft_px=0.5)
     hair = person.clone()
     hair[..., 128:, :] = 0
@@ -119,7 +119,7 @@ def test_the_band_is_wider_at_hair_both_ways() -> None:
     assert hair_in > 1.5 * cloth_in
 
 
-def test_the_band_grows_with_the_subject_and_with_its_scale() -> None:
+def test_band_width_scales_with_subject_and_option() -> None:
     def width(radius: float, band: float) -> int:
         person = _disc(512, 512, radius, soft_px=0.5)
         row = adaptive_trimap(person, _none_like(person), size=(512, 512), band=band)[0, 0, 256]
@@ -129,7 +129,7 @@ def test_the_band_grows_with_the_subject_and_with_its_scale() -> None:
     assert width(200, 2.0) > 1.7 * width(200, 1.0)
 
 
-def test_specks_far_smaller_than_the_subject_vanish() -> None:
+def test_specks_are_background() -> None:
     person = _disc(256, 256, 80)
     person[..., 5:9, 5:9] = 1
     trimap = adaptive_trimap(person, _none_like(person), size=(256, 256))
@@ -139,7 +139,7 @@ def test_specks_far_smaller_than_the_subject_vanish() -> None:
     assert (adaptive_trimap(alone, _none_like(alone), size=(256, 256)) == UNKNOWN).any()
 
 
-def test_the_band_means_the_same_at_every_frame_size() -> None:
+def test_band_is_independent_of_frame_size() -> None:
     person = _disc(144, 256, 40)
     small = adaptive_trimap(person, person, size=(144, 256))
     large = adaptive_trimap(person, person, size=(1440, 2560))
@@ -147,7 +147,7 @@ def test_the_band_means_the_same_at_every_frame_size() -> None:
     assert shares[0] == pytest.approx(shares[1], rel=0.03)
 
 
-def test_shifting_the_probabilities_shifts_the_trimap() -> None:
+def test_trimap_is_shift_equivariant() -> None:
     person = _disc(160, 160, 40)
     shifted = person.roll((8, 12), dims=(2, 3))
     before = adaptive_trimap(person, person, size=(160, 160))
@@ -163,7 +163,7 @@ def _true_alpha(shared: Path, name: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", ["julia_alpha.mkv", "ron_alpha.mkv", "tatum_alpha.mkv"])
-def test_nearly_all_mixed_pixels_of_real_mattes_are_unknown(shared: Path, name: str) -> None:
+def test_mixed_pixels_of_real_mattes_are_unknown(shared: Path, name: str) -> None:
     alpha = _true_alpha(shared, name)
     size = (alpha.shape[2], alpha.shape[3])
     # A stride-4 segmenter's view: a quarter of the size, and grown again.
@@ -177,20 +177,20 @@ def test_nearly_all_mixed_pixels_of_real_mattes_are_unknown(shared: Path, name: 
     assert (trimap == UNKNOWN).float().mean() < 0.25
 
 
-def test_quantising_keeps_only_what_is_surely_known() -> None:
+def test_quantising_keeps_only_certain_pixels() -> None:
     values = torch.tensor([0, 15, 16, 90, 128, 200, 239, 240, 255], dtype=torch.uint8)
     assert quantise_trimap(values).tolist() == [0, 0, 128, 128, 128, 128, 128, 255, 255]
     with pytest.raises(InputError, match="8 bit"):
         quantise_trimap(values.float())
 
 
-def test_known_pixels_get_the_trimaps_alpha() -> None:
+def test_keep_known_sets_alpha_of_known_pixels() -> None:
     trimap = torch.tensor([0, 128, 255], dtype=torch.uint8).view(1, 1, 1, 3)
     alpha = torch.full((1, 1, 1, 3), 0.3)
     assert keep_known(alpha, trimap).flatten().tolist() == pytest.approx([0, 0.3, 1])
 
 
-def test_a_guess_says_unknown_for_every_probability_and_more_for_a_higher_one() -> None:
+def test_alpha_prior_is_unknown_and_increases_with_probability() -> None:
     person = torch.tensor([[[[0.0, 0.25, 0.5, 0.75, 1.0]]]])
     guess = encode_alpha_prior(person, (1, 5))
     assert guess.flatten().tolist() == [64, 96, 128, 159, 191]

@@ -24,25 +24,25 @@ def _settled(trimap: torch.Tensor) -> torch.Tensor:
     return alpha
 
 
-def test_a_settled_matte_leaves_the_band() -> None:
+def test_saturated_alpha_keeps_the_band() -> None:
     trimap = _band(130, 170)
     assert torch.equal(expand_band(_settled(trimap), trimap, trimap), trimap)
 
 
-def test_a_strand_that_leaves_the_band_takes_it_along() -> None:
-    drawn = trimap = _band(130, 170)
+def test_band_expands_along_a_strand() -> None:
+    initial = trimap = _band(130, 170)
     alpha = _settled(trimap)
     alpha[:, :, 90:150, 200:206] = 0.6
     for _ in range(4):
         solved = alpha.masked_fill(trimap == 0, 0).masked_fill(trimap == 255, 1)
-        trimap = expand_band(solved, trimap, drawn)
+        trimap = expand_band(solved, trimap, initial)
     assert (trimap[:, :, 110:130, 200:206] == 128).all()
     assert (trimap[:, :, :130, :180] == 0).all()
     assert (trimap[:, :, :90] == 0).all()
-    assert torch.equal(trimap[:, :, 170:], drawn[:, :, 170:])
+    assert torch.equal(trimap[:, :, 170:], initial[:, :, 170:])
 
 
-def test_a_gap_that_goes_on_into_the_subject_is_opened() -> None:
+def test_band_expands_along_a_gap_in_the_subject() -> None:
     trimap = _band(130, 170)
     alpha = _settled(trimap)
     alpha[:, :, 150:, 100:110] = 0.2
@@ -52,20 +52,20 @@ def test_a_gap_that_goes_on_into_the_subject_is_opened() -> None:
     assert (grown[:, :, 170:, 200:] == 255).all()
 
 
-def test_growth_has_an_end() -> None:
-    drawn = trimap = _band(130, 170)
+def test_expansion_is_bounded() -> None:
+    initial = trimap = _band(130, 170)
     for _ in range(40):
-        trimap = expand_band(torch.full(drawn.shape, 0.5), trimap, drawn)
+        trimap = expand_band(torch.full(initial.shape, 0.5), trimap, initial)
     assert (trimap[:, :, :90] == 0).all()
     assert (trimap[:, :, 210:] == 255).all()
 
 
-def test_growth_stays_while_alpha_there_is_mixed() -> None:
-    drawn, before = _band(130, 170), _band(130, 170)
+def test_expansion_persists_while_alpha_is_mixed() -> None:
+    initial, before = _band(130, 170), _band(130, 170)
     before[:, :, 120:130, 190:216] = 128
-    alpha = _settled(drawn)
-    assert torch.equal(keep_expansion(drawn, before, alpha), drawn)
+    alpha = _settled(initial)
+    assert torch.equal(keep_expansion(initial, before, alpha), initial)
     alpha[:, :, 122:150, 200:206] = 0.6
-    kept = keep_expansion(drawn, before, alpha)
+    kept = keep_expansion(initial, before, alpha)
     assert (kept[:, :, 122:130, 200:206] == 128).all()
     assert (kept[:, :, :130, :180] == 0).all()

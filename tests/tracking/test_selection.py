@@ -1,4 +1,4 @@
-"""The chosen body is kept for a clip's whole length, whoever comes near or walks in front of it."""
+"""The selected person is tracked through a clip, through occlusions and cuts."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ def _scene(discs: list[Disc]) -> tuple[Tensor, Tensor]:
             if 0 <= row < HEIGHT and 0 <= column < WIDTH:
                 rgb[row, column] = np.clip(np.array(colour) + spots[dy, dx], 0, 255)
                 person[row, column] = 1
-    seen = torch.from_numpy(np.stack([person, 0 * person]))[None]
-    return seen, torch.from_numpy(rgb).permute(2, 0, 1)[None]
+    probability = torch.from_numpy(np.stack([person, 0 * person]))[None]
+    return probability, torch.from_numpy(rgb).permute(2, 0, 1)[None]
 
 
-def _follow(scenes: list[list[Disc]], guide: SubjectPrompt) -> tuple[list[Tensor], list[str]]:
-    """What is kept of each frame (h, w), 10 frames a second, and what was told."""
+def _select_sequence(scenes: list[list[Disc]], prompt: SubjectPrompt) -> tuple[list[Tensor], list[str]]:
+    """Selected probability (h, w) of each frame, at 10 frames per second, and the notices."""
     state: SubjectState | None = None
-    kept, told = [], []
+    selected, notices = [], []
     for index, discs in enumerate(scenes):
-        done = select_subject(*_scene(discs), (Fraction(index, 10),), guide, state)
-        state = done.state
-        kept.append(done.seen[0, 0])
-        told += done.notices
-    return kept, told
+        result = select_subject(*_scene(discs), (Fraction(index, 10),), prompt, state)
+        state = result.state
+        selected.append(result.probability[0, 0])
+        notices += result.notices
+    return selected, notices
 
 
-def _at(kept: Tensor, centre: tuple[int, int]) -> bool:
-    return bool(kept[centre[1], centre[0]] > 0.5)
+def _at(selected: Tensor, centre: tuple[int, int]) -> bool:
+    return bool(selected[centre[1], centre[0]] > 0.5)
 
 
 def _point(x: float, y: float, at_s: float = 0.0) -> SubjectPrompt:
@@ -67,40 +67,40 @@ def _point(x: float, y: float, at_s: float = 0.0) -> SubjectPrompt:
 
 
 @pytest.mark.parametrize("wanted", [RED, BLUE], ids=["behind", "in front"])
-def test_of_two_who_cross_the_one_pointed_at_is_kept(wanted: tuple[int, int, int]) -> None:
+def test_point_prompt_selects_the_same_person_through_a_crossing(wanted: tuple[int, int, int]) -> None:
     paths = [((80, 45), (20 + 4 * i, 40)) for i in range(28)]
     scenes: list[list[Disc]] = [[(still, RED), (walker, BLUE)] for still, walker in paths]
     start = paths[0][0] if wanted == RED else paths[0][1]
-    kept, told = _follow(scenes, _point(*start))
-    for (still, walker), frame in zip(paths, kept, strict=True):
-        mine, other = (still, walker) if wanted == RED else (walker, still)
+    selected, notices = _select_sequence(scenes, _point(*start))
+    for (still, walker), frame in zip(paths, selected, strict=True):
+        own, other = (still, walker) if wanted == RED else (walker, still)
         apart = abs(still[0] - walker[0])
-        assert _at(frame, mine) or (wanted == RED and apart < 2 * RADIUS)
+        assert _at(frame, own) or (wanted == RED and apart < 2 * RADIUS)
         if apart > RADIUS:
             assert not _at(frame, other)
-    assert not told
+    assert not notices
 
 
-def test_who_leaves_and_comes_back_is_known_again_and_it_is_told() -> None:
+def test_returning_person_is_reidentified_and_reported() -> None:
     scenes: list[list[Disc]] = [[((130, 45), RED), ((30, 45), BLUE)]] * 5
     scenes += [[((30, 45), BLUE)]] * 8 + [[((30, 45), BLUE), ((110, 50), RED)]] * 4
-    kept, told = _follow(scenes, _point(130, 45))
-    assert _at(kept[4], (130, 45))
-    assert all(frame.max() == 0 for frame in kept[5:13])
-    assert _at(kept[-1], (110, 50))
-    assert not _at(kept[-1], (30, 45))
-    assert [line.split(":")[0] for line in told] == [
+    selected, notices = _select_sequence(scenes, _point(130, 45))
+    assert _at(selected[4], (130, 45))
+    assert all(frame.max() == 0 for frame in selected[5:13])
+    assert _at(selected[-1], (110, 50))
+    assert not _at(selected[-1], (30, 45))
+    assert [line.split(":")[0] for line in notices] == [
         "the subject is lost from 0.50 s on",
         "the subject is seen again at 1.30 s",
     ]
 
 
-def test_across_a_cut_the_subject_is_found_by_its_colours() -> None:
+def test_subject_is_reidentified_across_a_cut() -> None:
     first: list[Disc] = [((40, 45), RED), ((120, 45), BLUE)]
     second: list[Disc] = [((40, 45), BLUE), ((120, 45), RED)]
-    kept, _ = _follow([first] * 3 + [second] * 3, _point(40, 45))
-    assert (_at(kept[2], (40, 45)), _at(kept[2], (120, 45))) == (True, False)
-    assert (_at(kept[5], (40, 45)), _at(kept[5], (120, 45))) == (False, True)
+    selected, _ = _select_sequence([first] * 3 + [second] * 3, _point(40, 45))
+    assert (_at(selected[2], (40, 45)), _at(selected[2], (120, 45))) == (True, False)
+    assert (_at(selected[5], (40, 45)), _at(selected[5], (120, 45))) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -112,25 +112,27 @@ def test_across_a_cut_the_subject_is_found_by_its_colours() -> None:
         (SubjectOptions(choice="point", place=(319, 0)), (False, False, True)),
     ],
 )
-def test_each_way_to_choose(options: SubjectOptions, expected: tuple[bool, ...]) -> None:
+def test_each_subject_choice(options: SubjectOptions, expected: tuple[bool, ...]) -> None:
     """Places count in pixels of the frame, which is twice as large as the probabilities here."""
-    seen = torch.zeros(1, 2, HEIGHT, WIDTH)
+    probability = torch.zeros(1, 2, HEIGHT, WIDTH)
     rgb = torch.full((1, 3, 2 * HEIGHT, 2 * WIDTH), 128, dtype=torch.uint8)
     for rows, columns in ((slice(10, 80), slice(5, 40)), (slice(20, 70), slice(60, 90))):
-        seen[:, 0, rows, columns] = 1
-    seen[:, 0, 10:40, 120:140] = 1
-    kept = select_subject(seen, rgb, (Fraction(0),), SubjectPrompt(options), None).seen[0, 0]
-    assert tuple(_at(kept, centre) for centre in ((20, 40), (75, 40), (130, 25))) == expected
+        probability[:, 0, rows, columns] = 1
+    probability[:, 0, 10:40, 120:140] = 1
+    selected = select_subject(probability, rgb, (Fraction(0),), SubjectPrompt(options), None).probability[
+        0, 0
+    ]
+    assert tuple(_at(selected, centre) for centre in ((20, 40), (75, 40), (130, 25))) == expected
 
 
-def test_until_its_time_a_choice_keeps_the_nearest() -> None:
+def test_prompt_selects_the_nearest_track_before_its_time() -> None:
     scenes: list[list[Disc]] = [[((40, 45), RED)]] * 3 + [[((40, 45), RED), ((130, 45), BLUE)]] * 3
-    kept, _ = _follow(scenes, _point(128, 45, at_s=0.4))
-    assert _at(kept[0], (40, 45))
-    assert (_at(kept[5], (40, 45)), _at(kept[5], (130, 45))) == (False, True)
+    selected, _ = _select_sequence(scenes, _point(128, 45, at_s=0.4))
+    assert _at(selected[0], (40, 45))
+    assert (_at(selected[5], (40, 45)), _at(selected[5], (130, 45))) == (False, True)
 
 
-def test_a_choice_counts_its_time_from_the_clips_beginning() -> None:
+def test_prompt_time_counts_from_the_clip_start() -> None:
     """Some clips' clocks do not begin at 0; what an editor shows as 0 s does."""
     options, scene = SubjectOptions(choice="point", place=(80, 90), at_s=0.4), _scene([((40, 45), RED)])
     for time_s, is_due in ((Fraction(17, 10), False), (Fraction(18, 10), True)):
@@ -138,73 +140,73 @@ def test_a_choice_counts_its_time_from_the_clips_beginning() -> None:
             *scene, (time_s,), SubjectPrompt(options, begin_s=Fraction(14, 10)), None
         ).state
         assert state is not None
-        assert state.chosen == is_due
+        assert state.is_final == is_due
 
 
-def test_of_many_passers_by_the_last_are_remembered_and_the_subject() -> None:
+def test_pruning_keeps_recent_tracks_and_the_subject() -> None:
     """Flat patches of colours that are unlike, one after the other, each where the last one was not."""
     colours = [(r, g, b) for r in (30, 120, 220) for g in (40, 130, 230) for b in (20, 110, 210)] * 2
     state: SubjectState | None = None
     for index, colour in enumerate([(250, 250, 250), *colours]):
-        rgb, seen = torch.full((1, 3, 30, 40), 128, dtype=torch.uint8), torch.zeros(1, 2, 30, 40)
+        rgb, probability = torch.full((1, 3, 30, 40), 128, dtype=torch.uint8), torch.zeros(1, 2, 30, 40)
         place = (..., slice(5, 25), slice(2, 18) if index % 2 else slice(22, 38))
         rgb[place] = torch.tensor(colour, dtype=torch.uint8).view(3, 1, 1)
-        seen[:, :1][place] = 1
-        state = select_subject(seen, rgb, (Fraction(index, 10),), _point(30, 10), state).state
+        probability[:, :1][place] = 1
+        state = select_subject(probability, rgb, (Fraction(index, 10),), _point(30, 10), state).state
         assert state is not None
-    names = [body.name for body in state.bodies.known]
+    names = [track.track_id for track in state.tracks.known]
     assert 5 < len(names) <= 25
-    assert state.kept == (1,)
+    assert state.selected == (1,)
     assert 1 in names
 
 
-def test_a_mask_parts_two_who_touch() -> None:
+def test_mask_prompt_separates_touching_persons() -> None:
     scenes: list[list[Disc]] = [[((70, 45), RED), ((92, 45), BLUE)]] * 4
     mask = torch.zeros(1, 1, HEIGHT, WIDTH)
     mask[..., :81] = 1
-    guide = SubjectPrompt(SubjectOptions(choice="mask", mask=Path("mask.png")), mask=mask)
-    for frame in _follow(scenes, guide)[0]:
+    prompt = SubjectPrompt(SubjectOptions(choice="mask", mask=Path("mask.png")), mask=mask)
+    for frame in _select_sequence(scenes, prompt)[0]:
         assert _at(frame, (66, 45))
         assert not _at(frame, (96, 45))
 
 
-def test_a_mask_of_a_whole_person_in_mid_clip_keeps_that_person() -> None:
+def test_mask_prompt_in_mid_clip_selects_that_person() -> None:
     scenes: list[list[Disc]] = [[((40, 45), RED), ((120, 45), BLUE)]] * 8
     mask = torch.zeros(1, 1, HEIGHT, WIDTH)
     mask[..., 100:140] = 1
     options = SubjectOptions(choice="mask", mask=Path("mask.png"), at_s=0.3)
-    kept, told = _follow(scenes, SubjectPrompt(options, mask=mask))
-    for frame in kept:
+    selected, notices = _select_sequence(scenes, SubjectPrompt(options, mask=mask))
+    for frame in selected:
         assert _at(frame, (120, 45))
         assert not _at(frame, (40, 45))
-    assert not told
+    assert not notices
 
 
 @pytest.mark.parametrize("choice", ["largest", "point"])
-def test_who_is_chosen_before_being_known_again_stays_chosen(choice: str) -> None:
+def test_selection_survives_reidentification(choice: str) -> None:
     """Half red and half blue, gone for a second, and back with the blue half first."""
     place, at_s = ((5, 30), 1.6) if choice == "point" else ((), 0.0)
-    guide = SubjectPrompt(SubjectOptions(choice=choice, place=place, at_s=at_s))  # type: ignore[arg-type]
+    prompt = SubjectPrompt(SubjectOptions(choice=choice, place=place, at_s=at_s))  # type: ignore[arg-type]
     state: SubjectState | None = None
     for n, left in enumerate([40] * 5 + [None] * 10 + [min(40, 4 * n - 30) for n in range(25)]):
-        rgb, seen = torch.full((1, 3, 60, 120), 128, dtype=torch.uint8), torch.zeros(1, 2, 60, 120)
+        rgb, probability = torch.full((1, 3, 60, 120), 128, dtype=torch.uint8), torch.zeros(1, 2, 60, 120)
         for begin, colour in () if left is None else ((left, RED), (left + 20, BLUE)):
             half = (..., slice(10, 50), slice(max(0, begin), max(0, begin + 20)))
             rgb[half] = torch.tensor(colour, dtype=torch.uint8).view(3, 1, 1)
-            seen[:, :1][half] = 1
-        done = select_subject(seen, rgb, (Fraction(n, 10),), guide, state)
-        state = done.state
-        assert torch.equal(done.seen, seen), n
+            probability[:, :1][half] = 1
+        result = select_subject(probability, rgb, (Fraction(n, 10),), prompt, state)
+        state = result.state
+        assert torch.equal(result.probability, probability), n
 
 
-def test_no_one_to_choose_keeps_nothing() -> None:
+def test_no_person_selects_nothing() -> None:
     scenes: list[list[Disc]] = [[]] * 3
-    kept, told = _follow(scenes, _point(10, 10))
-    assert all(frame.max() == 0 for frame in kept)
-    assert not told
+    selected, notices = _select_sequence(scenes, _point(10, 10))
+    assert all(frame.max() == 0 for frame in selected)
+    assert not notices
 
 
-def test_alpha_is_held_between_keep_and_drop() -> None:
+def test_alpha_is_clamped_between_keep_and_drop() -> None:
     alpha, keep, drop = torch.full((1, 1, 4, 6), 0.4), torch.zeros(1, 1, 4, 6), torch.zeros(1, 1, 4, 6)
     keep[..., :2], drop[..., 4:] = 1, 1
     held = limit_alpha(alpha, keep, upper_limit(drop, None, (4, 6)))
@@ -215,7 +217,7 @@ def test_alpha_is_held_between_keep_and_drop() -> None:
 # Real people
 
 
-def _signer(path: Path, matter: MattingPipeline, frames: int) -> tuple[np.ndarray, np.ndarray]:
+def _signer(path: Path, pipeline: MattingPipeline, frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Frames (N, 210, 280, 3) in 0..255 of a clip, and the signer's mask (N, 210, 280)."""
     pictures: list[np.ndarray] = []
     with ClipReader(path, batch_size=8) as reader:
@@ -225,35 +227,37 @@ def _signer(path: Path, matter: MattingPipeline, frames: int) -> tuple[np.ndarra
             if len(pictures) >= frames:
                 break
     rgb = np.stack(pictures[:frames])
-    seen = matter.segment(torch.from_numpy(rgb).permute(0, 3, 1, 2) / 255)
-    person = torch.nn.functional.interpolate(seen[:, :1], (210, 280), mode="bilinear")[:, 0].numpy() > 0.5
+    probability = pipeline.segment(torch.from_numpy(rgb).permute(0, 3, 1, 2) / 255)
+    person = (
+        torch.nn.functional.interpolate(probability[:, :1], (210, 280), mode="bilinear")[:, 0].numpy() > 0.5
+    )
     main = [cv2.connectedComponentsWithStats(mask.astype(np.uint8)) for mask in person]
     return rgb, np.stack([c[1] == 1 + np.argmax(c[2][1:, cv2.CC_STAT_AREA]) for c in main])
 
 
-def test_of_two_signers_who_cross_either_can_be_kept(shared: Path) -> None:
+def test_either_of_two_crossing_signers_can_be_selected(shared: Path) -> None:
     frames, width = 32, 480
-    matter = MattingPipeline(device="cpu", options=CLOSER)
+    pipeline = MattingPipeline(device="cpu", options=CLOSER)
     behind, front = (
-        _signer(shared / "data" / "clips" / f"asl_{name}.mkv", matter, frames) for name in ("milk", "night")
+        _signer(shared / "data" / "clips" / f"asl_{name}.mkv", pipeline, frames) for name in ("milk", "night")
     )
     pictures = np.full((frames, 210, width, 3), 150, np.uint8)
     truth = np.zeros((2, frames, 210, width), bool)
     for n in range(frames):
-        for who, (rgb, mask), left in ((0, behind, 0), (1, front, round(290 - 470 * n / (frames - 1)))):
+        for person, (rgb, mask), left in ((0, behind, 0), (1, front, round(290 - 470 * n / (frames - 1)))):
             begin, end = max(0, left), min(width, left + 280)
             inside = mask[n][:, begin - left : end - left]
             pictures[n, :, begin:end][inside] = rgb[n][:, begin - left : end - left][inside]
             truth[:, n, :, begin:end][:, inside] = False
-            truth[who, n, :, begin:end] |= inside
+            truth[person, n, :, begin:end] |= inside
     rgb = torch.from_numpy(pictures).permute(0, 3, 1, 2)
-    seen, times = matter.segment(rgb / 255), [Fraction(n, 20) for n in range(frames)]
-    for who, x in ((0, 140), (1, 430)):
-        done = select_subject(seen, rgb, times, _point(x, 120), None).seen
-        kept = torch.nn.functional.interpolate(done, (210, width), mode="bilinear")[:, 0].numpy() > 0.5
-        mine, other = truth[who], truth[1 - who]
+    probability, times = pipeline.segment(rgb / 255), [Fraction(n, 20) for n in range(frames)]
+    for person, x in ((0, 140), (1, 430)):
+        result = select_subject(probability, rgb, times, _point(x, 120), None).probability
+        selected = torch.nn.functional.interpolate(result, (210, width), mode="bilinear")[:, 0].numpy() > 0.5
+        own, other = truth[person], truth[1 - person]
         apart = [n for n in range(frames) if other[n].sum() > 4000 and (n < 9 or n > 26)]
         for n in apart:
-            assert (kept[n] & other[n]).sum() < 0.1 * other[n].sum(), (who, n)
-        for n in (n for n in apart if mine[n].sum() > 9000):
-            assert (kept[n] & mine[n]).sum() > 0.7 * mine[n].sum(), (who, n)
+            assert (selected[n] & other[n]).sum() < 0.1 * other[n].sum(), (person, n)
+        for n in (n for n in apart if own[n].sum() > 9000):
+            assert (selected[n] & own[n]).sum() > 0.7 * own[n].sum(), (person, n)
