@@ -1,6 +1,6 @@
 """How good the mattes are: measures, folders with true alpha, and reports.
 
-metrics         SAD, MAD, MSE, Grad, Conn, band MAD, IoU, dtSSD, MESSDdt as pure functions
+metrics         SAD, MAD, MSE, Grad, Conn, band MAD, IoU, translucency, dtSSD, MESSDdt as pure functions
 datasets        the folder layouts; mattes and scores every item of one
 runner          run_evaluation: one folder, from its layout to the written reports
 report          scores as a table, as JSON and as a contact sheet

@@ -6,7 +6,9 @@ Three layouts are detected (NAME is arbitrary; the first layout of which a folde
     video    NAME.mp4 (or .mov, .mkv, .webm), NAME_alpha.mkv   fully automatic
     stills   NAME.png (or .jpg), NAME_alpha.png                fully automatic
 
-Alpha files are 8-bit grayscale; an alpha clip has the clip's frames, losslessly coded. A fourth layout is
+Alpha files are 8-bit grayscale; an alpha clip has the clip's frames, losslessly coded. Beside a still,
+NAME_region.png (grayscale) may mark by values over 127 where error is of special interest (hair, hands): the
+region MAD. A fourth layout is
 chosen explicitly: ``empty``, images without people, NAME.png or NAME.jpg, whose true alpha is 0 everywhere.
 """
 
@@ -57,6 +59,7 @@ _REGIONAL: Final[Mapping[str, Callable[[Alpha, Alpha, Region], float]]] = {
 _WHOLE: Final[Mapping[str, Callable[[Alpha, Alpha], float]]] = {
     "band": metrics.band_mad,
     "IoU": metrics.iou,
+    "translucency": metrics.false_translucency,
 }
 
 
@@ -133,7 +136,7 @@ def evaluate_trimap_folder(
 def evaluate_stills_folder(
     folder: Path, matte_image: MatteImage, *, progress: Progress | None = None
 ) -> Evaluation:
-    """Fully automatic mattes of images, scored over the whole image."""
+    """Fully automatic mattes of images, scored over the whole image, and in a region where given."""
     items = []
     for name in _names(folder, "stills", progress):
         path = _item_file(folder, name, _STILL_EXTENSIONS)
@@ -141,7 +144,8 @@ def evaluate_stills_folder(
         (matte,) = _split([matte_image(path)])
         alpha = _checked(matte.alpha, truth, image, name)
         panels = Panels(name, image, matte.trimap, truth, alpha)
-        items.append(ItemResult(name, _frame_scores(alpha, truth), panels))
+        scores = _frame_scores(alpha, truth) | _region_scores(folder, name, alpha, truth, image)
+        items.append(ItemResult(name, scores, panels))
     return Evaluation(folder, "stills", "whole", tuple(items))
 
 
@@ -214,6 +218,15 @@ def _measure_clip(name: str, frames: Iterator[_ScoredFrame]) -> ItemResult:
 def _frame_scores(alpha: Alpha, truth: Alpha) -> dict[str, float]:
     scores = {key: measure(alpha, truth, None) for key, measure in _REGIONAL.items()}
     return scores | {key: measure(alpha, truth) for key, measure in _WHOLE.items()}
+
+
+def _region_scores(folder: Path, name: str, alpha: Alpha, truth: Alpha, image: Image) -> dict[str, float]:
+    path = folder / f"{name}_region.png"
+    if not path.is_file():
+        return {"region MAD": float("nan")} if any(folder.glob("*_region.png")) else {}
+    region = _to_unit_range(read_gray(path)) > 0.5
+    _check_size(path.name, region, image)
+    return {"region MAD": metrics.mad(alpha, truth, region)}
 
 
 def _pair_scores(

@@ -20,6 +20,7 @@ Alpha = NDArray[np.float32]
 Region = NDArray[np.bool_] | None
 
 BAND_PX: Final = 10
+_MIXED: Final = (0.05, 0.95)
 _GRAD_SIGMA: Final = 1.4
 _CONN_STEPS: Final = 10
 _CONN_TOLERANCE: Final = 0.15
@@ -89,6 +90,32 @@ def iou(alpha: Alpha, truth: Alpha) -> float:
     ours, theirs = alpha > 0.5, truth > 0.5
     union = np.count_nonzero(ours | theirs)
     return np.count_nonzero(ours & theirs) / union if union else 1.0
+
+
+def false_translucency(alpha: Alpha, truth: Alpha, *, margin: float = 0.03) -> float:
+    """Percentage of all pixels whose alpha is undecided far from the true edge.
+
+    Undecided is 0.05 < alpha < 0.95; the true edge is where the truth lies within these bounds or crosses
+    0.5; far is more than ``margin`` of the subject's height, that of truth > 0.5. Where the truth is empty
+    or has no edge, every undecided pixel counts. Fractional alpha is right at edges, in hair, blur and
+    glass, and there only: translucent people in the fore- and background are what this figure shows.
+
+    >>> truth = np.zeros((100, 100), np.float32)
+    >>> truth[:, 50:] = 1
+    >>> edge, ghost = truth.copy(), truth.copy()
+    >>> edge[:, 48:52], ghost[:, :10] = 0.5, 0.5
+    >>> false_translucency(edge, truth), false_translucency(ghost, truth)
+    (0.0, 10.0)
+    """
+    low, high = _MIXED
+    solid = (truth > 0.5).astype(np.uint8)
+    square = np.ones((3, 3), np.uint8)
+    edge = (cv2.dilate(solid, square) != cv2.erode(solid, square)) | ((truth > low) & (truth < high))
+    undecided = (alpha > low) & (alpha < high)
+    if edge.any():
+        height = np.ptp(np.flatnonzero(solid.any(axis=1))) + 1 if solid.any() else 0
+        undecided &= cv2.distanceTransform((~edge).astype(np.uint8), cv2.DIST_L2, 5) > margin * height
+    return _mean(undecided.astype(np.float32)) * 1e2
 
 
 def dtssd(alphas: Alpha, truths: Alpha, region: Region = None) -> float:

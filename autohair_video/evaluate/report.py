@@ -25,6 +25,8 @@ UNITS: Final[Mapping[str, str]] = {
     "Grad": "/1000",
     "Conn": "/1000",
     "band": "MAD within 10 px of the true edge, x1e3",
+    "translucency": "% of pixels with alpha 0.05 to 0.95 far from the true edge",
+    "region MAD": "within NAME_region.png, x1e3",
     "dtSSD": "x1e2",
     "MESSDdt": "x1e3",
     "IoU": "0..1, higher is better",

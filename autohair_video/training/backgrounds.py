@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autohair_video.errors import InputError
+from autohair_video.training.manifest import Source, load_manifest
 
 Photo = NDArray[Any]  # of uint8; OpenCV's type stubs promise no more than numbers
 Floats = NDArray[Any]  # of float32
@@ -49,10 +50,17 @@ def view(panorama: Photo, *, yaw: float, pitch: float, fov: float, size: int) ->
     )
 
 
-def load_photos(shared_data: Path, *, rng: np.random.Generator, people: int = 250) -> list[Photo]:
-    """Photos, panorama views, person-free crops of street photos and ``people`` photos with people.
+def load_photos(
+    shared_data: Path,
+    *,
+    rng: np.random.Generator,
+    people: int = 250,
+    sources: Sequence[Source] | None = None,
+) -> list[Photo]:
+    """Photos, panorama views, person-free sides of drawn photos and ``people`` of these whole.
 
-    About 400 MB of pictures with a long side of at most 1000 px.
+    About 400 MB of pictures with a long side of at most 1000 px. ``sources`` are a manifest's, of the
+    shipped one without them.
 
     Raises:
         InputError: ``shared_data`` holds no backgrounds.
@@ -66,30 +74,27 @@ def load_photos(shared_data: Path, *, rng: np.random.Generator, people: int = 25
         for _ in range(8):
             yaw, pitch, fov = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.2), rng.uniform(0.9, 1.6)
             photos.append(view(panorama, yaw=yaw, pitch=pitch, fov=fov, size=400))
-    ccp = shared_data / "people" / "ccp"
-    streets = sorted((ccp / "image").glob("*.jpg"))
-    taken = crowded(ccp)
-    for i, path in enumerate(streets):
-        photo = read_rgb(path)
-        if path.stem not in taken:
-            photos.extend(_person_free(photo, path))
-        if i % max(1, len(streets) // max(people, 1)) == 0:
+    for source in load_manifest() if sources is None else sources:
+        if source.kind == "drawn":
+            photos.extend(_drawn_photos(source, shared_data, people))
+    return photos
+
+
+def _drawn_photos(source: Source, data: Path, people: int) -> list[Photo]:
+    """What is beside the drawn person, where nobody else is, and about ``people`` whole photos."""
+    photos: list[Photo] = []
+    paths, shared = source.files(data), source.stems_with_bystanders(data)
+    for i, path in enumerate(paths):
+        photo, drawn = read_rgb(path), source.beside(data, source.drawn, path.stem)
+        if drawn is not None and path.stem not in shared:
+            photos.extend(_person_free(photo, drawn))
+        if people and i % max(1, len(paths) // people) == 0:
             photos.append(photo)
     return photos
 
 
-def crowded(ccp: Path) -> set[str]:
-    """Names of the street photos with passers-by, whom the labels take for background.
-
-    They stand in ``bystanders.txt``, one at the beginning of each line; without the list there are none.
-    """
-    listing = ccp / "bystanders.txt"
-    lines = listing.read_text().splitlines() if listing.exists() else []
-    return {line.split()[0] for line in lines if line[:4].isdigit()}
-
-
-def _person_free(photo: Photo, path: Path) -> list[Photo]:
-    label = cv2.imread(str(path.parents[1] / "label" / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE)
+def _person_free(photo: Photo, drawn: Path) -> list[Photo]:
+    label = cv2.imread(str(drawn), cv2.IMREAD_GRAYSCALE)
     if label is None:
         return []
     taken = np.flatnonzero((label > 0).any(0))

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _EPSILON = 1e-6
+_LEAK = 0.01
 
 
 def _weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
@@ -16,6 +17,17 @@ def _weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
 def alpha_loss(alpha: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     """Charbonnier distance sqrt(d^2 + eps^2), mean over ``weight`` (DIM, section 3.2, eq. 1)."""
     return _weighted_mean(torch.sqrt((alpha - truth) ** 2 + _EPSILON**2), weight)
+
+
+def stretched(alpha: Tensor, floor: float) -> Tensor:
+    """Alpha as the product returns it: up to ``floor`` is 0, from 1 - ``floor`` on is 1, linear between.
+
+    Beyond both ends it goes on with a hundredth of the slope, so that an answer at the wrong end still has a
+    gradient.
+    """
+    wide = (alpha - floor) / (1 - 2 * floor)
+    inside = wide.clamp(0, 1)
+    return inside + _LEAK * (wide - inside)
 
 
 def composition_loss(

@@ -25,9 +25,11 @@ from autohair_video.training.degrade import degrade, jitter
 from autohair_video.training.synthetic.canvas import Floats, disc_kernel, motion_kernel
 from autohair_video.training.synthetic.render_cache import PATTERN, read_layer
 from autohair_video.training.synthetic.shapes import between
-from autohair_video.training.trimaps import random_trimap, with_guess
+from autohair_video.training.trimaps import loose_trimap, random_trimap, with_guess
 
 _PACKED_PHOTO_PX = 480
+# what the names of layers with loose hair begin with in a packed set
+_LOOSE = "loose_"
 
 
 @dataclass(frozen=True)
@@ -49,35 +51,58 @@ class MatteSample:
 
 @dataclass(frozen=True)
 class MatteSource:
-    """Rendered layers on disk and photos in memory."""
+    """Rendered layers on disk and photos in memory.
+
+    Of the crops ``loose_share`` show one of the ``loose`` layers, heads with loose hair, where there are any.
+    """
 
     layers: Sequence[Path]
     photos: Sequence[Photo]
+    loose: Sequence[Path] = ()
+    loose_share: float = 0.4
 
     @classmethod
-    def load(cls, cache_dir: Path, *, shared_data: Path, seed: int = 0, people: int = 250) -> MatteSource:
-        """The layers rendered into ``cache_dir`` so far, and the photos of ``shared_data``.
+    def load(
+        cls,
+        cache_dir: Path,
+        *,
+        shared_data: Path,
+        loose: Path | None = None,
+        loose_share: float = 0.4,
+        seed: int = 0,
+        people: int = 250,
+    ) -> MatteSource:
+        """The layers rendered into ``cache_dir`` (and ``loose``) so far, and the photos of ``shared_data``.
 
         Raises:
             InputError: there is no layer, or no photo.
         """
-        layers = sorted(cache_dir.glob(PATTERN))
-        if not layers:
-            raise InputError(f"{cache_dir}: no rendered layers; run render_layers into it first")
-        return cls(layers, load_photos(shared_data, rng=np.random.default_rng(seed), people=people))
+        found = []
+        for folder in (cache_dir, loose):
+            found.append([] if folder is None else sorted(folder.glob(PATTERN)))
+            if folder is not None and not found[-1]:
+                raise InputError(f"{folder}: no rendered layers; run render_layers into it first")
+        photos = load_photos(shared_data, rng=np.random.default_rng(seed), people=people)
+        return cls(found[0], photos, found[1], loose_share)
 
     def pack(self, folder: Path, *, layers: int, photos: int, seed: int = 0) -> int:
-        """Copy some layers and photos, these made smaller, into ``folder``; returns the bytes written."""
+        """Copy some layers and photos, these made smaller, into ``folder``; returns the bytes written.
+
+        Of the layers ``loose_share`` have loose hair, or as many as there are.
+        """
         rng = np.random.default_rng(seed)
         folder.mkdir(parents=True, exist_ok=True)
-        for path in self.layers[:layers]:
+        loose = self.loose[: round(layers * self.loose_share)]
+        for path in self.layers[: layers - len(loose)]:
             shutil.copy(path, folder)
+        for path in loose:
+            shutil.copy(path, folder / f"{_LOOSE}{path.name}")
         for i in rng.permutation(len(self.photos))[:photos]:
             _save_photo(folder / f"photo_{i:05d}.jpg", self.photos[i])
         return sum(path.stat().st_size for path in folder.iterdir())
 
     @classmethod
-    def unpack(cls, folder: Path) -> MatteSource:
+    def unpack(cls, folder: Path, *, loose_share: float = 0.4) -> MatteSource:
         """What `pack` wrote.
 
         Raises:
@@ -86,12 +111,14 @@ class MatteSource:
         layers = sorted(folder.glob(PATTERN))
         if not layers:
             raise InputError(f"{folder}: no packed training set; make one by `train pack`")
-        return cls(layers, [read_rgb(path) for path in sorted(folder.glob("photo_?????.jpg"))])
+        photos = [read_rgb(path) for path in sorted(folder.glob("photo_?????.jpg"))]
+        return cls(layers, photos, sorted(folder.glob(f"{_LOOSE}{PATTERN}")), loose_share)
 
 
 def sample(source: MatteSource, rng: np.random.Generator, *, size: int = 256) -> MatteSample:
     """Draw one crop of ``size`` px, an even number; the same state of ``rng`` gives the same crop."""
-    rgba = _foreground(source, rng, size)
+    loose = bool(source.loose) and rng.random() < source.loose_share
+    rgba = _foreground(source.loose if loose else source.layers, source.layers, rng, size)
     alpha = rgba[..., 3:]
     foreground = jitter(_straight(rgba), rng)
     background = backdrop(source.photos, rng, size)
@@ -101,7 +128,8 @@ def sample(source: MatteSource, rng: np.random.Generator, *, size: int = 256) ->
     if rng.random() < 0.15:
         foreground = _spill(foreground, background, alpha, rng)
     image = degrade(alpha * foreground + (1 - alpha) * background, rng)
-    trimap = with_guess(random_trimap(alpha[..., 0], rng), alpha[..., 0], rng)
+    drawn = (loose_trimap if loose else random_trimap)(alpha[..., 0], rng)
+    trimap = with_guess(drawn, alpha[..., 0], rng)
     return MatteSample(
         _planes(image),
         _planes(trimap[..., None]),
@@ -135,11 +163,13 @@ class MatteCrops(IterableDataset[MatteSample]):
             yield sample(self.source, rng, size=self.size)
 
 
-def _foreground(source: MatteSource, rng: np.random.Generator, size: int) -> Floats:
+def _foreground(
+    layers: Sequence[Path], others: Sequence[Path], rng: np.random.Generator, size: int
+) -> Floats:
     # A premultiplied crop (size, size, 4) of a layer, or of one over another (Tang et al. 2019).
-    rgba = _cut(_read(source, rng), rng, size)
+    rgba = _cut(_read(layers, rng), rng, size)
     if rng.random() < 0.12:
-        below = _cut(_read(source, rng), rng, size)
+        below = _cut(_read(others, rng), rng, size)
         rgba = rgba + below * (1 - rgba[..., 3:])
     draw = rng.random()
     if draw < 0.4:  # not every lens is perfectly sharp; small video is
@@ -151,8 +181,8 @@ def _foreground(source: MatteSource, rng: np.random.Generator, size: int) -> Flo
     return np.clip(rgba, 0, 1)
 
 
-def _read(source: MatteSource, rng: np.random.Generator) -> NDArray[np.uint8]:
-    return read_layer(source.layers[int(rng.integers(len(source.layers)))])
+def _read(layers: Sequence[Path], rng: np.random.Generator) -> NDArray[np.uint8]:
+    return read_layer(layers[int(rng.integers(len(layers)))])
 
 
 def _cut(layer: NDArray[np.uint8], rng: np.random.Generator, size: int) -> Floats:

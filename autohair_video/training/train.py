@@ -19,6 +19,7 @@ from autohair_video.matting.tiled_inference import TiledMattingNet
 from autohair_video.models.deeplab import DeepLabV3Plus
 from autohair_video.models.dim import DeepImageMatting, MobileDIM, one_hot_trimap
 from autohair_video.options import MattingOptions
+from autohair_video.runtime.devices import working_dtype
 from autohair_video.training.backgrounds import load_photos
 from autohair_video.training.labels import Labeller, prepare_labels
 from autohair_video.training.loop import Batch, Run, TrainOptions, save_weights
@@ -28,16 +29,20 @@ from autohair_video.training.losses import (
     gradient_loss,
     laplacian_loss,
     mask_loss,
+    stretched,
 )
+from autohair_video.training.manifest import SHIPPED, load_manifest
 from autohair_video.training.matting_dataset import MatteCrops, MatteSource, collate
 from autohair_video.training.pretrained import start_matting_net, start_segmenter
-from autohair_video.training.segmenter_dataset import PeopleSamples
+from autohair_video.training.segmenter_dataset import LayerTransform, PeopleSamples, find_groups
+from autohair_video.training.synthetic.recipes import loose_hair
 from autohair_video.training.synthetic.render_cache import render_layers
 from autohair_video.training.teachers import Teachers
 from autohair_video.weights import load_network, read_state
 
 MattingNetName = Literal["mobile-dim", "dim-vgg16"]
 
+_VOC = "deeplabv3_mobilenetv2_voc.safetensors"
 _MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 _DEVIATION = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
@@ -47,10 +52,12 @@ class Materials:
     """Folders of a training: the given data and initial weights, and a cache for what is made of them.
 
     ``shared`` holds ``data/`` (people, backgrounds, clips) and ``init/`` (initial weights, teachers).
+    ``manifest`` says which of the data are people, and who labels them.
     """
 
     shared: Path
     cache: Path
+    manifest: Path = SHIPPED
 
     @property
     def data(self) -> Path:
@@ -69,10 +76,26 @@ class Materials:
         return path
 
 
+def label_people(materials: Materials, *, shard: tuple[int, int] = (0, 1)) -> int:
+    """Label what the cache lacks, see `labels.prepare_labels`; returns how many labels were written."""
+    _seed(0)
+    voc = materials.initial(_VOC)
+    sources = load_manifest(materials.manifest)
+    teachers = materials.shared / "init" / "teachers"
+    labels = materials.cache / "labels"
+    return prepare_labels(labels, materials.data, sources, lambda: _labeller(teachers, voc), shard=shard)
+
+
 def train_segmenter(
-    folder: Path, materials: Materials, options: TrainOptions, *, start: Sequence[Path] = ()
+    folder: Path,
+    materials: Materials,
+    options: TrainOptions,
+    *,
+    start: Sequence[Path] = (),
+    label: bool = True,
+    transforms: Sequence[tuple[float, LayerTransform]] = (),
 ) -> Path:
-    """Train DeepLab v3+; labels that are not in the cache yet are made first, with the shipped matter's help.
+    """Train DeepLab v3+; labels that the cache lacks are made first, with the shipped networks' help.
 
     Args:
         folder: the run's folder; a run that is in it already goes on.
@@ -80,19 +103,22 @@ def train_segmenter(
         options: length and pace.
         start: weights to start from, of several their mean; without any the VOC DeepLab v3 of the initial
             weights.
+        label: false trains on what is labelled so far.
+        transforms: of people in composites, with their chances, see `PeopleSamples`.
 
     Returns:
         The path of the weights.
     """
+    if label:
+        label_people(materials)
     _seed(options.seed)
-    voc = materials.initial("deeplabv3_mobilenetv2_voc.safetensors")
-    labels = materials.cache / "labels"
-    prepare_labels(labels, materials.data, lambda: _labeller(materials.shared / "init" / "teachers", voc))
+    voc, sources = materials.initial(_VOC), load_manifest(materials.manifest)
     model = DeepLabV3Plus()
     _load_start(model, start) if start else start_segmenter(model, voc)
     run = Run(model, options, folder, "segmenter")
-    scenes = load_photos(materials.data, rng=np.random.default_rng(options.seed), people=0)
-    people = PeopleSamples(labels, scenes, size_px=options.crop_px, seed=options.seed + run.step)
+    scenes = load_photos(materials.data, rng=np.random.default_rng(options.seed), people=0, sources=sources)
+    groups, seed = find_groups(materials.cache, sources), options.seed + run.step
+    people = PeopleSamples(groups, scenes, size_px=options.crop_px, seed=seed, transforms=transforms)
     run.go(people.batches(options.batch), segmenter_loss)
     return run.weights
 
@@ -132,12 +158,32 @@ def train_matting_net(
     return run.weights
 
 
-def matte_source(materials: Materials, *, layers: int, seed: int = 0) -> MatteSource:
-    """The training set of the matter: of ``layers`` foregrounds those not in the cache are rendered first."""
-    rendered = materials.cache / "layers"
-    teachers = materials.shared / "init" / "teachers"
-    render_layers(rendered, shared_data=materials.data, teachers=teachers, count=layers, seed=1)
-    return MatteSource.load(rendered, shared_data=materials.data, seed=seed)
+def matte_source(
+    materials: Materials, *, layers: int, loose_layers: int = 0, loose_share: float = 0.4, seed: int = 0
+) -> MatteSource:
+    """The training set of the matter; layers that are not in the cache are rendered first.
+
+    Args:
+        materials: the data, and the cache with its folders ``layers`` and ``layers_hair``.
+        layers: number of foregrounds of every kind.
+        loose_layers: number of heads with loose hair.
+        loose_share: share of the crops that show one of these, if there are any.
+        seed: draws the photos.
+    """
+    rendered, loose = materials.cache / "layers", materials.cache / "layers_hair"
+    teachers, data = materials.shared / "init" / "teachers", materials.data
+    render_layers(rendered, shared_data=data, teachers=teachers, count=layers, seed=1)
+    if loose_layers:
+        render_layers(
+            loose, shared_data=data, teachers=teachers, count=loose_layers, seed=2, recipe=loose_hair
+        )
+    return MatteSource.load(
+        rendered,
+        loose=loose if loose_layers else None,
+        loose_share=loose_share,
+        shared_data=data,
+        seed=seed,
+    )
 
 
 def segmenter_loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -146,10 +192,14 @@ def segmenter_loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
 
 
 def matting_loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-    """DIM's two losses over the unknown band, a Laplacian pyramid and gradients."""
+    """DIM's two losses over the unknown band, a Laplacian pyramid and gradients, of alpha as it is used.
+
+    What a network leaves near 0 and 1, its residual alpha, is stretched before it is measured.
+    """
     truth, unknown = batch["alpha"], one_hot_trimap(batch["trimap"])[:, 1:2]
     mean, deviation = _MEAN.to(truth.device), _DEVIATION.to(truth.device)
     solved = model((batch["image"] - mean) / deviation, batch["trimap"]).float()
+    solved = stretched(solved, getattr(model, "alpha_floor", 0.0))
     alpha = torch.where(unknown > 0, solved, truth)
     colours = batch["foreground"], batch["background"]
     return {
@@ -172,7 +222,8 @@ def write_mean(weights: Sequence[Path], out: Path) -> None:
 
 
 def _labeller(teachers: Path, voc: Path) -> Labeller:
-    solver = TiledMattingNet(load_network("matting-fast", role="matting"), MattingOptions().still_tiles)
+    network = load_network("matting-fast", role="matting").to(working_dtype(torch.device("cpu")))
+    solver = TiledMattingNet(network.to(memory_format=torch.channels_last), MattingOptions().tiles)
     return Labeller(Teachers(teachers, voc), solver)
 
 

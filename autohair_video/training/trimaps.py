@@ -30,6 +30,19 @@ def random_trimap(alpha: Floats, rng: np.random.Generator) -> Floats:
     return with_islands(made, rng) if rng.random() < 0.33 else made
 
 
+def loose_trimap(alpha: Floats, rng: np.random.Generator) -> Floats:
+    """A trimap for loose hair: half of them the product's adaptive form, where it has no more than 4 % wrong.
+
+    The others are the truth's own band, which reaches up to 80 px out, as the band of a segmenter does that
+    is in doubt of all that hair may cover.
+    """
+    made = segmenter_trimap(alpha, rng) if rng.random() < 0.5 else None
+    if made is None or wrong_share(made, alpha) > 0.04:
+        inward_px, outward_px = between(rng, 1, 25), between(rng, 2, 80)
+        made = band_trimap(alpha, inward_px=inward_px, outward_px=outward_px)
+    return with_islands(made, rng) if rng.random() < 0.2 else made
+
+
 def with_islands(trimap: Floats, rng: np.random.Generator) -> Floats:
     """The trimap with a few more unknown spots, as a segmenter in doubt leaves them in and beside bodies.
 

@@ -102,7 +102,9 @@ def test_perfect_clip_scores_zero(clips: Path) -> None:
     result = run_evaluation(clips, engines(matte_clip=exact_clip))
     assert result.layout == "video"
     assert result.mean == {
-        **dict.fromkeys(("SAD", "MAD", "MSE", "Grad", "Conn", "band", "dtSSD", "MESSDdt"), 0.0),
+        **dict.fromkeys(
+            ("SAD", "MAD", "MSE", "Grad", "Conn", "band", "translucency", "dtSSD", "MESSDdt"), 0.0
+        ),
         "IoU": 1.0,
     }
 
@@ -179,6 +181,26 @@ def test_stills_are_scored_over_whole_image(stills: Path) -> None:
     assert scores["IoU"] == pytest.approx((22 * 23 + 2 * 21) / (22 * 25 + 2 * 23))
     assert 0 < scores["MAD"] < scores["band"]
     assert "dtSSD" not in scores
+
+
+def test_region_mad_is_scored_where_a_region_is_given(stills: Path) -> None:
+    for name in ("dog", "elk"):
+        cv2.imwrite(str(stills / f"{name}.png"), picture_of(1))
+        cv2.imwrite(str(stills / f"{name}_alpha.png"), truth_of(1))
+    region = np.zeros(SIZE[::-1], np.uint8)
+    region[20:30, 20:24] = 255
+    cv2.imwrite(str(stills / "dog_region.png"), region)
+    half = as_matte(np.full(SIZE[::-1], 0.5))
+    found = run_evaluation(stills, engines(matte_image=lambda _: half))
+    scores = {item.name: item.scores["region MAD"] for item in found.items}
+    assert set(scores) == {"cat", "dog", "elk"}
+    assert scores["dog"] == pytest.approx(500)
+    assert np.isnan(scores["cat"])
+    assert found.mean["region MAD"] == pytest.approx(500)
+    as_table(found)
+    cv2.imwrite(str(stills / "elk_region.png"), region[:10])
+    with pytest.raises(InputError, match="elk_region"):
+        run_evaluation(stills, engines(matte_image=lambda _: half))
 
 
 def test_empty_layout_scores_mean_alpha(tmp_path: Path) -> None:

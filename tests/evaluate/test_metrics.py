@@ -200,3 +200,25 @@ def test_selfie_segmenter_has_its_known_figures(shared: Path) -> None:
         alpha = cv2.resize(answer, truth.shape[::-1], interpolation=cv2.INTER_LINEAR)
         figures.append([metrics.mad(alpha, truth), metrics.band_mad(alpha, truth)])
     assert np.mean(figures, axis=0) == pytest.approx([22.4, 75], rel=1e-2)
+
+
+def test_haze_counts_undecided_pixels_far_from_the_edge_only() -> None:
+    truth = plane(0, 200, 100)
+    truth[50:150, 30:70] = 1  # 100 px high: far is over 3 px
+    alpha = truth.copy()
+    alpha[48:52, 30:70] = 0.5
+    assert metrics.false_translucency(alpha, truth) == 0
+    alpha[90:110, 40:60] = 0.5
+    alpha[:10, :10] = 0.5
+    assert metrics.false_translucency(alpha, truth) == pytest.approx(100 * (400 + 100) / truth.size)
+    alpha[alpha == 0.5] = 0.96
+    assert metrics.false_translucency(alpha, truth) == 0
+
+
+def test_hair_that_is_truly_mixed_is_no_haze_and_before_nobody_all_is() -> None:
+    truth = plane(0, 100, 100)
+    truth[60:] = 1
+    truth[:60, 20:80] = 0.3
+    assert metrics.false_translucency(truth, truth) == 0
+    assert metrics.false_translucency(plane(0.5), plane(0)) == 100
+    assert metrics.false_translucency(plane(0), plane(0)) == 0

@@ -9,6 +9,7 @@ from autohair_video.training.losses import (
     gradient_loss,
     laplacian_loss,
     mask_loss,
+    stretched,
 )
 
 
@@ -53,3 +54,19 @@ def test_mask_loss_leaves_out_what_has_no_weight() -> None:
     assert torch.equal(mask_loss(logits, truth, weight), mask_loss(other, truth, weight))
     right = (truth * 2 - 1) * 20
     assert float(mask_loss(right, truth, torch.ones_like(truth))) < 1e-3
+
+
+def test_stretched_alpha_is_what_the_product_gives_out_and_keeps_a_gradient() -> None:
+    alpha = torch.tensor([0.03, 0.5, 0.97, 0.001, 0.999, 0.26], requires_grad=True)
+    made = stretched(alpha, 0.02)
+    given = ((alpha.detach() - 0.02) / 0.96).clamp(0, 1)
+    torch.testing.assert_close(made.detach(), given, atol=3e-4, rtol=0)
+    made.sum().backward()
+    slope = 1 / 0.96
+    expected = torch.tensor([slope, slope, slope, 0.01 * slope, 0.01 * slope, slope])
+    torch.testing.assert_close(alpha.grad, expected, atol=1e-6, rtol=0)
+
+
+def test_without_haze_alpha_stays() -> None:
+    alpha = torch.rand(1, 1, 8, 8)
+    torch.testing.assert_close(stretched(alpha, 0.0), alpha)

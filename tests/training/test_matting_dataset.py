@@ -18,7 +18,7 @@ from autohair_video.training import matting_dataset as data
 from autohair_video.training.backgrounds import backdrop, load_photos, view
 from autohair_video.training.loop import TrainOptions
 from autohair_video.training.matting_dataset import MatteCrops, MatteSample, MatteSource, collate, sample
-from autohair_video.training.synthetic.recipes import RECIPES, random_foreground
+from autohair_video.training.synthetic.recipes import RECIPES, loose_hair, random_foreground
 from autohair_video.training.synthetic.render_cache import SIZE, read_layer, render_layers
 from autohair_video.training.synthetic.sources import Sources
 from autohair_video.training.train import train_matting_net
@@ -209,12 +209,29 @@ def test_inputs_that_the_start_does_not_know_are_not_heeded_at_first(
     assert first[:, -1].abs().max() < 1e-6
 
 
+def test_the_asked_share_of_crops_shows_loose_hair(source: MatteSource, tmp_path: Path) -> None:
+    clear, full = np.zeros((2, SIZE, SIZE, 4), np.uint8)
+    full[...] = 128
+    for name, rgba in (("plain/layer_00000.webp", clear), ("loose/layer_00000.webp", full)):
+        (tmp_path / name).parent.mkdir()
+        cv2.imwrite(str(tmp_path / name), rgba, [cv2.IMWRITE_WEBP_QUALITY, 101])
+    two = MatteSource(
+        [tmp_path / "plain/layer_00000.webp"], source.photos, [tmp_path / "loose/layer_00000.webp"], 0.3
+    )
+    rng = np.random.default_rng(0)
+    shown = np.mean([bool(sample(two, rng, size=64).alpha.any()) for _ in range(200)])
+    assert shown == pytest.approx(0.3, abs=0.08)
+    two.pack(tmp_path / "packed", layers=2, photos=1)
+    packed = MatteSource.unpack(tmp_path / "packed", loose_share=0.5)
+    assert (len(packed.layers), len(packed.loose), packed.loose_share) == (1, 1, 0.5)
+
+
 def test_a_folder_that_is_no_packed_set_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no packed training set"):
         MatteSource.unpack(tmp_path)
 
 
-@pytest.mark.parametrize("recipe", [recipe for recipe, _ in RECIPES], ids=lambda r: r.__name__)
+@pytest.mark.parametrize("recipe", [*(recipe for recipe, _ in RECIPES), loose_hair], ids=lambda r: r.__name__)
 def test_every_recipe_gives_a_layer_with_an_edge(recipe, photos: Path, tmp_path: Path) -> None:
     sources = Sources.find(photos, teachers=None, masks=tmp_path, size=256)
     mixed = 0.0
@@ -228,6 +245,17 @@ def test_every_recipe_gives_a_layer_with_an_edge(recipe, photos: Path, tmp_path:
             assert plane.max() <= 1
         mixed += ((layer.alpha > 0.02) & (layer.alpha < 0.98)).mean()
     assert mixed > 0.002
+
+
+def test_loose_hair_is_rendered_and_loaded_beside_the_other_layers(
+    photos: Path, cache: Path, tmp_path: Path
+) -> None:
+    render_layers(tmp_path, shared_data=photos, teachers=None, count=2, seed=2, recipe=loose_hair)
+    both = MatteSource.load(cache, loose=tmp_path, loose_share=0.5, shared_data=photos)
+    assert (len(both.layers), len(both.loose)) == (COUNT, 2)
+    drawn(both, 4)
+    with pytest.raises(InputError, match="no rendered layers"):
+        MatteSource.load(cache, loose=tmp_path / "absent", shared_data=photos)
 
 
 def test_missing_folders_are_named(tmp_path: Path, photos: Path) -> None:
@@ -272,6 +300,19 @@ def test_known_pixels_of_random_trimaps_are_right_but_for_a_few(source: MatteSou
         wrong.append(float(((made != 0.5) & (np.abs(made - alpha) > 0.1)).mean()))
     assert max(wrong) < 0.04
     assert np.median(wrong) == 0
+
+
+def test_the_trimap_of_loose_hair_leaves_it_unknown() -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:200, :200]
+    strands = (np.abs((x + y // 3) % 9 - 4) < 1) * 0.4 * (np.hypot(x - 100, y - 100) < 85)
+    alpha = np.maximum(fuzzy_disc(), strands).astype(np.float32)
+    reached = []
+    for _ in range(20):
+        trimap = trimaps.loose_trimap(alpha, rng)
+        assert trimaps.wrong_share(trimap, alpha) <= 0.04
+        reached.append(float((trimap == 0.5).mean()))
+    assert max(reached) > 1.3 * min(reached)
 
 
 def test_a_guessed_trimap_is_sure_of_a_plain_body_and_unsure_at_its_edge() -> None:

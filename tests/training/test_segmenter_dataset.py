@@ -3,22 +3,24 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from autohair_video.errors import InputError
 from autohair_video.training.labels import Labelled, from_drawn, load, save
+from autohair_video.training.manifest import Source
 from autohair_video.training.segmenter_dataset import (
+    Chances,
+    Group,
     PeopleSamples,
-    _alike,
-    _cluttered,
-    _dressed,
-    _gesturing,
-    _pierced,
-    _shaded,
-    _squeezed,
-    _waving,
+    find_groups,
+    known,
+    load_rendered,
 )
+
+STREET = Source("street", "*.jpg", "teachers", "CC0", "nobody")
+RENDERED = Source("made", "people/person_*.webp", "rendered", "CC0", "nobody", held_out_every=10)
 
 
 def drawn() -> Labelled:
@@ -27,14 +29,14 @@ def drawn() -> Labelled:
     label[30:, 25:65] = 1
     label[20:45, 35:55] = 2
     colours = np.array([[20, 160, 60], [200, 40, 40], [10, 10, 10]], np.uint8)
-    return from_drawn(colours[label], label)
+    return Labelled.of(colours[label], from_drawn(label))
 
 
 @pytest.fixture
 def samples(tmp_path: Path) -> PeopleSamples:
-    save(tmp_path / "ccp_0001", drawn())
+    save(tmp_path / "0001", drawn())
     blue = np.full((100, 100, 3), (30, 60, 220), np.uint8)
-    return PeopleSamples(tmp_path, [blue], size_px=64, seed=5)
+    return PeopleSamples([Group(STREET, [tmp_path / "0001"])], [blue], size_px=64, seed=5)
 
 
 def test_a_label_comes_back_from_disk(tmp_path: Path) -> None:
@@ -63,9 +65,10 @@ def test_hair_is_part_of_the_person_and_ranges_hold(samples: PeopleSamples) -> N
 
 
 def test_the_same_seed_gives_the_same_samples(tmp_path: Path) -> None:
-    save(tmp_path / "ccp_0001", drawn())
+    save(tmp_path / "0001", drawn())
+    group = Group(STREET, [tmp_path / "0001"])
     scene = np.full((100, 100, 3), 90, np.uint8)
-    first, second = (PeopleSamples(tmp_path, [scene], size_px=48, seed=7) for _ in range(2))
+    first, second = (PeopleSamples([group], [scene], size_px=48, seed=7) for _ in range(2))
     for _ in range(5):
         for a, b in zip(first.sample(48), second.sample(48), strict=True):
             assert np.array_equal(a, b)
@@ -94,117 +97,89 @@ def test_batches_are_what_the_network_takes(samples: PeopleSamples) -> None:
     assert max(sides) == 192
 
 
-def test_other_clothes_change_colours_and_nothing_else(samples: PeopleSamples) -> None:
-    """The network must not learn that people come in the photos' colours only."""
-    rng = np.random.default_rng(3)
-    plain = np.full((64, 64, 3), (0.2, 0.3, 0.4), np.float32)
-    dressed = [_dressed(plain, rng) for _ in range(40)]
-    assert all(d.shape == plain.shape and d.min() >= 0 and d.max() <= 1.001 for d in dressed)
-    spread = np.stack([d[-1, 0] for d in dressed]).std(axis=0)
-    assert spread.min() > 0.05
+def test_what_is_labelled_so_far_is_found_by_source_and_held_out_pictures_are_not(tmp_path: Path) -> None:
+    portraits = Source("portraits", "*.jpg", "teachers", "CC0", "nobody", held_out_every=10)
+    for name in ("ann-19.jpg.rf", "ann-7", "ann-20"):
+        stem = tmp_path / "labels/portraits" / name
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        save(stem, drawn())
+    (tmp_path / "labels/portraits/bob-3.png.new").write_bytes(b"killed while it was written")
+    found, empty = find_groups(tmp_path, [portraits, STREET])
+    assert [path.name for path in found.items] == ["ann-19.jpg.rf", "ann-7"]
+    assert found.load(0).label.shape == (120, 90, 3)
+    assert not empty.items
 
 
-def test_some_clothes_are_white_and_some_black() -> None:
-    """A coat of one tone, as bright as its own folds let it be: its darkest channel tells white from red."""
-    rng = np.random.default_rng(4)
-    folds = np.full((32, 32, 3), 0.5, np.float32)
-    darkest = np.array([_dressed(folds, rng)[-1].min(axis=-1).mean() for _ in range(200)])
-    assert (darkest > 0.65).mean() > 0.1
-    assert (darkest < 0.15).mean() > 0.1
+def test_nobody_labelled_is_an_error_that_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no labelled people.*train labels"):
+        PeopleSamples(find_groups(tmp_path, [STREET]), [], size_px=64, seed=0)
 
 
-def test_shadows_darken_a_part_and_brighten_nothing() -> None:
-    picture, shares = np.full((64, 64, 3), 0.8, np.float32), []
-    for seed in range(20):
-        made = _shaded(picture, np.random.default_rng(seed))
-        assert made.dtype == np.float32
-        assert 0 < made.min() <= made.max() <= np.float32(0.8)
-        shares.append((made[..., 0] < 0.7).mean())
-    assert np.mean(shares) > 0.2
-    assert min(shares) < 0.5 < max(shares)
+def test_half_a_weight_is_for_the_person_only() -> None:
+    levels = np.array([0, 128, 255], np.float32)[:, None, None] / np.float32(255)
+    assert np.allclose(known(levels, STREET)[:, 0], [[0, 0], [1, 0], [1, 1]], atol=0.01)
+    blind = Source("far", "*.jpg", "teachers", "CC0", "nobody", knows_hair=False)
+    assert known(levels, blind)[..., 1].max() == 0
 
 
-def test_gaps_lie_in_the_body_below_the_head_and_near_its_outline() -> None:
-    body = np.zeros((128, 128, 1), np.float32)
-    body[10:, 40:90] = 1
-    opened = []
-    for seed in range(30):
-        pierced = _pierced(body, np.random.default_rng(seed))
-        assert (pierced <= body).all()
-        opened.append(1 - pierced[..., 0][body[..., 0] > 0].mean())
-        assert pierced[10:30, 40:90].min() == 1
-    assert min(opened) > 0
-    assert max(opened) < 0.3
-    close_up = np.ones((128, 128, 1), np.float32)
-    assert np.array_equal(_pierced(close_up, np.random.default_rng(0)), close_up)
+@pytest.fixture
+def rendered(tmp_path: Path) -> Path:
+    """A white ellipse in straight RGBA, half of it hair, no colour where alpha is 0."""
+    alpha = cv2.GaussianBlur(
+        cv2.ellipse(np.zeros((96, 64), np.uint8), (32, 48), (20, 40), 0, 0, 360, 255, -1), (0, 0), 2
+    )
+    (tmp_path / "people").mkdir()
+    path = tmp_path / "people/person_00042.webp"
+    image = np.dstack([*[np.where(alpha > 0, 255, 0)] * 3, alpha]).astype(np.uint8)
+    cv2.imwrite(str(path), image, [cv2.IMWRITE_WEBP_QUALITY, 101])
+    hair = np.where(np.arange(96)[:, None] < 48, alpha, 0)
+    cv2.imwrite(str(path.with_name("person_00042_labels.png")), np.dstack([0 * alpha, hair, alpha]))
+    return path
 
 
-def test_hands_before_a_body_hide_hair_and_leave_what_is_around_it() -> None:
-    rng, size = np.random.default_rng(4), 128
-    alpha, hair = np.zeros((size, size, 1), np.float32), np.zeros((size, size, 1), np.float32)
-    alpha[20:, 40:90], hair[20:60, 40:90] = 1, 1
-    cloth = np.full((size, size, 3), 0.5, np.float32)
-    seen = [_gesturing(cloth, hair, alpha, rng) for _ in range(6)]
-    covered = [np.abs(person - cloth).max(axis=-1) > 0.02 for person, _ in seen]
-    assert sum(hand.any() for hand in covered) >= 5
-    assert not any(hand[alpha[..., 0] == 0].any() for hand in covered)
-    assert all(0 < hand[alpha[..., 0] == 1].mean() < 0.9 for hand in covered if hand.any())
-    assert all((left <= hair).all() for _, left in seen)
-    assert any((left < hair).any() for _, left in seen)
+def test_rendered_people_are_composited_with_their_exact_alpha(rendered: Path) -> None:
+    """A white person before black: at every pixel the colour is the alpha, light and codec aside."""
+    groups = find_groups(rendered.parents[1], [RENDERED])
+    assert list(groups[0].items) == [rendered]
+    item = load_rendered(rendered)
+    assert item.picture[item.label[..., 0] > 0].min() == 255, "straight colours"
+    assert item.label[..., 2].min() == 255
+    only = Chances(0, 0.9, 0, 0, 0, 0, 0, 0, 0, 0)
+    black = [np.zeros((100, 100, 3), np.uint8)]
+    samples = PeopleSamples(groups, black, size_px=64, seed=3, chances=only)
+    for _ in range(10):
+        _, truth, weight = samples.sample(64)
+        assert weight.min() == 1, "a renderer's picture has no place of its own: it is composited"
+        assert truth[..., 0].max() > 0.9
 
 
-def test_a_moving_part_is_smeared_in_colour_and_alpha_alike() -> None:
-    """Whatever the blur, a white person's premultiplied colour stays its alpha, and none is added."""
-    layer = np.zeros((96, 96, 4), np.float32)
-    layer[30:66, 30:66] = 1
-    smeared = []
-    for seed in range(20):
-        made = _waving(layer, np.random.default_rng(seed))
-        assert np.allclose(made[..., :3], made[..., 3:], atol=1e-5)
-        assert -1e-5 <= made.min() <= made.max() <= 1 + 1e-5
-        smeared.append(((made[..., 3] > 0.02) & (made[..., 3] < 0.98)).mean())
-    assert min(smeared) < 0.01 < 0.05 < max(smeared)
+def test_a_rendered_person_without_label_is_named(rendered: Path) -> None:
+    rendered.with_name("person_00042_labels.png").unlink()
+    with pytest.raises(InputError, match=r"person_00042\.webp.*person_00042_labels\.png"):
+        load_rendered(rendered)
 
 
-def test_a_scene_takes_on_the_colour_of_the_person_in_parts_or_as_a_whole() -> None:
-    scene, person = np.full((64, 64, 3), 0.6, np.float32), np.zeros((64, 64, 3), np.float32)
-    scene[::4], person[..., 0], alpha = 0.7, 0.8, np.zeros((64, 64, 1), np.float32)
-    assert np.array_equal(_alike(scene, person, alpha, np.random.default_rng(0)), scene)
-    alpha[20:50, 20:50], red = 1, []
-    for seed in range(12):
-        made = _alike(scene, person, alpha, np.random.default_rng(seed))
-        assert made.dtype == np.float32
-        assert 0 <= made.min() <= made.max() <= 1
-        red.append((made[..., 0] - made[..., 1] > 0.2).mean())
-    assert 0 < min(red) < 0.5 < 0.99 < max(red)
+def test_a_transform_adds_to_alpha_and_hair_and_what_it_adds_is_trusted(tmp_path: Path) -> None:
+    """A wisp of hair over an otherwise untrusted picture."""
+    item = drawn()
+    item.label[..., 2] = 128
+    save(tmp_path / "0001", item)
 
+    def with_wisp(colour, person, hair, rng):  # type: ignore[no-untyped-def]
+        person, hair = person.copy(), hair.copy()
+        person[:4], hair[:4] = 1, 1
+        return colour, person, hair
 
-def test_clutter_covers_a_part_of_the_scene() -> None:
-    scene, photos = np.full((64, 64, 3), 0.5, np.float32), [np.zeros((80, 80, 3), np.uint8)]
-    for seed in range(12):
-        made = _cluttered(scene, photos, np.random.default_rng(seed))
-        changed = (np.abs(made - scene) > 0.02).any(-1).mean()
-        assert (made.shape, made.dtype) == (scene.shape, scene.dtype)
-        assert 0 <= made.min() <= made.max() <= 1
-        assert 0 < changed < 1
-
-
-@pytest.mark.parametrize("size", [(60, 200), (200, 60), (60, 60), (60, 90)])
-def test_a_photo_of_nobody_is_squeezed_with_all_of_its_short_side(size: tuple[int, int]) -> None:
-    """Large things look smaller in it than in a square crop, and none is cut at the short side's ends."""
-    height, width = size
-    y, x = np.mgrid[:height, :width]
-    photo = np.dstack([255 * y / (height - 1), 255 * x / (width - 1), 0 * x]).round().astype(np.uint8)
-    for seed in range(12):
-        square = _squeezed(photo, np.random.default_rng(seed), 48)
-        assert square.shape == (48, 48, 3)
-        spans = [float(np.ptp(square[..., channel])) for channel in (0, 1)]
-        short, long = (spans[0], spans[1]) if height <= width else (spans[1], spans[0])
-        assert short > 0.95
-        # up to 1.8 times the short side, less half a pixel of the result at either end
-        assert 0.9 * min(size) / max(size) < long < 1.8 * min(size) / max(size) + 0.02
-
-
-def test_a_folder_without_labels_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no labelled people"):
-        PeopleSamples(tmp_path, [], size_px=64, seed=0)
+    samples = PeopleSamples(
+        [Group(STREET, [tmp_path / "0001"])],
+        [np.full((90, 90, 3), 40, np.uint8)],
+        size_px=64,
+        seed=2,
+        chances=Chances(0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+        transforms=[(1.0, with_wisp)],
+    )
+    for _ in range(5):
+        _, truth, weight = samples.sample(64)
+        assert truth[:4].min() == pytest.approx(1, abs=1e-5)
+        added = truth[:4, :, 1] > 0.99
+        assert (weight[:4, :, 1][added] > 0).any()

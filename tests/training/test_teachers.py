@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from autohair_video.errors import JobError
+from autohair_video.training.agreement import agree
 from autohair_video.training.backgrounds import read_rgb
-from autohair_video.training.labels import from_teachers
 from autohair_video.training.teachers import Teachers, TFLiteTeacher
 
 
@@ -49,7 +49,7 @@ def test_all_views_see_the_same_person(teachers: Teachers, portrait: np.ndarray)
 def test_a_portrait_gets_a_label_that_is_trusted_almost_everywhere(
     teachers: Teachers, portrait: np.ndarray
 ) -> None:
-    person, hair, weight = np.moveaxis(from_teachers(portrait, teachers).label / 255, -1, 0)
+    person, hair, weight = vars(agree(teachers(portrait))).values()
     assert weight.mean() > 0.8
     assert 0.2 < person.mean() < 0.95
     assert 0.01 < hair.mean() < person.mean()
@@ -58,8 +58,8 @@ def test_a_portrait_gets_a_label_that_is_trusted_almost_everywhere(
 
 def test_nobody_is_seen_where_nobody_is(teachers: Teachers) -> None:
     sky = np.broadcast_to(np.linspace(120, 230, 240)[:, None, None], (240, 320, 3)).astype(np.uint8)
-    label = from_teachers(cv2.GaussianBlur(sky, (0, 0), 2), teachers).label
-    assert (label[..., 0] > 127).mean() < 0.01
+    agreed = agree(teachers(cv2.GaussianBlur(sky, (0, 0), 2)))
+    assert (agreed.person > 0.5).mean() < 0.01
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 canvas         anti-aliased RGBA drawing, lens and motion blur
 shapes         outlines, fingers, random colours
 strands        hair and fur as curves
+loose_hair     long, blown, curly, wet, tied hair for heads with tidy hair
 plants         leaves and branches
 sources        real colours and outlines from photographs
 people         rendered people: body, clothes, hair, pose

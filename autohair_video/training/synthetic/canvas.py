@@ -59,11 +59,15 @@ class Canvas:
 
     def stroke(self, points: Points, width_px: float, colour: Points) -> None:
         """Paint a line along ``points`` (K, 2), at least one sample wide, exact to about one sample."""
+        self.strokes(np.asarray(points)[None], width_px, colour)
+
+    def strokes(self, lines: Points, width_px: float, colour: Points) -> None:
+        """Paint lines of one width and colour along ``lines`` (N, K, 2), as `stroke` does."""
         wanted = width_px * self.samples
         # OpenCV draws one sample for a thickness of 1, and t + 1 samples for an even t.
         thickness = 1 if wanted < 2 else max(2, 2 * round((wanted - 1) / 2))
-        line = [self._fixed(points)]
-        cv2.polylines(self._rgba, line, False, _scalar(colour), thickness, cv2.LINE_8, _SHIFT)
+        fixed = list(self._fixed(lines))
+        cv2.polylines(self._rgba, fixed, False, _scalar(colour), thickness, cv2.LINE_8, _SHIFT)
 
     def fill(self, outline: Points, colour: Points) -> None:
         """Paint the inside of the closed polygon ``outline`` (K, 2)."""
@@ -79,6 +83,12 @@ class Canvas:
         rgba = self._rgba.astype(np.float32) / np.float32(255)
         mean = cv2.resize(rgba, (width, height), interpolation=cv2.INTER_AREA)
         return Layer.from_premultiplied(mean)
+
+    def premultiplied(self) -> Floats:
+        """What was painted so far, premultiplied (H, W, 4), to 8 bits: several times faster than `layer`."""
+        height, width = (side // self.samples for side in self._rgba.shape[:2])
+        mean = cv2.resize(self._rgba, (width, height), interpolation=cv2.INTER_AREA)
+        return np.asarray(mean * np.float32(1 / 255), np.float32)
 
     def _fixed(self, points: Points) -> NDArray[np.int32]:
         scaled = (np.asarray(points, np.float64) * self.samples - 0.5) * (1 << _SHIFT)

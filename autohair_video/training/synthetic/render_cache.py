@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from autohair_video.errors import InputError
 from autohair_video.runtime.atomic import atomic_write
 from autohair_video.training.synthetic.canvas import Layer
-from autohair_video.training.synthetic.recipes import random_foreground
+from autohair_video.training.synthetic.recipes import Recipe, random_foreground
 from autohair_video.training.synthetic.sources import Sources
 
 SIZE: Final = 560  # px, side of a rendered layer
@@ -25,7 +25,13 @@ _COLOUR_QUALITY: Final = 75  # of 100; WebP keeps alpha losslessly beside it
 
 
 def render_layers(
-    cache_dir: Path, *, shared_data: Path, teachers: Path | None, count: int, seed: int
+    cache_dir: Path,
+    *,
+    shared_data: Path,
+    teachers: Path | None,
+    count: int,
+    seed: int,
+    recipe: Recipe = random_foreground,
 ) -> list[Path]:
     """Render layers 0 to ``count`` - 1 into ``cache_dir``, but for those that are there already.
 
@@ -37,6 +43,7 @@ def render_layers(
         teachers: folder with the hair and selfie models; None takes outlines from labels alone.
         count: number of layers.
         seed: other seeds give other layers.
+        recipe: what the layers hold: anything that matting meets, or `recipes.loose_hair`.
 
     Raises:
         InputError: the data folder is incomplete.
@@ -47,7 +54,7 @@ def render_layers(
     for index, path in enumerate(paths):
         if not path.exists():
             rng = np.random.default_rng([seed, index])
-            _save(path, random_foreground(sources, rng))
+            _save(path, recipe(sources, rng))
     return paths
 
 

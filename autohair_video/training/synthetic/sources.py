@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from autohair_video.errors import InputError
 from autohair_video.training.backgrounds import Photo, noise, read_rgb
+from autohair_video.training.manifest import load_manifest
 from autohair_video.training.synthetic import shapes
 from autohair_video.training.synthetic.canvas import Floats
 from autohair_video.training.teachers import TFLiteTeacher, hair_in_two_looks
@@ -50,17 +51,26 @@ class Sources:
     _models: dict[str, TFLiteTeacher] = field(default_factory=dict)
 
     @classmethod
-    def find(cls, shared_data: Path, *, teachers: Path | None, masks: Path, size: int) -> Sources:
+    def find(
+        cls, shared_data: Path, *, teachers: Path | None, masks: Path, size: int, held_out: bool = False
+    ) -> Sources:
         """The sources in the training data folder; ``masks`` is where teacher masks are kept.
 
-        Without ``teachers`` street photos, which have labels, stand in for the portraits.
+        Without ``teachers`` street photos, which have labels, stand in for the portraits. Portraits are those
+        for training, or with ``held_out`` those that no training sees.
 
         Raises:
             InputError: the folder holds no people.
         """
-        people = shared_data / "people"
-        portraits = [p for name in ("interfaces", "pixabay") for p in sorted((people / name).glob("*.jpg"))]
-        streets = sorted((people / "ccp" / "image").glob("*.jpg"))
+        people, sources = shared_data / "people", load_manifest()
+        portraits = [
+            path
+            for source in sources
+            if source.is_portrait
+            for path in source.files(shared_data)
+            if source.is_held_out(path.stem) == held_out
+        ]
+        streets = [path for source in sources if source.kind == "drawn" for path in source.files(shared_data)]
         if not portraits or not streets:
             raise InputError(f"{people}: no portraits or street photos; check the training data folder")
         return cls(portraits, streets, teachers, masks, size)
@@ -84,13 +94,13 @@ class Sources:
         pick = int(rng.integers(len(ys)))
         return self._about(whole, ys[pick] - side / 2, xs[pick] - side / 2, side)
 
-    def street_head(self, rng: np.random.Generator) -> Outlined:
-        """Head and shoulders of a person in the street, enlarged."""
+    def street_head(self, rng: np.random.Generator, *, room: float = 1.0) -> Outlined:
+        """Head and shoulders of a person in the street, enlarged, with more about them for more ``room``."""
         whole = self._street(rng)
         while whole.hair.sum() < 900:
             whole = self._street(rng)
         ys, xs = np.nonzero(whole.hair)
-        side = int(max(np.ptp(ys), np.ptp(xs)) * rng.uniform(1.8, 3) + 20)
+        side = int(max(np.ptp(ys), np.ptp(xs)) * rng.uniform(1.8, 3) * room + 20)
         return self._about(whole, ys.mean() - side * 0.4, xs.mean() - side * 0.5, side)
 
     def texture(self, rng: np.random.Generator) -> Floats:
@@ -161,7 +171,7 @@ class Sources:
             if name not in self._models:
                 self._models[name] = TFLiteTeacher(self.teachers / f"{name}.tflite")
         hair = hair_in_two_looks(self._models["hair_segmentation"], photo)
-        return hair, self._models["selfie_segmentation"](photo)[..., 0]
+        return hair, self._models["selfie_segmentation"].ask(photo)[..., 0]
 
 
 def _fullest_square(hair: Mask, rng: np.random.Generator) -> tuple[int, int, int]:

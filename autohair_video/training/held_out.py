@@ -1,0 +1,257 @@
+"""Rendered evaluation sets whose heads, seeds and views no training has seen, with exact alpha.
+
+    loose_hair/   held-out portraits (`Source.held_out_every`) with new hair: blown, curly, wet, tied
+    bodies/       rendered people, alone and several in one picture
+    hands/        the same where they show hands, close enough to see fingers
+
+Every still is NAME.png with NAME_alpha.png and NAME_region.png (hair, people, hands), which is what
+`autohair-video evaluate FOLDER` reads. Number and seed decide what is in it: a broken-off run goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from autohair_video.errors import InputError
+from autohair_video.training.backgrounds import Photo, read_rgb, view
+from autohair_video.training.synthetic.canvas import Floats
+from autohair_video.training.synthetic.recipes import loose_head
+from autohair_video.training.synthetic.sources import Sources
+
+Size = tuple[int, int]
+
+# side of a portrait before it is shrunk into the picture
+_PORTRAIT_PX: Final = 1000
+_LONG_SIDES_PX: Final = (640, 960)
+_ASPECTS: Final = (4 / 3, 16 / 9, 1.0, 3 / 4, 3 / 2)
+_GREY: Final = 3  # levels between the colours of a pixel, in the mean: less is a picture in grey
+_REACH: Final = 0.01  # of the long side, by which a region goes beyond what it is about
+
+
+@dataclass(frozen=True)
+class Still:
+    """A picture (H, W, 3), its alpha (H, W), and of what special interest is, (H, W): all in 0..1."""
+
+    picture: Floats
+    alpha: Floats
+    region: Floats
+
+
+def render_held_out(
+    out: Path, shared: Path, *, count: int = 40, seed: int = 0, people: Path | None = None
+) -> dict[str, int]:
+    """Make the sets that are not in ``out`` yet; returns the number of stills in each.
+
+    Args:
+        out: folder of the sets, made where missing.
+        shared: folder with ``data/`` (people, backgrounds) and ``init/teachers``.
+        count: stills in each set.
+        seed: other seeds give other stills.
+        people: rendered people, ``person_NAME.webp`` (straight RGBA) beside ``person_NAME_labels.png`` (alpha
+            of person, hair and hands as RGB); without it there are no bodies and hands.
+
+    Raises:
+        InputError: the data or the people are missing or incomplete.
+    """
+    scenes = _Scenes.find(shared / "data")
+    teachers, masks = shared / "init" / "teachers", out / "masks"
+    sources = Sources.find(shared / "data", teachers=teachers, masks=masks, size=_PORTRAIT_PX, held_out=True)
+    sources = replace(sources, portraits=[path for path in sources.portraits if _is_coloured(path)])
+    made = {
+        "loose_hair": _render(out / "loose_hair", count, seed, lambda rng: _hair_still(sources, scenes, rng))
+    }
+    if people is not None:
+        found = _People.find(people)
+        made["bodies"] = _render(
+            out / "bodies", count, seed + 1, lambda rng: _people_still(found, scenes, rng, hands=False)
+        )
+        made["hands"] = _render(
+            out / "hands", count, seed + 2, lambda rng: _people_still(found, scenes, rng, hands=True)
+        )
+    return made
+
+
+def _render(folder: Path, count: int, seed: int, make: Callable[[np.random.Generator], Still]) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        stem = folder / f"{folder.name}_{index:03d}"
+        if not Path(f"{stem}_alpha.png").exists():
+            _save(stem, make(np.random.default_rng([_SALT, seed, index])))
+    return count
+
+
+# no training draws from this stream
+_SALT: Final = 0x4E1D
+
+
+def _save(stem: Path, still: Still) -> None:
+    # alpha last and renamed when whole: it marks the still as done
+    cv2.imwrite(f"{stem}.png", _bytes(still.picture)[..., ::-1])
+    reach = 2 * round(_REACH * max(still.alpha.shape)) + 1
+    near = cv2.dilate((still.region > 0.02).astype(np.uint8) * 255, np.ones((reach, reach), np.uint8))
+    cv2.imwrite(f"{stem}_region.png", near)
+    part = Path(f"{stem}.part.png")
+    cv2.imwrite(str(part), _bytes(still.alpha))
+    part.rename(f"{stem}_alpha.png")
+
+
+def _hair_still(sources: Sources, scenes: _Scenes, rng: np.random.Generator) -> Still:
+    size = _random_size(rng)
+    head = loose_head(sources, rng, size, portraits=1.0)
+    own = head.colour[head.hair > 0.9]
+    tone = np.median(own, axis=0) if len(own) else np.full(3, 0.3)
+    scene = scenes.draw(rng, size, tone=tone)
+    return _composite(head.colour, head.alpha, head.hair, scene, rng)
+
+
+def _people_still(people: _People, scenes: _Scenes, rng: np.random.Generator, *, hands: bool) -> Still:
+    size = _random_size(rng)
+    colour = np.zeros((*size, 3), np.float32)
+    alpha, wanted = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    for _ in range(1 if hands or rng.random() < 0.6 else int(rng.integers(2, 4))):
+        rgba, label = people.draw(rng, hands=hands)
+        near = _placed(rgba, label, size, rng, hands=hands)
+        over = near[..., 3:4]
+        colour = near[..., :3] * over + colour * (1 - over)
+        wanted = near[..., 4] + wanted * (1 - over[..., 0])
+        alpha = near[..., 3] + alpha * (1 - over[..., 0])
+    straight = colour / np.maximum(alpha, 1e-4)[..., None]
+    tone = np.median(straight[alpha > 0.9], axis=0) if (alpha > 0.9).any() else np.full(3, 0.3)
+    return _composite(np.clip(straight, 0, 1), alpha, wanted, scenes.draw(rng, size, tone=tone), rng)
+
+
+def _composite(
+    colour: Floats, alpha: Floats, region: Floats, scene: Floats, rng: np.random.Generator
+) -> Still:
+    # with the noise of a camera, and no more: alpha stays exact
+    alpha = np.clip(alpha, 0, 1)
+    lit = np.clip(colour * np.exp(rng.normal(0, 0.1)), 0, 1)
+    picture = alpha[..., None] * lit + (1 - alpha[..., None]) * scene
+    noisy = picture + rng.normal(0, rng.uniform(0.002, 0.012), picture.shape)
+    return Still(np.clip(noisy, 0, 1).astype(np.float32), alpha.astype(np.float32), region)
+
+
+def _placed(rgba: Photo, label: Photo, size: Size, rng: np.random.Generator, *, hands: bool) -> Floats:
+    # (H, W, 5): straight RGB, alpha and region of a person, scaled and shifted; for hands close to them
+    height, width = size
+    part = label[..., 2] if hands else rgba[..., 3]
+    ys, xs = np.nonzero(part > 127)
+    whole_y, _ = np.nonzero(rgba[..., 3] > 127)
+    tall = np.ptp(whole_y) + 1
+    scale = (
+        height * (rng.uniform(1.1, 2.2) if hands else np.exp(rng.uniform(np.log(0.35), np.log(1.5)))) / tall
+    )
+    goal = np.array([width, height]) * rng.uniform(0.3, 0.7, 2)
+    centre = np.array([np.median(xs), np.median(ys)])
+    full = np.dstack([rgba, part]).astype(np.float32) / np.float32(255)
+    full[..., :3] *= full[..., 3:4]
+    if scale < 1:
+        small = (max(1, round(rgba.shape[1] * scale)), max(1, round(rgba.shape[0] * scale)))
+        parts = [cv2.resize(p, small, interpolation=cv2.INTER_AREA) for p in (full[..., :4], full[..., 4])]
+        full, centre, scale = np.dstack(parts), centre * scale, 1.0
+    matrix = np.array([[scale, 0, goal[0] - scale * centre[0]], [0, scale, goal[1] - scale * centre[1]]])
+    near = np.clip(cv2.warpAffine(full, matrix, (width, height), flags=cv2.INTER_LINEAR), 0, 1)
+    straight = near[..., :3] / np.maximum(near[..., 3:4], 1e-4)
+    return np.asarray(np.clip(np.dstack([straight, near[..., 3:]]), 0, 1), np.float32)
+
+
+@dataclass(frozen=True)
+class _People:
+    """Rendered people on disk."""
+
+    paths: tuple[Path, ...]
+    with_hands: tuple[Path, ...]
+
+    @classmethod
+    def find(cls, folder: Path) -> _People:
+        paths = tuple(sorted(p for p in folder.glob("person_*.webp") if _label_path(p).is_file()))
+        if not paths:
+            raise InputError(
+                f"{folder}: no person_*.webp beside person_*_labels.png; render people into it first"
+            )
+        shown = tuple(p for p in paths if (read_rgb(_label_path(p))[..., 2] > 127).sum() > 200)
+        if not shown:
+            raise InputError(f"{folder}: nobody there shows a hand; render more people into it")
+        return cls(paths, shown)
+
+    def draw(self, rng: np.random.Generator, *, hands: bool) -> tuple[Photo, Photo]:
+        """A person (H, W, 4), uint8 straight RGBA, and the label (H, W, 3) of person, hair and hands."""
+        paths = self.with_hands if hands else self.paths
+        path = paths[int(rng.integers(len(paths)))]
+        bgra = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if bgra is None or bgra.shape[-1] != 4:
+            raise InputError(f"{path}: not a picture with alpha; delete it and render people again")
+        return cv2.cvtColor(bgra, cv2.COLOR_BGRA2RGBA), read_rgb(_label_path(path))
+
+
+def _label_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}_labels.png")
+
+
+@dataclass(frozen=True)
+class _Scenes:
+    """Photos and panoramas as backgrounds."""
+
+    photos: tuple[Path, ...]
+    panoramas: tuple[Path, ...]
+
+    @classmethod
+    def find(cls, data: Path) -> _Scenes:
+        folder = data / "backgrounds"
+        photos, panoramas = (tuple(sorted(p.glob("*.jpg"))) for p in (folder, folder / "panoramas"))
+        if not photos or not panoramas:
+            raise InputError(f"{folder}: no photos or panoramas; check the training data folder")
+        return cls(photos, panoramas)
+
+    def draw(self, rng: np.random.Generator, size: Size, *, tone: NDArray[np.floating]) -> Floats:
+        """A background (H, W, 3); two in five have the colour ``tone`` (3,): a brown room, say."""
+        long_side = max(size)
+        if rng.random() < 0.4:
+            picture = self._photo(rng, size)
+        else:
+            panorama = read_rgb(self.panoramas[int(rng.integers(len(self.panoramas)))])
+            yaw, pitch, fov = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.15), rng.uniform(0.9, 1.5)
+            picture = view(panorama, yaw=yaw, pitch=pitch, fov=fov, size=long_side)[: size[0], : size[1]]
+        scene = picture.astype(np.float32) / np.float32(255)
+        if rng.random() < 0.5:
+            sigma = long_side * np.exp(rng.uniform(np.log(0.002), np.log(0.03)))
+            scene = np.asarray(cv2.GaussianBlur(scene, (0, 0), sigma))
+        if rng.random() < 0.4:
+            grain = scene.mean(-1, keepdims=True) / max(1e-3, float(scene.mean()))
+            like = tone * np.exp(rng.normal(0, 0.15)) * grain ** rng.uniform(0.3, 1)
+            scene = scene + rng.uniform(0.6, 0.95) * (like - scene)
+        return np.asarray(np.clip(scene, 0, 1), np.float32)
+
+    def _photo(self, rng: np.random.Generator, size: Size) -> Photo:
+        photo = read_rgb(self.photos[int(rng.integers(len(self.photos)))])
+        scale = max(n / m for n, m in zip(size, photo.shape[:2], strict=True)) * rng.uniform(1, 1.6)
+        grown = cv2.resize(
+            photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        )
+        grown = grown[:, :: int(rng.choice((-1, 1)))]
+        top, left = (
+            int(rng.integers(0, max(1, m - n + 1))) for n, m in zip(size, grown.shape[:2], strict=True)
+        )
+        cut = np.ascontiguousarray(grown[top : top + size[0], left : left + size[1]])
+        return cut if cut.shape[:2] == size else cv2.resize(cut, size[::-1])
+
+
+def _is_coloured(path: Path) -> bool:
+    return float(np.ptp(read_rgb(path, long_side=100).astype(int), axis=-1).mean()) > _GREY
+
+
+def _random_size(rng: np.random.Generator) -> Size:
+    long_side, aspect = int(rng.integers(*_LONG_SIDES_PX, endpoint=True)), float(rng.choice(_ASPECTS))
+    short = round(long_side / max(aspect, 1 / aspect))
+    return (short, long_side) if aspect >= 1 else (long_side, short)
+
+
+def _bytes(values: Floats) -> NDArray[np.uint8]:
+    return np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
