@@ -23,6 +23,7 @@ from autohair_video.errors import InputError
 from autohair_video.training.backgrounds import Photo, read_rgb, view
 from autohair_video.training.synthetic.canvas import Floats
 from autohair_video.training.synthetic.recipes import loose_head
+from autohair_video.training.synthetic.shapes import between
 from autohair_video.training.synthetic.sources import Sources
 
 Size = tuple[int, int]
@@ -113,18 +114,30 @@ def _hair_still(sources: Sources, scenes: _Scenes, rng: np.random.Generator) -> 
 
 def _people_still(people: _People, scenes: _Scenes, rng: np.random.Generator, *, hands: bool) -> Still:
     size = _random_size(rng)
+    wanted = 1 if hands or rng.random() < 0.6 else int(rng.integers(2, 4))
     colour = np.zeros((*size, 3), np.float32)
-    alpha, wanted = np.zeros(size, np.float32), np.zeros(size, np.float32)
-    for _ in range(1 if hands or rng.random() < 0.6 else int(rng.integers(2, 4))):
-        rgba, label = people.draw(rng, hands=hands)
-        near = _placed(rgba, label, size, rng, hands=hands)
-        over = near[..., 3:4]
-        colour = near[..., :3] * over + colour * (1 - over)
-        wanted = near[..., 4] + wanted * (1 - over[..., 0])
-        alpha = near[..., 3] + alpha * (1 - over[..., 0])
+    alpha, region = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    for _ in range(_TRIES):
+        near = _placed(*people.draw(rng, hands=hands), size, rng, hands=hands)
+        if near is None or (near[..., 4] > 0.5).mean() < _LEAST_SEEN:
+            continue
+        over = near[..., 3]
+        colour = near[..., :3] + colour * (1 - over[..., None])
+        region = near[..., 4] + region * (1 - over)
+        alpha = over + alpha * (1 - over)
+        wanted -= 1
+        if not wanted:
+            break
     straight = colour / np.maximum(alpha, 1e-4)[..., None]
     tone = np.median(straight[alpha > 0.9], axis=0) if (alpha > 0.9).any() else np.full(3, 0.3)
-    return _composite(np.clip(straight, 0, 1), alpha, wanted, scenes.draw(rng, size, tone=tone), rng)
+    return _composite(np.clip(straight, 0, 1), alpha, region, scenes.draw(rng, size, tone=tone), rng)
+
+
+# draws until a person, or a hand, is seen over this share of the picture
+_TRIES: Final = 40
+_LEAST_SEEN: Final = 0.002
+# a rendered person is enlarged no further: more would be soft
+_LARGEST_SCALE: Final = 2.6
 
 
 def _composite(
@@ -138,28 +151,55 @@ def _composite(
     return Still(np.clip(noisy, 0, 1).astype(np.float32), alpha.astype(np.float32), region)
 
 
-def _placed(rgba: Photo, label: Photo, size: Size, rng: np.random.Generator, *, hands: bool) -> Floats:
-    # (H, W, 5): straight RGB, alpha and region of a person, scaled and shifted; for hands close to them
+def _placed(
+    rgba: Photo, labels: Photo, size: Size, rng: np.random.Generator, *, hands: bool
+) -> Floats | None:
+    # (H, W, 5): premultiplied RGBA and region of a person, scaled and shifted, for hands close to them; None
+    # where the person, cut off by the frame they were rendered in, would have to be enlarged too much.
     height, width = size
-    part = label[..., 2] if hands else rgba[..., 3]
-    ys, xs = np.nonzero(part > 127)
-    whole_y, _ = np.nonzero(rgba[..., 3] > 127)
-    tall = np.ptp(whole_y) + 1
-    scale = (
-        height * (rng.uniform(1.1, 2.2) if hands else np.exp(rng.uniform(np.log(0.35), np.log(1.5)))) / tall
-    )
+    part = labels[..., 2] if hands else rgba[..., 3]
+    (ys, xs), rows = np.nonzero(part > 127), np.flatnonzero((rgba[..., 3] > 127).any(axis=1))
+    if not len(xs):
+        return None
+    wanted = rng.uniform(1.1, 2.2) if hands else between(rng, 0.35, 1.5)
+    cut = _cut_sides(rgba[..., 3])
+    scale = max(min(wanted * height / (np.ptp(rows) + 1), _LARGEST_SCALE), _least_scale(rgba, cut, size))
+    if scale > _LARGEST_SCALE:
+        return None
     goal = np.array([width, height]) * rng.uniform(0.3, 0.7, 2)
-    centre = np.array([np.median(xs), np.median(ys)])
+    left, top = goal - scale * np.array([np.median(xs), np.median(ys)])
+    # what its own frame cuts off must be cut off by this one: nobody ends in mid-air
+    left = max(left, width - scale * rgba.shape[1]) if cut[3] else left
+    top = max(top, height - scale * rgba.shape[0]) if cut[1] else top
+    left, top = min(left, 0) if cut[2] else left, min(top, 0) if cut[0] else top
     full = np.dstack([rgba, part]).astype(np.float32) / np.float32(255)
     full[..., :3] *= full[..., 3:4]
     if scale < 1:
         small = (max(1, round(rgba.shape[1] * scale)), max(1, round(rgba.shape[0] * scale)))
         parts = [cv2.resize(p, small, interpolation=cv2.INTER_AREA) for p in (full[..., :4], full[..., 4])]
-        full, centre, scale = np.dstack(parts), centre * scale, 1.0
-    matrix = np.array([[scale, 0, goal[0] - scale * centre[0]], [0, scale, goal[1] - scale * centre[1]]])
-    near = np.clip(cv2.warpAffine(full, matrix, (width, height), flags=cv2.INTER_LINEAR), 0, 1)
-    straight = near[..., :3] / np.maximum(near[..., 3:4], 1e-4)
-    return np.asarray(np.clip(np.dstack([straight, near[..., 3:]]), 0, 1), np.float32)
+        full, scale = np.dstack(parts), 1.0
+    shift = 0.5 * (scale - 1)  # centres of pixels, as they are resized
+    matrix = np.array([[scale, 0, left + shift], [0, scale, top + shift]])
+    near = cv2.warpAffine(full, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    inside = cv2.warpAffine(
+        np.ones(full.shape[:2], np.uint8), matrix, (width, height), flags=cv2.INTER_NEAREST
+    )
+    return np.asarray(np.clip(near * (inside > 0)[..., None], 0, 1), np.float32)
+
+
+def _cut_sides(alpha: Photo) -> tuple[bool, bool, bool, bool]:
+    # whether the frame cuts the person off at its top, bottom, left and right
+    lines = alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]
+    top, bottom, left, right = (bool((line > 25).any()) for line in lines)
+    return top, bottom, left, right
+
+
+def _least_scale(rgba: Photo, cut: tuple[bool, bool, bool, bool], size: Size) -> float:
+    # where both of two opposite sides are cut, the person fills the frame from side to side
+    top, bottom, left, right = cut
+    tall = (size[0] + 1) / rgba.shape[0] if top and bottom else 0.0
+    broad = (size[1] + 1) / rgba.shape[1] if left and right else 0.0
+    return max(tall, broad)
 
 
 @dataclass(frozen=True)
