@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from autohair_video.errors import InputError
 from autohair_video.training.backgrounds import Photo, read_rgb, view
 from autohair_video.training.synthetic.canvas import Floats
-from autohair_video.training.synthetic.recipes import loose_head
+from autohair_video.training.synthetic.loose_head import loose_head
 from autohair_video.training.synthetic.shapes import between
 from autohair_video.training.synthetic.sources import Sources
 

@@ -123,3 +123,30 @@ def test_grey_portraits_are_left_out(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "red.jpg"), np.full((50, 50, 3), (20, 20, 200), np.uint8))
     assert not held_out._is_coloured(tmp_path / "grey.jpg")
     assert held_out._is_coloured(tmp_path / "red.jpg")
+
+
+def test_people_cut_off_by_their_own_frame_end_at_the_pictures_frame() -> None:
+    rgba = np.zeros((200, 160, 4), np.uint8)
+    rgba[60:, 50:110] = 255  # cut off at the bottom
+    rgba[80:100, 110:] = 255  # and an arm at the right
+    labels = np.zeros((200, 160, 3), np.uint8)
+    labels[80:100, 130:, 2] = 255
+    placed = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        near = held_out._placed(rgba, labels, (300, 400), rng, hands=seed % 2 == 0)
+        assert near is not None
+        seen = near[..., 3] > 0.5
+        if seen[:-1].any():
+            placed += 1
+            rows, columns = (np.flatnonzero(seen.any(axis)) for axis in (1, 0))
+            assert rows[-1] == 299 or not seen[:, : columns[-1]].any()
+            assert columns[-1] == 399
+    assert placed > 20
+
+
+def test_a_person_who_would_be_enlarged_too_much_is_left_out() -> None:
+    rgba = np.full((100, 100, 4), 255, np.uint8)
+    labels = np.zeros((100, 100, 3), np.uint8)
+    assert held_out._placed(rgba, labels, (300, 400), np.random.default_rng(0), hands=False) is None
+    assert held_out._placed(rgba, labels, (200, 250), np.random.default_rng(0), hands=True) is None

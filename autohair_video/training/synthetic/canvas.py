@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[Any]  # of float32; OpenCV's type stubs promise no more than numbers
 Points = NDArray[np.floating[Any]]
+Mask = NDArray[np.bool_]
 
 _SHIFT: Final = 4  # fractional bits of OpenCV's drawing coordinates
 _OPAQUE: Final = 255
@@ -107,6 +108,29 @@ def soft_mask(mask: NDArray[np.bool_], *, smooth_px: float = 0.0, edge_px: float
     if smooth_px > 0:
         distance = np.asarray(cv2.GaussianBlur(distance, (0, 0), smooth_px))
     return np.asarray(np.clip(distance / max(edge_px, 1e-3) + 0.5, 0, 1), np.float32)
+
+
+def erode(mask: Mask, reach: int) -> Mask:
+    """The mask less all that is within ``reach`` px of its outside, by a square."""
+    square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    return np.asarray(cv2.erode(mask.astype(np.uint8), square) > 0)
+
+
+def dilate(mask: Mask, reach: int) -> Mask:
+    """The mask and all that is within ``reach`` px of it, by a square."""
+    square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), square) > 0)
+
+
+def cut_out(photo: Floats, mask: Mask, *, edge_px: float, smooth_px: float) -> Layer:
+    """What ``mask`` (H, W) shows of a photo (H, W, 3), uint8.
+
+    Colour near the edge comes from well inside, where no background shines through.
+    """
+    sure = erode(mask, 2).astype(np.float32)[..., None]
+    inner = np.dstack([photo.astype(np.float32) / np.float32(255) * sure, sure])
+    alpha = soft_mask(mask, smooth_px=smooth_px, edge_px=edge_px)
+    return Layer(Layer.from_premultiplied(inner).colour, alpha)
 
 
 def filtered(layer: Layer, kernel: Floats) -> Layer:

@@ -8,17 +8,10 @@ import numpy as np
 import pytest
 
 from autohair_video.training.synthetic import loose_hair
-from autohair_video.training.synthetic.loose_hair import (
-    STYLES,
-    Tresses,
-    add_blowing_hair,
-    add_loose_hair,
-    draw_tresses,
-    find_head,
-    random_style,
-    random_tresses,
-    swayed,
-)
+from autohair_video.training.synthetic.head import find_head
+from autohair_video.training.synthetic.loose_hair import add_blowing_hair, add_loose_hair
+from autohair_video.training.synthetic.loose_styles import STYLES, random_style
+from autohair_video.training.synthetic.tresses import Tresses, draw_tresses, random_tresses, swayed
 
 SIZE = 192
 BROWN = np.float32([0.4, 0.25, 0.1])
