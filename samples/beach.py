@@ -124,8 +124,8 @@ def _sea(across: Image, distance: Image, offshore: Image, rng: np.random.Generat
     glint = np.exp(-((off_axis / 0.07) ** 2)) * _step(slope_z, 0.02, 0.16)
     glint += 0.22 * np.exp(-((off_axis / 0.13) ** 2)) * _step(distance, 20, 200)
     sea = sea + _rgb(1.0, 0.86, 0.62) * (0.75 * glint)[..., None]
-    haze = _step(distance, 120, 1800) * 0.55
-    return _mix(sea, np.broadcast_to(_rgb(0.90, 0.86, 0.80), sea.shape), haze)
+    mist = _step(distance, 120, 1800) * 0.55
+    return _mix(sea, np.broadcast_to(_rgb(0.90, 0.86, 0.80), sea.shape), mist)
 
 
 def _sand(across: Image, distance: Image, offshore: Image, rng: np.random.Generator) -> Image:

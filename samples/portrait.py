@@ -51,7 +51,7 @@ def cut_out_portrait() -> tuple[Image, Image]:
     """Foreground colours (H, W, 3) and alpha (H, W), both 0..1, of the portrait at its own size."""
     picture = skimage.data.astronaut()[:PORTRAIT_ROWS].astype(np.float64) / 255
     alpha = estimate_alpha_cf(picture, _trimap(picture.shape[:2]))
-    # Film grain leaves a haze of alpha around the hair and specks in it.
+    # Film grain leaves residual alpha around the hair and specks in it.
     alpha = np.clip((alpha - 0.06) / 0.88, 0, 1)
     foreground = estimate_foreground_ml(picture, alpha)
     return foreground.astype(np.float32), alpha.astype(np.float32)

@@ -667,7 +667,7 @@ def test_compare_command(folder: Path, capfd: pytest.CaptureFixture[str]) -> Non
 
 def test_bench_against_another_program(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     make_clip(Path("long.mp4"), pts=range(12))
-    # some work for each frame, so that start-up can be told apart
+    # some work for each frame, so that start-up time can be separated
     Path("other.py").write_text(
         "import av, hashlib, sys\n"
         "for frame in av.open(sys.argv[1]).decode(video=0):\n"

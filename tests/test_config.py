@@ -11,7 +11,7 @@ from autohair_video.cli import run
 from autohair_video.media import ClipReader, to_rgb
 from tests.helpers.clips import make_clip
 
-# nobody is in the clip, so that what lies behind is all that is seen
+# no person is in the clip, so that what lies behind is all that is seen
 USUAL = """
 bg = "#00ff00"
 trimap = "fixed:0,0"

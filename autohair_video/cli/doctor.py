@@ -103,7 +103,7 @@ def _encoders() -> dict[str, list[str]]:
 
 
 def _camera_count() -> int | None:
-    """How many video devices the system has; None where that cannot be told without opening them."""
+    """How many video devices the system has; None where that cannot be known without opening them."""
     return len(list(Path("/dev").glob("video*"))) if sys.platform == "linux" else None
 
 

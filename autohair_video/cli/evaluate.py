@@ -37,7 +37,7 @@ def evaluate_command(
     no_person: Annotated[
         bool, typer.Option("--no-person", help="The images show no person: alpha should be 0.")
     ] = False,
-    nobody: Annotated[
+    former_no_person: Annotated[
         bool, typer.Option("--nobody", hidden=True, help="Former name of --no-person.")
     ] = False,
     json_path: JsonOption = None,
@@ -60,7 +60,7 @@ def evaluate_command(
             folder,
             pipeline_engines(partial(load_pipeline, pipeline)),
             region=cast("RegionName | None", region),
-            no_person=no_person or nobody,
+            no_person=no_person or former_no_person,
             json_path=json_path,
             sheet_path=sheet,
             progress=show,

@@ -159,7 +159,7 @@ def held_out_command(
     seed: _Seed = 0,
     people: Annotated[
         Path | None,
-        typer.Option("--people", help="Folder of rendered people, for the sets bodies and hands."),
+        typer.Option("--people", help="Folder of rendered people, for the sets of people and of hands."),
     ] = None,
 ) -> None:
     """Render evaluation sets with exact alpha from heads that no training sees, for evaluate FOLDER."""

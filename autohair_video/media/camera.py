@@ -37,7 +37,7 @@ _RAW_WIDTH_PX: Final = 640
 # A fault (black or frozen images) is reported after this long: single ones are normal.
 _FAULT_AFTER_S: Final = 2.0
 _BLACK_LEVEL: Final = 20
-# Faults are looked for in every 8th row and column.
+# Every 8th row and column is checked for faults.
 _STRIDE: Final = 8
 
 

@@ -47,7 +47,7 @@ def continuous_packets(
 
 
 class ContinuousClock:
-    """Moves packets behind a jump of the clock so that their stream's decoding times go on.
+    """Moves packets behind a jump of the clock so that their stream's decoding times continue.
 
     This is what ffmpeg's ``ts_discontinuity_process`` does: the first packet that steps back by more than
     0.1 s, or on by more than 10 s, moves all later packets of the file.

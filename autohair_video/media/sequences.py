@@ -101,7 +101,7 @@ def _by_width(group: list[Path], begin: int) -> dict[int, list[Path]]:
         else:
             members[max((width for width in padded if width <= len(text)), default=0)].append(file)
     if set(members) == {0} and len({len(text) for text in texts.values()}) == 1:
-        # All of one width: four digits and more are padding, fewer may go on to the next width.
+        # All of one width: four digits and more are padding, fewer may continue at the next width.
         width = len(next(iter(texts.values())))
         return {width if width > 3 else 0: group}
     return dict(sorted(members.items()))

@@ -241,12 +241,12 @@ def test_json_and_sheet_reports(clips: Path, tmp_path: Path) -> None:
 
 
 def test_undefined_metric_is_null_in_json(tmp_path: Path) -> None:
-    """Nobody in the picture: there is no transition to measure at."""
+    """No person in the picture: there is no transition to measure at."""
     cv2.imwrite(str(tmp_path / "wall.png"), np.full((48, 64, 3), 90, np.uint8))
     cv2.imwrite(str(tmp_path / "wall_alpha.png"), np.zeros((48, 64), np.uint8))
     json_path = tmp_path / "out.json"
-    nobody = engines(matte_image=lambda _: as_matte(np.zeros((48, 64))))
-    run_evaluation(tmp_path, nobody, json_path=json_path)
+    no_person = engines(matte_image=lambda _: as_matte(np.zeros((48, 64))))
+    run_evaluation(tmp_path, no_person, json_path=json_path)
     content = json.loads(json_path.read_text())
     assert content["mean"]["band"] is None
     assert content["mean"]["MAD"] == 0

@@ -128,8 +128,8 @@ def test_iou() -> None:
 
 def test_dtssd_measures_the_error_change_only() -> None:
     truths = np.stack([step_edge(c) for c in (20, 22, 24, 26)])
-    steady = np.full((4, 1, 1), 0.2, np.float32)
-    assert metrics.dtssd(truths + steady, truths) == pytest.approx(0, abs=1e-4)
+    constant = np.full((4, 1, 1), 0.2, np.float32)
+    assert metrics.dtssd(truths + constant, truths) == pytest.approx(0, abs=1e-4)
     flicker = np.array([0, 0.2, 0.2, 0], np.float32)[:, None, None]
     assert metrics.dtssd(truths + flicker, truths) == pytest.approx((20 + 0 + 20) / 3, rel=1e-5)
 
@@ -142,7 +142,7 @@ def test_dtssd_takes_the_root_of_each_pair() -> None:
 
 
 def test_messd_dt_follows_the_motion() -> None:
-    """An error that travels with the picture is steady; one that stays behind while all moves is not."""
+    """An error that moves with the picture is temporally consistent; one that stays in place is not."""
     truths = np.zeros((2, 40, 60), np.float32)
     alphas = truths.copy()
     alphas[0, 10:20, 10:20] = 0.5
@@ -215,7 +215,7 @@ def test_haze_counts_undecided_pixels_far_from_the_edge_only() -> None:
     assert metrics.false_translucency(alpha, truth) == 0
 
 
-def test_hair_that_is_truly_mixed_is_no_haze_and_before_nobody_all_is() -> None:
+def test_residual_alpha_excludes_mixed_hair_and_is_everything_without_a_person() -> None:
     truth = plane(0, 100, 100)
     truth[60:] = 1
     truth[:60, 20:80] = 0.3

@@ -69,16 +69,16 @@ def errors(mode: str, pictures: list[Floats], truths: list[Floats]) -> tuple[flo
 def test_static_hair_flicker_is_reduced(mode: str) -> None:
     pictures, truths = map(list, zip(*hairy_ball(0.0), strict=True))
     mad, flicker = errors("off", pictures, truths)
-    steadied_mad, steadied_flicker = errors(mode, pictures, truths)
-    assert steadied_flicker < 0.6 * flicker
-    assert steadied_mad < 1.02 * mad
+    smoothed_mad, smoothed_flicker = errors(mode, pictures, truths)
+    assert smoothed_flicker < 0.6 * flicker
+    assert smoothed_mad < 1.02 * mad
 
 
 @pytest.mark.parametrize("mode", ["causal", "lookahead"])
 def test_swaying_hair_leaves_no_ghosts(mode: str) -> None:
-    """Where it was a frame ago nothing of it stays: alpha is no worse for having been steadied."""
+    """Temporal smoothing leaves no trace of the previous frame's hair: alpha is no less accurate with it."""
     pictures, truths = map(list, zip(*hairy_ball(0.25), strict=True))
     mad, flicker = errors("off", pictures, truths)
-    steadied_mad, steadied_flicker = errors(mode, pictures, truths)
-    assert steadied_mad < 1.05 * mad
-    assert steadied_flicker < 1.05 * flicker
+    smoothed_mad, smoothed_flicker = errors(mode, pictures, truths)
+    assert smoothed_mad < 1.05 * mad
+    assert smoothed_flicker < 1.05 * flicker

@@ -77,8 +77,8 @@ def screen(folder: Path) -> Iterator[Screen]:
         [*call, "-nolisten", "tcp", "-noreset"], pass_fds=[writing], stderr=subprocess.DEVNULL
     )
     os.close(writing)
-    with os.fdopen(reading) as told:
-        name = f":{told.readline().strip()}"
+    with os.fdopen(reading) as answer:
+        name = f":{answer.readline().strip()}"
     before = os.environ.get("DISPLAY")
     os.environ["DISPLAY"] = name
     try:

@@ -1,4 +1,4 @@
-"""Jobs that go on after an interruption: state on disk, parts that count, and outputs as of one go."""
+"""Jobs that resume after an interruption: state on disk, kept parts, outputs of uninterrupted jobs."""
 
 from __future__ import annotations
 
@@ -239,8 +239,8 @@ def _asked(folder: Path) -> dict[str, Any]:
 def _die_at(event: int, clip: Path, folder: Path, events: Any) -> None:
     """Runs the job in a process of its own, which is killed at one of the things that it does.
 
-    These are batches that are done, and whatever it does with files in ``folder``; ``events`` is told how
-    many there were. No event is number 0.
+    These are batches that are done, and whatever it does with files in ``folder``; ``events`` receives
+    their number. No event is number 0.
     """
     happened = count(1)
 
@@ -281,7 +281,7 @@ def test_resume_after_sigkill_equals_one_run(tmp_path: Path, clip: Path) -> None
     total, kills = events.get(), 0
     while kills < KILLS or not is_done():
         if is_done():
-            # the job went through, and the next one begins anew
+            # the job went through, and the next one starts from the beginning
             for file in again.iterdir():
                 file.unlink()
         if is_killed(chance.randint(1, total) if kills < KILLS else 0, again):

@@ -603,7 +603,7 @@ def test_truncated_clip_keeps_every_decoded_frame(
 
 
 @pytest.mark.parametrize(
-    ("blend", "outputs", "told"),
+    ("blend", "outputs", "ineffective"),
     [
         (BlendOptions(light_wrap=0.5), {"output": "o.png"}, "light wrap"),
         (BlendOptions(light_wrap=0.5), {"output": "o.png", "background": "red"}, None),
@@ -615,13 +615,17 @@ def test_truncated_clip_keeps_every_decoded_frame(
     ],
 )
 def test_ineffective_options_are_reported(
-    tmp_path: Path, pipeline: MattingPipeline, blend: BlendOptions, outputs: dict[str, str], told: str | None
+    tmp_path: Path,
+    pipeline: MattingPipeline,
+    blend: BlendOptions,
+    outputs: dict[str, str],
+    ineffective: str | None,
 ) -> None:
     photo = _write_png(tmp_path / "p.png", picture(0, 64, 48))
     paths = {key: name if key == "background" else tmp_path / name for key, name in outputs.items()}
     notices = process(photo, blend=blend, pipeline=pipeline, **paths).notices  # type: ignore[arg-type]
-    assert len(notices) == (told is not None)
-    assert told is None or (told in notices[0] and "no effect" in notices[0])
+    assert len(notices) == (ineffective is not None)
+    assert ineffective is None or (ineffective in notices[0] and "no effect" in notices[0])
 
 
 def test_transcoded_audio_is_reported(tmp_path: Path, pipeline: MattingPipeline) -> None:

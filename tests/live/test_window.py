@@ -40,9 +40,9 @@ CALL = [
 ]
 Colour = tuple[int, int, int]
 BLACK, RED, GREEN = (0, 0, 0), (255, 0, 0), (0, 255, 0)
-# The lower left corner, where nobody sits; its colour in the sample; and the middle, where the person does.
+# The lower left corner, where no person sits; its colour in the sample; and the middle, where the person does.
 CORNER, ROOM, PERSON = np.s_[-20:-4, 4:20], (139, 137, 126), np.s_[140:170, 140:170]
-# Starts a session's window forty times, each in a process of its own until it is told by a line to end.
+# Starts a session's window forty times, each in a process of its own until a line on its input ends it.
 STARTER = """
 import os, select, sys
 from contextlib import closing
@@ -111,7 +111,7 @@ class Viewer:
         return self.corner_is(BLACK) and bool(self.picture()[PERSON].min() > 240)
 
     def unknown(self) -> float:
-        """The share of the trimap that is unknown, below the words; NaN where it is no trimap."""
+        """The fraction of the trimap that is unknown, below the words; NaN where it is no trimap."""
         seen = self.picture()
         if seen.shape != (180, 320, 3) or not np.isin(seen[60:], (0, 128, 255)).all():
             return math.nan

@@ -185,7 +185,7 @@ def test_no_state_leaks_between_clips(pipeline: MattingPipeline, portrait: np.nd
 
 
 def test_temporal_off_equals_stills(portrait: np.ndarray) -> None:
-    # at the size at which stills are looked at
+    # at the size at which stills are segmented
     off = replace(CLOSER, segment=SegmentOptions(768, every=3), temporal=TemporalOptions(mode="off"))
     pipeline = MattingPipeline(device="cpu", options=off)
     pictures = [np.roll(portrait, 2 * n, axis=1) for n in range(3)]
@@ -214,7 +214,7 @@ def test_keep_and_drop_mattes_bound_alpha(portrait: np.ndarray) -> None:
 
 
 def _noisy(image: np.ndarray, count: int) -> list[np.ndarray]:
-    """The picture with a sensor's noise, 2 of 255, anew in each frame."""
+    """The picture with a sensor's noise, standard deviation 2 of 255, drawn for each frame."""
     rng = np.random.default_rng(0)
     return [np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8) for _ in range(count)]
 

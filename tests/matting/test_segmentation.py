@@ -9,7 +9,7 @@ from autohair_video.options import SegmentOptions
 
 
 class RedIsPerson(nn.Module):
-    """Logits by colour, so that the answer's place and shape can be told from the picture's."""
+    """Logits by colour, so that the answer's place and shape can be compared with the picture's."""
 
     def __init__(self) -> None:
         super().__init__()

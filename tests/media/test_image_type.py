@@ -1,4 +1,4 @@
-"""Stills and animations, told apart by content."""
+"""Stills and animations, distinguished by content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of a clip before a job."""
+"""What is reported of a clip before a job."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def test_a_still_has_neither_rate_nor_sound(tmp_path: Path) -> None:
 def test_the_command_prints_a_table_or_json(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     clip = make_clip(tmp_path / "a.mp4", pts=range(4), options={"flags": "+ilme", "x264-params": "tff=1"})
     assert run(["probe", str(clip), "--json"]) == 0
-    told = json.loads(capfd.readouterr().out)
-    assert (told["interlaced"], told["size"], told["tracks"]) == (True, "64x48", [])
+    report = json.loads(capfd.readouterr().out)
+    assert (report["interlaced"], report["size"], report["tracks"]) == (True, "64x48", [])
     assert run(["probe", str(clip)]) == 0
     out, err = capfd.readouterr()
     assert "64x48" in out

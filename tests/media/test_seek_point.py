@@ -70,14 +70,14 @@ def test_a_reader_resumes_from_a_seek_point(tmp_path: Path, kind: str, deinterla
     clip = _clip(tmp_path, kind)
     with ClipReader(clip, batch_size=4, deinterlace=deinterlace) as reader:
         batches, places = _read(reader)
-        told = reader.notices
+        notices = reader.notices
     for index, place in enumerate(places):
         with ClipReader(clip, batch_size=4, deinterlace=deinterlace) as reader:
             entered = reader.resume_from(place)
             assert entered == (kind != "raw")
             # what a stream without times holds can only be counted
             _assert_same(_read(reader)[0], batches[index + 1 :] if entered else batches)
-            assert (reader.notices, reader.truncated) == (told, None)
+            assert (reader.notices, reader.truncated) == (notices, None)
 
 
 def test_a_trimmed_reader_resumes(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_closing_prefetch_wakes_a_consumer_on_another_thread() -> None:
 
 
 @needs_fifo
-def test_closing_prefetch_returns_while_its_source_waits_for_a_pipe_nobody_writes_to(tmp_path: Path) -> None:
+def test_closing_prefetch_returns_while_its_source_waits_for_a_pipe_without_a_writer(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     before = threading.active_count()

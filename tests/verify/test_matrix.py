@@ -88,7 +88,7 @@ def ffprobe() -> str:
     return path
 
 
-def _told(ffprobe: str, path: Path) -> dict[str, Any]:
+def _probe(ffprobe: str, path: Path) -> dict[str, Any]:
     """Streams and packets; the video is decoded to count its frames."""
     entries = "packet=stream_index,pts_time,duration_time:stream:stream_side_data"
     form = ["-f", "image2"] if "%" in path.name else []
@@ -104,8 +104,8 @@ def _told(ffprobe: str, path: Path) -> dict[str, Any]:
         "json",
         str(path),
     ]
-    told: dict[str, Any] = json.loads(subprocess.run(call, capture_output=True, check=True).stdout)
-    return told
+    probed: dict[str, Any] = json.loads(subprocess.run(call, capture_output=True, check=True).stdout)
+    return probed
 
 
 @pytest.mark.parametrize(("name", "kind"), [case for case in CASES if case not in REFUSED])
@@ -120,11 +120,11 @@ def test_the_matrix(tmp_path: Path, ffprobe: str, name: str, kind: str) -> None:
         # FFmpeg reads no animated WebP
         _check_webp(target, source)
         return
-    told = _told(ffprobe, target)
-    _check_video(told, row, source)
+    probed = _probe(ffprobe, target)
+    _check_video(probed, row, source)
     if not row.is_numbered:
-        _check_times(told, row, source)
-        _check_tracks(told, row, source, target, _told(ffprobe, source), notices)
+        _check_times(probed, row, source)
+        _check_tracks(probed, row, source, target, _probe(ffprobe, source), notices)
 
 
 @pytest.mark.parametrize(("name", "kind"), REFUSED)
@@ -136,8 +136,8 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path: Path, name: str, kind: s
     assert [path for path in sorted(tmp_path.iterdir()) if path.name != "out.partial.avi"] == before
 
 
-def _streams(told: dict[str, Any], kind: str) -> list[dict[str, Any]]:
-    return [stream for stream in told["streams"] if stream["codec_type"] == kind]
+def _streams(probed: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    return [stream for stream in probed["streams"] if stream["codec_type"] == kind]
 
 
 def _check_webp(target: Path, source: Path) -> None:
@@ -151,8 +151,8 @@ def _check_webp(target: Path, source: Path) -> None:
             assert image.info["duration"] == pytest.approx(1000 * length, abs=1.1)
 
 
-def _check_video(told: dict[str, Any], row: Preset, source: Path) -> None:
-    (video,) = _streams(told, "video")
+def _check_video(probed: dict[str, Any], row: Preset, source: Path) -> None:
+    (video,) = _streams(probed, "video")
     assert int(video["nb_read_frames"]) == len(timeline(source))
     info = probe(source)
     beside, below = row.arrangement == "side-by-side", row.arrangement == "stacked"
@@ -166,9 +166,9 @@ def _check_video(told: dict[str, Any], row: Preset, source: Path) -> None:
         assert re.search("10|12|16|48|64|f32", video["pix_fmt"])
 
 
-def _check_times(told: dict[str, Any], row: Preset, source: Path) -> None:
-    (video,) = _streams(told, "video")
-    packets = [p for p in told["packets"] if p["stream_index"] == video["index"]]
+def _check_times(probed: dict[str, Any], row: Preset, source: Path) -> None:
+    (video,) = _streams(probed, "video")
+    packets = [p for p in probed["packets"] if p["stream_index"] == video["index"]]
     muxer = next(iter(row.muxers.values()))
     slack = {"mp4": 1e-6, "mov": 1e-6, "gif": 0.011}.get(muxer, 0.0011)
     given = timeline(source)
@@ -191,16 +191,16 @@ def _end_s(video: dict[str, Any], packets: list[dict[str, Any]]) -> float:
 
 
 def _check_tracks(
-    told: dict[str, Any],
+    probed: dict[str, Any],
     row: Preset,
     source: Path,
     target: Path,
     given: dict[str, Any],
     notices: list[str],
 ) -> None:
-    """Every sound track is there, at its place beside the picture, packet by packet or told otherwise."""
+    """Every sound track is there, at its place beside the picture, copied packet by packet or reported as re-encoded."""
     muxer = next(iter(row.muxers.values()))
-    wanted, found = _streams(given, "audio"), _streams(told, "audio")
+    wanted, found = _streams(given, "audio"), _streams(probed, "audio")
     if row.role == "matte" or muxer in ("gif", "apng"):
         assert found == []
         return
@@ -211,9 +211,9 @@ def _check_tracks(
         assert _hashes(target) == _hashes(source)
     for ours, theirs in zip(found, wanted, strict=True):
         # what is re-encoded has a lead-in of its own
-        assert abs(_offset_s(told, ours) - _offset_s(given, theirs)) < (0.003 if copied else 0.06)
+        assert abs(_offset_s(probed, ours) - _offset_s(given, theirs)) < (0.003 if copied else 0.06)
     lines = len(_streams(given, "subtitle"))
-    kept = len(_streams(told, "subtitle"))
+    kept = len(_streams(probed, "subtitle"))
     assert kept == lines or any("subtitle track 1 (subrip) was left out" in line for line in notices)
     assert kept == lines or muxer != "matroska"
 
@@ -225,13 +225,13 @@ def _hashes(path: Path) -> list[str]:
     return [line.split(",")[-1] for line in done.stdout.splitlines()]
 
 
-def _offset_s(told: dict[str, Any], sound: dict[str, Any]) -> float:
+def _offset_s(probed: dict[str, Any], sound: dict[str, Any]) -> float:
     """How long after the picture a sound begins."""
     begins: dict[int, float] = {}
-    for packet in told["packets"]:
+    for packet in probed["packets"]:
         time_s = float(packet["pts_time"])
         begins[packet["stream_index"]] = min(time_s, begins.get(packet["stream_index"], time_s))
-    (video,) = _streams(told, "video")
+    (video,) = _streams(probed, "video")
     return begins[sound["index"]] - begins[video["index"]]
 
 

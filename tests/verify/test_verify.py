@@ -69,8 +69,8 @@ def test_lost_sound_and_altered_colours_are_found(tmp_path: Path, clip: Path) ->
     wide = make_clip(tmp_path / "wide.mp4", pts=range(4), size=(96, 64), sound="aac", tags=tags)
     narrow = write(clip, tmp_path / "narrow.mov", row)
     assert {"matrix", "primaries", "transfer"} <= set(failures(wide, narrow))
-    told = {check.name: (check.expected, check.found) for check in verify(wide, narrow).failures}
-    assert told["transfer"] == ("PQ (16)", "unspecified (2)")
+    differing = {check.name: (check.expected, check.found) for check in verify(wide, narrow).failures}
+    assert differing["transfer"] == ("PQ (16)", "unspecified (2)")
 
 
 def test_a_file_that_breaks_off_is_found(tmp_path: Path, clip: Path) -> None:

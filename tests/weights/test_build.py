@@ -161,7 +161,7 @@ def test_registered_weights_load_by_name_and_are_checked(
         load("matting-fast")
 
 
-def test_a_name_that_nobody_knows() -> None:
+def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(WeightsError, match="neither a weights file nor registered"):
         load_network("no-such-weights")
 

@@ -3,7 +3,7 @@
 Bound to a loopback address, requests of another origin, or under a host name that is not local, are
 refused (cross-site request forgery, DNS rebinding). Bound to any other address, every request also needs the
 token of the printed URL. No path ever comes from the browser: backgrounds are chosen by index, uploads get
-generated names in a private folder, and downloads are looked up by name in the list of files that this
+generated names in a private folder, and downloads are found by name in the list of files that this
 session wrote.
 """
 

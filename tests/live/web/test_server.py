@@ -38,7 +38,7 @@ from tests.helpers.xvfb import until
 
 SAMPLE = Path(__file__).parents[3] / "samples" / "portrait.mp4"
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-# Where nobody sits, and where the person does.
+# Where no person sits, and where the person does.
 COLOURS = """() => {
     const image = document.getElementById("frame");
     const canvas = document.createElement("canvas");
