@@ -92,7 +92,7 @@ def time_competitor(
 ) -> CompetitorTime:
     """Runs ``ours`` and ``command`` alternately.
 
-    The order is reversed in every second pair, so that a gradual change of the machine's load favours neither.
+    The order is reversed in every second pair, so that a slow change of the machine's load favours neither.
 
     Args:
         command: see `parse_command`; ``{clip}`` and ``{out}`` are replaced by paths.

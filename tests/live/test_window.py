@@ -40,7 +40,7 @@ CALL = [
 ]
 Colour = tuple[int, int, int]
 BLACK, RED, GREEN = (0, 0, 0), (255, 0, 0), (0, 255, 0)
-# The lower left corner, where no person sits; its colour in the sample; and the middle, where the person does.
+# The lower left corner, without a person; its colour in the sample; and the middle, where the person sits.
 CORNER, ROOM, PERSON = np.s_[-20:-4, 4:20], (139, 137, 126), np.s_[140:170, 140:170]
 # Starts a session's window forty times, each in a process of its own until a line on its input ends it.
 STARTER = """

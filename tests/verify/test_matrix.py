@@ -198,7 +198,7 @@ def _check_tracks(
     given: dict[str, Any],
     notices: list[str],
 ) -> None:
-    """Every sound track is there, at its place beside the picture, copied packet by packet or reported as re-encoded."""
+    """Every sound track is there, in sync with the picture, copied or reported as re-encoded."""
     muxer = next(iter(row.muxers.values()))
     wanted, found = _streams(given, "audio"), _streams(probed, "audio")
     if row.role == "matte" or muxer in ("gif", "apng"):
