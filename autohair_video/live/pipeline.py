@@ -21,7 +21,7 @@ from autohair_video.frames import MATRIX_SMPTE170M, FrameBatch, FrameFormat, Mat
 from autohair_video.live.quality import Level
 from autohair_video.live.settings import LiveOptions, Settings
 from autohair_video.matting.matte_adjust import adjust_matte
-from autohair_video.matting.optical_flow import Motion, estimate_motions
+from autohair_video.matting.optical_flow import Motion, estimate_motions, scene_cuts
 from autohair_video.matting.pipeline import MattingPipeline
 from autohair_video.matting.segmentation import scale_to, working_size
 from autohair_video.matting.temporal import InferredAlpha, RunningMean, smooth_alphas, smooth_probability
@@ -141,7 +141,7 @@ class LivePipeline:
             flow_options = replace(o.temporal, flow_long_side_px=flow_px)
             (motion,) = estimate_motions(past.samples if past else None, samples, flow_options)
         probability, since_segmented = self._probability(samples, past, motion, temporal, level)
-        person, others = self._select(probability.value, image, time_s)
+        person, others = self._select(probability.value, image, time_s, scene_cuts((motion,), o.temporal))
         with watch("trimap"):
             trimap_options = scale_trimap_band(o.trimap, settings.band)
             before = past.trimap if temporal.strength > 0 and past and motion else None
@@ -221,7 +221,9 @@ class LivePipeline:
         with watch("temporal"):
             return smooth_probability(before, motion, now, temporal), since
 
-    def _select(self, probability: Tensor, image: BgrImage, time_s: Fraction) -> tuple[Tensor, Tensor | None]:
+    def _select(
+        self, probability: Tensor, image: BgrImage, time_s: Fraction, cuts: list[bool] | None
+    ) -> tuple[Tensor, Tensor | None]:
         """The subject's probabilities, and what certainly is another person."""
         if self._prompt.subject.choice == "all":
             return probability, None
@@ -229,7 +231,7 @@ class LivePipeline:
         with self._pipeline.watch("subject"):
             small = scale_to(probability, *working_size(height, width, _TRACKING_PX))
             full = _bgr_to_rgb_tensor(image).to(small.device)
-            selected = select_subject(small, full, (time_s,), self._prompt, self._subject)
+            selected = select_subject(small, full, (time_s,), self._prompt, self._subject, cuts)
         self._subject = selected.state
         return selected.probability, selected.others
 

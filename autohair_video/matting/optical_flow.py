@@ -92,6 +92,13 @@ def estimate_motions(
     return motions if previous is not None else (None, *motions)
 
 
+def scene_cuts(motions: Sequence[Motion | None], options: TemporalOptions) -> list[bool] | None:
+    """Of each frame, whether a scene starts there; None where flow is off, so that cuts are unknown."""
+    if options.mode == "off" or options.strength == 0:
+        return None
+    return [motion is None for motion in motions]
+
+
 def _motion(before: _Image, now: _Image) -> _Map | None:
     """(2, 3, h, w): backward and forward flow, each with its confidence; None at a cut."""
     backward_displacement, forward_displacement = _dense_flow(now, before), _dense_flow(before, now)

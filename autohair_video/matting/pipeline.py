@@ -20,7 +20,7 @@ from autohair_video.errors import InputError, OptionError
 from autohair_video.frames import FrameBatch, Matte, join_frames
 from autohair_video.matting.arrays import as_rgb, as_trimap
 from autohair_video.matting.matte_adjust import adjust_matte
-from autohair_video.matting.optical_flow import Motion, is_low_motion
+from autohair_video.matting.optical_flow import Motion, is_low_motion, scene_cuts
 from autohair_video.matting.preprocess import PreprocessedBatch, preprocess, preprocess_batches
 from autohair_video.matting.segmentation import Segmenter
 from autohair_video.matting.state import CarriedState, ClipState, PendingFrame
@@ -366,7 +366,8 @@ class MattingPipeline:
                 means.append(probability.value)
         with self.watch("subject"):
             times_s = [pts * batch.time_base for pts in batch.pts]
-            selected = self._select(torch.cat(means), images, times_s, prompt, state.subject)
+            cuts = scene_cuts(frames.motions, self.options.temporal)
+            selected = self._select(torch.cat(means), images, times_s, prompt, state.subject, cuts)
         return replace(
             state, probability=probability, since_segmented=since_segmented, subject=selected.state
         ), selected
@@ -433,10 +434,11 @@ class MattingPipeline:
         times_s: Sequence[Fraction],
         prompt: SubjectPrompt,
         state: SubjectState | None,
+        cuts: Sequence[bool] | None = None,
     ) -> SelectedProbability:
         selected = SelectedProbability(probability)
         if prompt.subject.choice != "all":
-            selected = select_subject(probability, images, times_s, prompt, state)
+            selected = select_subject(probability, images, times_s, prompt, state, cuts)
         return selected._replace(probability=merge_selected(selected.probability, prompt.keep))
 
     def _finish(

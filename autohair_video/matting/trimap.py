@@ -20,26 +20,18 @@ from torch.nn import functional as F
 from autohair_video.errors import InputError
 from autohair_video.options import TrimapOptions
 from autohair_video.runtime.thread_pools import on_spare_cores
+from autohair_video.tracking.tracker import MIN_PERSON_AREA, MIN_RELATIVE_AREA, PERSON_THRESHOLD
 
-# Trimap value of certain background. Unit: level of 255. Source: trimap convention (Xu et al. 2017, section
-# 4).
+# Trimap value of certain background. Unit: level of 255. Source: the usual trimap coding.
 BACKGROUND: Final = 0
-# Trimap value of the unknown band. Unit: level of 255. Source: trimap convention (Xu et al. 2017, section 4).
+# Trimap value of the unknown band. Unit: level of 255. Source: the usual trimap coding.
 UNKNOWN: Final = 128
-# Trimap value of certain foreground. Unit: level of 255. Source: trimap convention (Xu et al. 2017, section
-# 4).
+# Trimap value of certain foreground. Unit: level of 255. Source: the usual trimap coding.
 FOREGROUND: Final = 255
 # Person probability above which a pixel is not certain background. Unit: probability. Source: by eye.
 _DOUBT_LOW: Final = 0.1
 # Person probability below which a pixel is not certain foreground. Unit: probability. Source: by eye.
 _DOUBT_HIGH: Final = 0.9
-# Person probability above which a pixel counts to the area of a person. Unit: probability. Source: the more
-# likely class.
-_PERSON_THRESHOLD: Final = 0.5
-# Smallest area of a person. Unit: of the image. Source: by eye.
-_MIN_PERSON_AREA: Final = 2e-4
-# Smallest area of a person relative to the largest one. Unit: of its area. Source: by eye.
-_MIN_RELATIVE_AREA: Final = 4e-3
 # Width of the band to either side along skin and cloth. Unit: of the subject's size. Source: by eye.
 _EDGE_WIDTH: Final = 0.016
 # Least width of the band to either side. Unit: px of the probability map. Source: output stride 4 of the
@@ -210,8 +202,8 @@ def _threshold_with_hysteresis(confidence: Tensor, before: Tensor | None) -> Ten
 def _signed_confidence(person: _Map, hair: _Map, band: float) -> _Map:
     """(h, w): 1 at certain foreground, -1 at certain background, crossing +-0.5 at the band boundary."""
     labels, regions = cv2.connectedComponents((person > _DOUBT_LOW).astype(np.uint8))
-    areas = np.bincount(regions[person > _PERSON_THRESHOLD], minlength=labels)
-    persons = (areas >= max(1, _MIN_PERSON_AREA * person.size, _MIN_RELATIVE_AREA * areas.max()))[regions]
+    areas = np.bincount(regions[person > PERSON_THRESHOLD], minlength=labels)
+    persons = (areas >= max(1, MIN_PERSON_AREA * person.size, MIN_RELATIVE_AREA * areas.max()))[regions]
     if not persons.any():
         return np.full(person.shape, -1, np.float32)
     scale = float(np.sqrt(areas.max()))

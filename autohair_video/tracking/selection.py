@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from autohair_video.errors import OptionError
 from autohair_video.options import SubjectOptions
 from autohair_video.tracking.appearance import Labels, Map, Mask, distance_to, nearest_label
 from autohair_video.tracking.tracker import Tracks, add_track, prune, update_tracks
@@ -84,6 +85,7 @@ def select_subject(
     times_s: Sequence[Fraction],
     prompt: SubjectPrompt,
     state: SubjectState | None,
+    cuts: Sequence[bool] | None = None,
 ) -> SelectedProbability:
     """The probabilities of the selected tracks alone.
 
@@ -96,8 +98,10 @@ def select_subject(
         times_s: time of each frame in seconds, on the clip's own clock.
         prompt: with a choice other than ``all``.
         state: after the previous frame; None at the start.
+        cuts: of each frame, whether a scene starts there; None: detected by the tracker.
 
     Raises:
+        OptionError: the choice is a mask, and ``prompt`` has none.
         ValueError: there are no frames.
     """
     size = (images.shape[2], images.shape[3])
@@ -111,16 +115,18 @@ def select_subject(
     since_s = [float(time_s - prompt.begin_s) for time_s in times_s]
     persons = probability[:, 0].float().cpu().numpy()
     views = small.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    for person, pixels, time_s in zip(persons, views, since_s, strict=True):
-        likely = person * allowed
-        state = _with_tracks(state, update_tracks(state.tracks if state else None, likely, pixels, time_s))
+    is_cut = [None] * len(since_s) if cuts is None else cuts
+    for person, pixels, time_s, cut in zip(persons, views, since_s, is_cut, strict=True):
+        likely, before = person * allowed, state.tracks if state else None
+        state = _with_tracks(state, update_tracks(before, likely, pixels, time_s, is_cut=cut))
         state, lines = _update_lost_status(_select_tracks(state, prompt, size, time_s), time_s)
         state = replace(state, tracks=prune(state.tracks, state.selected))
         weight, other = _split_probability(state, likely)
         weights.append(weight)
         others.append(other)
         notices += lines
-    assert state is not None
+    if state is None:
+        raise ValueError("no frames to select the subject in")
     selected, unselected = (torch.from_numpy(np.stack(x))[:, None].to(probability) for x in (weights, others))
     return SelectedProbability(probability * selected, unselected, state, tuple(notices))
 
@@ -207,7 +213,8 @@ def _select_by_mask(state: SubjectState, mask: Mask, time_s: float) -> SubjectSt
 
 
 def _downsampled_mask(prompt: SubjectPrompt, size: tuple[int, ...]) -> Mask:
-    assert prompt.mask is not None
+    if prompt.mask is None:
+        raise OptionError("the subject is chosen by a mask, but there is none: give SubjectPrompt.mask")
     small: Map = F.adaptive_avg_pool2d(prompt.mask, (size[0], size[1]))[0, 0].cpu().numpy()
     return small > _CERTAIN
 

@@ -38,11 +38,11 @@ from autohair_video.tracking.appearance import (
 
 # Person probability above which a pixel belongs to a region. Unit: probability. Source: the more likely
 # class.
-_PERSON_THRESHOLD: Final = 0.5
+PERSON_THRESHOLD: Final = 0.5
 # Smallest area of a region. Unit: of the image. Source: by eye.
-_MIN_PERSON_AREA: Final = 5e-4
+MIN_PERSON_AREA: Final = 2e-4
 # Smallest area of a region relative to the largest one. Unit: of its area. Source: by eye.
-_MIN_RELATIVE_AREA: Final = 4e-3
+MIN_RELATIVE_AREA: Final = 4e-3
 # A track claims a region that holds this fraction of its warped label. Unit: of the label's area. Source: by
 # eye.
 _CLAIM_TRACK_FRACTION: Final = 0.05
@@ -89,7 +89,9 @@ class Tracks:
         return frozenset(torch.unique(self.labels[self.labels > 0]).tolist())
 
 
-def update_tracks(before: Tracks | None, person: Map, image: Image, time_s: float) -> Tracks:
+def update_tracks(
+    before: Tracks | None, person: Map, image: Image, time_s: float, *, is_cut: bool | None = None
+) -> Tracks:
     """The tracks of a frame, associated with those of the previous frame.
 
     Args:
@@ -97,9 +99,10 @@ def update_tracks(before: Tracks | None, person: Map, image: Image, time_s: floa
         person: (h, w) float32 probability in 0..1.
         image: (h, w, 3) uint8 R'G'B'.
         time_s: time of the frame in seconds.
+        is_cut: whether a scene starts at the frame; None: detected here.
     """
     regions, colours = _find_regions(person), colour_index(image)
-    warped, flow = _warp_labels(before, image)
+    warped, flow = _warp_labels(before, image, is_cut)
     known = {track.track_id: _predict(track, warped, flow) for track in before.known} if before else {}
     labels = _inherit(regions, warped, colours, known)
     for region in range(1, regions.max() + 1):
@@ -142,11 +145,11 @@ def add_track(tracks: Tracks, inside: Mask, time_s: float) -> tuple[Tracks, int]
 
 def _find_regions(person: Map) -> Labels:
     """Connected regions numbered from 1 by decreasing area, without specks."""
-    likely = (person > _PERSON_THRESHOLD).astype(np.uint8)
+    likely = (person > PERSON_THRESHOLD).astype(np.uint8)
     _, regions, stats, _ = cv2.connectedComponentsWithStats(likely, connectivity=4)
     areas = stats[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0
-    min_area = max(1.0, _MIN_PERSON_AREA * person.size, _MIN_RELATIVE_AREA * areas.max())
+    min_area = max(1.0, MIN_PERSON_AREA * person.size, MIN_RELATIVE_AREA * areas.max())
     order = [index for index in np.argsort(-areas) if areas[index] >= min_area]
     ids = np.zeros(len(areas), np.int32)
     ids[order] = np.arange(1, len(order) + 1)
@@ -154,14 +157,14 @@ def _find_regions(person: Map) -> Labels:
     return numbered
 
 
-def _warp_labels(before: Tracks | None, image: Image) -> tuple[Labels, Map]:
+def _warp_labels(before: Tracks | None, image: Image, is_cut: bool | None) -> tuple[Labels, Map]:
     """The labels of the previous frame, warped along optical flow, and the backward flow (h, w, 2).
 
     After a cut the labels are empty.
     """
     height, width = image.shape[:2]
     flow = np.zeros((height, width, 2), np.float32)
-    if before is None:
+    if before is None or is_cut:
         return np.zeros((height, width), np.int32), flow
     last = before.image.numpy()
     gray_now, gray_last = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (image, last))
@@ -170,9 +173,10 @@ def _warp_labels(before: Tracks | None, image: Image) -> tuple[Labels, Map]:
         flow = np.asarray(dis.calc(gray_now, gray_last, flow), np.float32)
     coordinates = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32) + flow
     x, y = coordinates[..., 0], coordinates[..., 1]
-    warped_image = cv2.remap(last, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    if np.abs(warped_image.astype(np.int16) - image).mean() > _CUT_LEVELS:
-        return np.zeros((height, width), np.int32), flow
+    if is_cut is None:
+        warped_image = cv2.remap(last, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        if np.abs(warped_image.astype(np.int16) - image).mean() > _CUT_LEVELS:
+            return np.zeros((height, width), np.int32), flow
     labels = cv2.remap(before.labels.numpy().astype(np.float32), x, y, cv2.INTER_NEAREST)
     return np.asarray(labels, np.float32).astype(np.int32), flow
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from autohair_video import MattingPipeline, SubjectOptions
+from autohair_video import MattingPipeline, OptionError, SubjectOptions
+from autohair_video.matting.trimap import adaptive_trimap
 from autohair_video.media import ClipReader, to_rgb
 from autohair_video.tracking.selection import (
     SubjectPrompt,
@@ -212,6 +213,41 @@ def test_alpha_is_clamped_between_keep_and_drop() -> None:
     held = limit_alpha(alpha, keep, upper_limit(drop, None, (4, 6)))
     assert held[0, 0, 0].tolist() == pytest.approx([1, 1, 0.4, 0.4, 0, 0])
     assert limit_alpha(alpha, None, upper_limit(None, None, (4, 6))) is alpha
+
+
+def test_region_that_is_a_person_in_the_trimap_is_a_track() -> None:
+    """A small person far from the largest one is dropped, not left between the two stages."""
+    probability = torch.zeros(1, 2, 100, 200)
+    probability[0, 0, 30:60, 10:40] = 1
+    probability[0, 0, 50:52, 150:153] = 1  # 3e-4 of the image
+    trimap = adaptive_trimap(probability[:, :1], probability[:, 1:], size=(100, 200))
+    assert trimap[0, 0, 50, 151] != 0
+    rgb = torch.full((1, 3, 100, 200), 128, dtype=torch.uint8)
+    result = select_subject(
+        probability, rgb, (Fraction(0),), SubjectPrompt(SubjectOptions(choice="largest")), None
+    )
+    assert result.probability[0, 0, 30:60, 10:40].min() == 1
+    assert result.probability[0, 0, 50:52, 150:153].max() == 0
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_tracks_end_at_the_cuts_of_optical_flow(is_cut: bool) -> None:
+    """Colours alike enough to keep a track within a shot are too different to re-identify one after a cut."""
+    probability = torch.zeros(1, 2, 60, 80)
+    probability[:, 0, 10:50, 10:50] = 1
+    first = torch.full((1, 3, 60, 80), 128, dtype=torch.uint8)
+    first[..., 10:50, 10:50] = torch.tensor(RED, dtype=torch.uint8).view(3, 1, 1)
+    second = first.clone()
+    second[..., 10:50, 30:50] = torch.tensor(BLUE, dtype=torch.uint8).view(3, 1, 1)
+    state = select_subject(probability, first, (Fraction(0),), _point(30, 30), None).state
+    result = select_subject(probability, second, (Fraction(1, 10),), _point(30, 30), state, [is_cut])
+    assert bool(result.probability.max() == 0) == is_cut
+
+
+def test_mask_prompt_without_a_mask_is_refused() -> None:
+    prompt = SubjectPrompt(SubjectOptions(choice="mask", mask=Path("mask.png")))
+    with pytest.raises(OptionError, match="mask"):
+        _select_sequence([[((40, 45), RED)]], prompt)
 
 
 # Real people
