@@ -58,7 +58,7 @@ def test_parameters_of_process_and_pipeline() -> None:
         "device",
         "options",
         "segmenter",
-        "matter",
+        "matting_net",
     ]
     assert {"image", "frames", "still"} <= set(dir(MattingPipeline))
 

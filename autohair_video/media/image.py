@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -166,12 +167,21 @@ _opencv_silencers = 0
 _opencv_level = 0
 
 
+@contextmanager
+def _pillow_image(path: Path) -> Iterator[Image.Image]:
+    """An opened file; what Pillow warns of in a damaged one is the caller's to report."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path) as image:
+            yield image
+
+
 def _is_premultiplied_by_opencv(path: Path, data: NDArray[np.uint8]) -> bool:
     """Whether a file is TIFF with straight alpha, by which OpenCV multiplies colours of 8 bit."""
     if data[:4].tobytes() not in (b"II*\0", b"MM\0*"):
         return False
     try:
-        with Image.open(path) as image:
+        with _pillow_image(path) as image:
             return image.mode in ("RGBA", "LA")
     except (OSError, ValueError, SyntaxError):
         return False
@@ -180,7 +190,7 @@ def _is_premultiplied_by_opencv(path: Path, data: NDArray[np.uint8]) -> bool:
 def _decoded_by_pillow(path: Path, flags: int) -> NDArray[Any] | None:
     """What OpenCV does not read (Targa, in some builds AVIF), as BGR; None if Pillow fails too."""
     try:
-        with Image.open(path) as image:
+        with _pillow_image(path) as image:
             upright = ImageOps.exif_transpose(image)
             if flags == cv2.IMREAD_GRAYSCALE:
                 return np.asarray(upright.convert("L"))
