@@ -5,7 +5,7 @@
     hands/        the same where they show hands, close enough to see fingers
 
 Every still is NAME.png with NAME_alpha.png and NAME_region.png (hair, people, hands), which is what
-`autohair-video evaluate FOLDER` reads. Number and seed decide what is in it: a broken-off run goes on.
+`autohair-video evaluate FOLDER` reads. Number and seed decide what is in it: an interrupted run resumes.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def alpha_loss(alpha: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
 def stretched(alpha: Tensor, floor: float) -> Tensor:
     """Alpha as the product returns it: up to ``floor`` is 0, from 1 - ``floor`` on is 1, linear between.
 
-    Beyond both ends it goes on with a hundredth of the slope, so that an answer at the wrong end still has a
+    Beyond both ends it continues with a hundredth of the slope, so that alpha at the wrong end still has a
     gradient.
     """
     wide = (alpha - floor) / (1 - 2 * floor)

@@ -118,7 +118,7 @@ def render_people(shared: Path, job: RenderJob, report: Callable[[str], None] | 
     B are the coverage (0 to 255) of people with their clothes, of hair, and of bare hands and forearms. Where
     R is below alpha, there is a thing held. A clip is a folder ``clip_00012`` of eight such pairs,
     ``0000.webp`` and so on.
-    A file appears under its name only when it is complete, so a run that was killed goes on where it stopped.
+    A file appears under its name only when it is complete, so a killed run resumes where it stopped.
 
     Raises:
         InputError: see :meth:`Assets.load`.

@@ -184,7 +184,7 @@ def render(
 
 
 def _film_side(longest_px: int) -> int:
-    """Side of the square film: kernels are compiled anew for every size, so there are few of them."""
+    """Side of the square film: kernels are compiled again for every size, so there are few of them."""
     return next((side for side in _FILM_SIDES if side >= longest_px), longest_px)
 
 
@@ -197,7 +197,7 @@ def _window(view: View, side: int) -> tuple[slice, slice]:
 def _slots(figures: Sequence[Figure]) -> tuple[list[Part], list[Strands]]:
     """All meshes and strands, merged and padded to fixed numbers.
 
-    Kernels are compiled anew for every number of shapes, which takes longer than a picture; so there are
+    Kernels are compiled again for every number of shapes, which takes longer than a picture; so there are
     two sets of slots only, for one person and for several. Unused ones hold a speck far below the scene.
     """
     every = [part for figure in figures for part in figure.parts]
